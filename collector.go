@@ -1,0 +1,147 @@
+// Where collector-server is, whether its path will last, and why it could not be run.
+package main
+
+import (
+	"bufio"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const collectorName = "collector-server"
+
+// findCollector returns the absolute path of the collector: the one asked for, else the one beside this program
+// (beside the name it was started by, then beside the file that is a link to), else the first on PATH. A symbolic
+// link is not resolved: a package manager moves it on to the next version.
+func (w *world) findCollector(asked string) (string, error) {
+	if asked != "" {
+		path, err := filepath.Abs(asked)
+		if err == nil {
+			err = executable(path)
+		}
+		if err != nil {
+			return "", fmt.Errorf("cannot use the collector %s: %w", asked, err)
+		}
+		return path, nil
+	}
+	var looked []string
+	for _, exe := range w.executables {
+		path := filepath.Join(filepath.Dir(exe), programFile(collectorName))
+		err := executable(path)
+		if err == nil {
+			return path, nil
+		}
+		looked = append(looked, fmt.Sprintf("%s: %v", path, err))
+	}
+	if path := lookPath(w.path, collectorName); path != "" {
+		return filepath.Clean(path), nil
+	}
+	for _, dir := range w.path {
+		switch path := filepath.Join(dir, collectorName); {
+		case !filepath.IsAbs(dir):
+			looked = append(looked, fmt.Sprintf("%q on PATH: not an absolute folder, so passed over", dir))
+		case executable(path).Error() != "not there":
+			looked = append(looked, fmt.Sprintf("%s: %v", path, executable(path)))
+		default:
+			looked = append(looked, path+": not there")
+		}
+	}
+	return "", &failure{"Could not locate the `collector-server` binary — looked next to `runtimescope` and on PATH. " +
+		"Install RuntimeScope so both binaries live in the same directory, or name it: --collector PATH", looked}
+}
+
+// executables lists the names of this program beside which the collector is looked for.
+func executables(arg0 string, path []string, running string, err error) []string {
+	var names []string
+	if !strings.ContainsRune(arg0, filepath.Separator) {
+		arg0 = lookPath(path, arg0)
+	}
+	if started, absErr := filepath.Abs(arg0); arg0 != "" && absErr == nil && sameFile(started, running) { // arg0 may say anything
+		names = append(names, started)
+	}
+	if err == nil {
+		if target, err := filepath.EvalSymlinks(running); err == nil {
+			running = target
+		}
+		if len(names) == 0 || names[0] != running {
+			names = append(names, running)
+		}
+	}
+	return names
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// fleeting says why a path will not last; "" when it seems to.
+func fleeting(path string) string {
+	for _, place := range []struct{ part, reason string }{
+		{"/tmp/", "temporary folders are emptied"},
+		{"/dev/shm/", "temporary folders are emptied"},
+		{"/var/folders/", "temporary folders are emptied"},
+		{"/AppTranslocation/", "macOS runs a quarantined program from a passing place"},
+		{"/.mount_", "an AppImage is mounted anew each time"},
+		{"/nix/store/", "it holds one version, and the next upgrade or clean-up removes it"},
+		{"/gnu/store/", "it holds one version, and the next upgrade or clean-up removes it"},
+		{"/Cellar/", "it holds one version, and the next upgrade or clean-up removes it"},
+		{"/_npx/", "npx empties its folder"},
+	} {
+		if strings.Contains(path, place.part) || strings.HasPrefix(path, filepath.Clean(os.TempDir())+"/") && place.part == "/tmp/" {
+			return place.reason
+		}
+	}
+	return ""
+}
+
+// whyNotRun says why a program that is there could not be run, the most frequent cause first; "" when no cause is found.
+func whyNotRun(path string) string {
+	if path == "" {
+		return ""
+	}
+	if err := executable(path); err != nil {
+		return fmt.Sprintf("%s is %v", path, err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	if line, err := bufio.NewReader(file).ReadString('\n'); strings.HasPrefix(line, "#!") && err == nil {
+		words := strings.Fields(line[2:])
+		if len(words) == 0 {
+			return path + " names no interpreter in its first line"
+		}
+		if strings.HasSuffix(line, "\r\n") {
+			return path + " has Windows line ends, so that its interpreter is looked for under a wrong name"
+		}
+		if err := executable(words[0]); err != nil {
+			return fmt.Sprintf("its interpreter %s is %v", words[0], err)
+		}
+		return ""
+	}
+	program, err := elf.NewFile(file)
+	var format *elf.FormatError
+	switch {
+	case errors.As(err, &format):
+		return path + " is neither a program of this system nor a script that names its interpreter"
+	case err != nil:
+		return ""
+	}
+	for _, part := range program.Progs {
+		if part.Type == elf.PT_INTERP {
+			text := make([]byte, min(part.Filesz, 4096))
+			if n, err := part.ReadAt(text, 0); err == nil || n > 0 {
+				if loader := strings.TrimRight(string(text[:n]), "\x00"); executable(loader) != nil {
+					return fmt.Sprintf("it needs the loader %s, which this system does not have", loader)
+				}
+			}
+		}
+	}
+	return "it may have been built for another kind of processor, or lie on a file system mounted noexec"
+}

@@ -1,0 +1,108 @@
+// dashboard: makes sure that a collector serves, then opens its page. And "unit", which prints a definition.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+func (w *world) dashboard(ctx context.Context, o options) error {
+	ports, err := w.dashboardPorts()
+	if err != nil {
+		return err
+	}
+	if w.probe(ctx, ports.http) != nil {
+		if err := w.ensureRunning(ctx); err != nil {
+			return err
+		}
+	}
+	url := collectorURL(ports.http)
+	if o.noOpen {
+		w.say.info("%s", url)
+		return nil
+	}
+	if err := w.open(ctx, url); err != nil {
+		w.say.info("%s", url)
+		w.say.info("Open it in a browser: %v", err)
+		return nil
+	}
+	w.say.done("Opened %s", url)
+	return nil
+}
+
+// dashboardPorts are those of the environment, else the service's, as far as the definition on disk says them.
+func (w *world) dashboardPorts() (ports, error) {
+	p, err := envPorts(w.getenv)
+	if err != nil || w.manager == nil || w.home == "" {
+		return p.orDefault(), err
+	}
+	f, err := w.readFile()
+	return p.or(f.definition.ports).orDefault(), err
+}
+
+// ensureRunning installs and starts the service, unless another invocation is doing just that.
+func (w *world) ensureRunning(ctx context.Context) error {
+	if w.manager == nil {
+		return w.mayManage()
+	}
+	w.say.info("No collector is running — installing + starting the background service…")
+	if err := w.change(ctx, ensure, options{timeout: time.Minute}); err != nil {
+		return err
+	}
+	w.say.info("Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")
+	return nil
+}
+
+// open shows a page in the user's browser. A browser that takes long to start, or that stays, is no failure.
+func (w *world) open(ctx context.Context, url string) error {
+	argv := []string{"open", url}
+	if w.platform != "darwin" {
+		if w.getenv("DISPLAY") == "" && w.getenv("WAYLAND_DISPLAY") == "" {
+			return errors.New("there is no desktop here")
+		}
+		argv = []string{"xdg-open", url}
+	}
+	p, err := w.run.Start(io.Discard, io.Discard, nil, argv...)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		e, err := p.Wait()
+		if err == nil && e != (exit{}) {
+			err = fmt.Errorf("%s: exit status %d", quoteArgv(argv), e.code)
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(2 * time.Second):
+		return nil
+	}
+}
+
+// printUnit prints the definition that install would write, for a package to ship.
+func (w *world) printUnit(_ context.Context, o options) error {
+	env, err := envPorts(w.getenv)
+	if err != nil {
+		return err
+	}
+	collector, err := w.findCollector(o.collector)
+	if err != nil {
+		return err
+	}
+	var m serviceManager = systemd{home: w.home}
+	if o.launchd || w.platform == "darwin" && !o.systemd {
+		m = launchd{home: w.home}
+	}
+	text, err := m.render(definition{collector, env})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w.say.stdout, text)
+	return err
+}

@@ -1,0 +1,227 @@
+// Every command this tool runs goes through a Runner, so that a test can stand in for all of them.
+// This file alone imports os/exec.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Runner runs commands, argv only, never through a shell.
+type Runner interface {
+	// Run runs one command to completion and returns its standard output, at most outputLimit bytes of it.
+	// A command that could not be run, did not end in time or exited non-zero is a *commandError.
+	Run(ctx context.Context, argv ...string) (stdout string, err error)
+	// Start starts a command that lasts, its output going where the caller says, env added to its environment.
+	Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error)
+}
+
+// A process is a started command.
+type process interface {
+	Pid() int
+	Signal(os.Signal) error
+	// Wait returns how the process ended; an error means that it could not be found out.
+	Wait() (exit, error)
+}
+
+// outputLimit bounds what is kept of a command's output, in bytes: the longest sensible answer is a few kilobytes.
+const outputLimit = 1 << 20
+
+// A commandError is a command that did not do what it was asked.
+type commandError struct {
+	argv   []string
+	code   int    // exit status; -1 when it was never started, did not end in time, or was killed
+	stderr string // what it said, trimmed
+	cause  error  // why there is no exit status
+}
+
+func (e *commandError) Error() string {
+	line := quoteArgv(e.argv)
+	switch {
+	case errors.Is(e.cause, exec.ErrNotFound):
+		return e.argv[0] + ": command not found"
+	case e.cause != nil:
+		line += ": " + e.cause.Error()
+	default:
+		line += fmt.Sprintf(": exit status %d", e.code)
+	}
+	if e.stderr != "" {
+		line += ": " + strings.ReplaceAll(e.stderr, "\n", "\n    ")
+	}
+	return line
+}
+
+func (e *commandError) Unwrap() error { return e.cause }
+
+// exitCode is the exit status of a failed command, 0 for no error, -1 when there is none.
+func exitCode(err error) int {
+	var failed *commandError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &failed):
+		return failed.code
+	}
+	return -1
+}
+
+// notFound tells whether a command failed because there is no such program on this machine.
+func notFound(err error) bool { return errors.Is(err, exec.ErrNotFound) }
+
+// quoteArgv writes argv as one line that a POSIX shell would read back as the same words.
+func quoteArgv(argv []string) string {
+	words := make([]string, len(argv))
+	for i, word := range argv {
+		words[i] = word
+		if word == "" || strings.ContainsFunc(word, func(r rune) bool {
+			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-", r)
+		}) {
+			words[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// An osRunner runs commands on this machine.
+type osRunner struct {
+	path    []string      // where commands are looked for, in order
+	env     []string      // the environment they get, LC_ALL=C among it
+	timeout time.Duration // for a Run whose context has no deadline of its own
+}
+
+func (r osRunner) command(ctx context.Context, argv, env []string) (*exec.Cmd, error) {
+	program := argv[0]
+	if !filepath.IsAbs(program) {
+		found := lookPath(r.path, program)
+		if found == "" {
+			return nil, &commandError{argv: argv, code: -1, cause: exec.ErrNotFound}
+		}
+		program = found
+	}
+	cmd := exec.CommandContext(ctx, program, argv[1:]...)
+	cmd.Args[0] = argv[0]
+	cmd.Env = append(append([]string{}, r.env...), env...)
+	cmd.SysProcAttr = ownGroup() // Ctrl-C is ours to handle: a half-done systemctl helps nobody
+	return cmd, nil
+}
+
+func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+	}
+	start := time.Now()
+	cmd, err := r.command(ctx, argv, nil)
+	if err != nil {
+		return "", err
+	}
+	var stdout, stderr limitedBuffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = 200 * time.Millisecond // a grandchild that holds the pipe must not hold us
+	err = cmd.Run()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return stdout.String(), nil
+	}
+	failed := &commandError{argv: argv, code: -1, stderr: stderr.text(), cause: err}
+	var ended *exec.ExitError
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		failed.cause = fmt.Errorf("no answer within %s: %w", time.Since(start).Round(100*time.Millisecond), ctx.Err())
+	case ctx.Err() != nil:
+		failed.cause = ctx.Err()
+	case errors.As(err, &ended) && ended.Exited():
+		failed.code, failed.cause = ended.ExitCode(), nil
+	}
+	return stdout.String(), failed
+}
+
+func (r osRunner) Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error) {
+	cmd, err := r.command(context.Background(), argv, env)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		return nil, &commandError{argv: argv, code: -1, cause: err}
+	}
+	return started{cmd}, nil
+}
+
+type started struct{ cmd *exec.Cmd }
+
+func (s started) Pid() int                   { return s.cmd.Process.Pid }
+func (s started) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
+
+func (s started) Wait() (exit, error) {
+	err := s.cmd.Wait()
+	state := s.cmd.ProcessState
+	if state == nil {
+		return exit{}, err
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return exit{signal: int(status.Signal())}, nil
+	}
+	return exit{code: state.ExitCode()}, nil
+}
+
+// lookPath finds an executable file by name in absolute folders only: a relative PATH entry would make the
+// answer depend on the current folder. "" when there is none.
+func lookPath(dirs []string, name string) string {
+	for _, dir := range dirs {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		if path := filepath.Join(dir, programFile(name)); executable(path) == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// programFile is the file name of a program on this system.
+func programFile(name string) string {
+	if runtime.GOOS == "windows" {
+		return name + ".exe"
+	}
+	return name
+}
+
+// executable says why path cannot be run: it is missing, not a regular file, or has no execute permission.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return errors.New("not there")
+	case err != nil:
+		return err.(*os.PathError).Err
+	case info.IsDir():
+		return errors.New("a folder")
+	case !info.Mode().IsRegular():
+		return errors.New("not a regular file")
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o111 == 0:
+		return errors.New("not executable")
+	}
+	return nil
+}
+
+// limitedBuffer keeps the first outputLimit bytes and swallows the rest.
+type limitedBuffer struct{ bytes.Buffer }
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), outputLimit-b.Len())])
+	return len(p), nil
+}
+
+func (b *limitedBuffer) text() string { return strings.TrimSpace(b.String()) }

@@ -1,0 +1,3 @@
+module runtimescope
+
+go 1.24

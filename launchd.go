@@ -1,0 +1,512 @@
+// launchd: where its agent's plist is, how it is written and read back, what launchctl prints, and which steps a
+// verb takes. It writes nothing. systemd.go is its mirror image.
+package main
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const label = "com.runtimescope.collector"
+
+// A launchd is the launchd of one user.
+type launchd struct {
+	home, user string
+	uid        int
+}
+
+func (m launchd) name() string { return "launchd" }
+func (m launchd) what() string { return "plist" }
+
+func (m launchd) path() string {
+	return filepath.Join(m.home, "Library/LaunchAgents", label+".plist")
+}
+
+func (m launchd) logs() string { return filepath.Join(m.home, ".runtimescope/logs") }
+
+// logFiles are where launchd appends what the collector writes: standard error, where it logs, then standard output.
+func (m launchd) logFiles() []string {
+	return []string{filepath.Join(m.logs(), "collector.err.log"), filepath.Join(m.logs(), "collector.out.log")}
+}
+
+func launchctl(args ...string) []string { return append([]string{"launchctl"}, args...) }
+
+// domain is where the agent belongs; a job that an older tool loaded over ssh may be in the user domain instead.
+func (m launchd) domain() string { return "gui/" + strconv.Itoa(m.uid) }
+
+// render writes the plist. With default ports and an ordinary path its bytes are those of the first version of this tool.
+func (m launchd) render(d definition) (string, error) {
+	for _, path := range []string{d.collector, m.home} {
+		if err := xmlCarries(path); err != nil {
+			return "", err
+		}
+	}
+	environment := ""
+	for _, v := range d.ports.environment() {
+		key, value, _ := strings.Cut(v, "=")
+		environment += "    <key>" + key + "</key>\n    <string>" + value + "</string>\n"
+	}
+	logs := m.logFiles()
+	return `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>` + label + `</string>
+
+  <key>ProgramArguments</key>
+  <array>
+    <string>` + xmlText(d.collector) + `</string>
+  </array>
+
+  <key>RunAtLoad</key>
+  <true/>
+
+  <key>KeepAlive</key>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+    <key>Crashed</key>
+    <true/>
+  </dict>
+
+  <key>StandardOutPath</key>
+  <string>` + xmlText(logs[1]) + `</string>
+
+  <key>StandardErrorPath</key>
+  <string>` + xmlText(logs[0]) + `</string>
+
+  <key>EnvironmentVariables</key>
+  <dict>
+    <key>PATH</key>
+    <string>/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin</string>
+    <key>HOME</key>
+    <string>` + xmlText(m.home) + `</string>
+` + environment + `  </dict>
+
+  <key>ProcessType</key>
+  <string>Background</string>
+
+  <key>ThrottleInterval</key>
+  <integer>10</integer>
+
+  <key>HardResourceLimits</key>
+  <dict>
+    <key>ResidentSetSize</key>
+    <integer>268435456</integer>
+  </dict>
+</dict>
+</plist>
+`, nil
+}
+
+// xmlCarries refuses what XML 1.0 can carry in no form (its section 2.2).
+func xmlCarries(path string) error {
+	if !utf8.ValidString(path) {
+		return fmt.Errorf("a plist cannot carry %q: it is not UTF-8", path)
+	}
+	for _, r := range path {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+			return fmt.Errorf("a plist cannot carry %q: XML does not allow the character %q", path, r)
+		}
+	}
+	return nil
+}
+
+// xmlText encodes a path as the content of an XML element.
+func xmlText(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#13;").Replace(s)
+}
+
+// parse reads back what a plist says of the collector and its ports, also in a plist edited by hand.
+func (m launchd) parse(text string) definition {
+	var d definition
+	decoder := xml.NewDecoder(strings.NewReader(text))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return d
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "dict" {
+			break
+		}
+	}
+	top, _ := plistValue(decoder, "dict", 0).(map[string]any)
+	if program, ok := top["Program"].(string); ok {
+		d.collector = program
+	} else if arguments, ok := top["ProgramArguments"].([]any); ok && len(arguments) > 0 {
+		d.collector, _ = arguments[0].(string)
+	}
+	environment, _ := top["EnvironmentVariables"].(map[string]any)
+	for key, value := range environment {
+		if value, ok := value.(string); ok {
+			d.ports.read([]string{key + "=" + value})
+		}
+	}
+	return d
+}
+
+// plistValue reads one value of a property list, whose start tag has been read: a dict as map[string]any, an array
+// as []any, everything else as its text.
+func plistValue(decoder *xml.Decoder, kind string, depth int) any {
+	text, key := "", ""
+	dict, array := map[string]any{}, []any{}
+	for {
+		token, err := decoder.Token()
+		if err != nil || depth > 50 {
+			return nil
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			value := plistValue(decoder, token.Name.Local, depth+1)
+			if token.Name.Local == "key" {
+				key, _ = value.(string)
+				continue
+			}
+			dict[key] = value
+			array = append(array, value)
+		case xml.CharData:
+			text += string(token)
+		case xml.EndElement:
+			switch kind {
+			case "dict":
+				return dict
+			case "array":
+				return array
+			}
+			return text
+		}
+	}
+}
+
+// state asks launchd: "list", which everything rests on, and "print", whose text is no interface and may be missing.
+func (m launchd) state(ctx context.Context, run Runner) (state, error) {
+	listed, err := run.Run(ctx, launchctl("list", label)...)
+	if code := exitCode(err); code != 0 && code != 113 {
+		return state{phase: unknown}, m.unreachable(err)
+	}
+	var printed string
+	domain := m.domain()
+	printed, printErr := run.Run(ctx, launchctl("print", domain+"/"+label)...)
+	if code := exitCode(printErr); err != nil && (code == 112 || code == 125) {
+		return state{phase: unknown}, m.unreachable(printErr)
+	}
+	if err == nil && exitCode(printErr) != 0 { // loaded, but not there
+		user := "user/" + strconv.Itoa(m.uid)
+		if other, userErr := run.Run(ctx, launchctl("print", user+"/"+label)...); userErr == nil {
+			domain, printed, printErr = user, other, nil
+		}
+	}
+	if err != nil && printErr != nil {
+		return state{phase: notInstalled, word: "not loaded", domain: domain}, nil
+	}
+	if printErr != nil {
+		printed = ""
+	}
+	s := parseJobState(listed, printed)
+	s.domain, s.loaded = domain, m.path()
+	return s, nil
+}
+
+// parseJobState reads "launchctl list LABEL" and "launchctl print DOMAIN/LABEL"; either may be empty.
+func parseJobState(listed, printed string) state {
+	s := state{enabled: ptr(true)} // what is loaded is not disabled
+	p := map[string]string{}
+	for _, line := range strings.Split(printed, "\n") {
+		if rest, ok := strings.CutPrefix(line, "\t"); ok && !strings.HasPrefix(rest, "\t") {
+			if key, value, ok := strings.Cut(rest, " = "); ok && p[key] == "" {
+				p[key] = value
+			}
+		}
+	}
+	last := 0
+	if listed != "" {
+		s.pid, _ = strconv.Atoi(listValue(listed, "PID"))
+		last, _ = strconv.Atoi(listValue(listed, "LastExitStatus"))
+	} else {
+		s.pid, _ = strconv.Atoi(p["pid"])
+	}
+	// a raw wait status: the signal in the low seven bits, else the exit status in the next byte
+	if signal := last & 0x7f; signal != 0 {
+		s.lastExit = &exit{signal: signal}
+	} else if last != 0 {
+		s.lastExit = &exit{code: last >> 8 & 0xff}
+	} else if code, _, _ := strings.Cut(p["last exit code"], ":"); code != "" {
+		if n, err := strconv.Atoi(code); err == nil {
+			s.lastExit = &exit{code: n}
+		}
+	}
+	if runs, err := strconv.Atoi(p["runs"]); err == nil {
+		s.restarts = ptr(max(0, runs-1))
+	}
+	if timeout, err := strconv.Atoi(p["exit timeout"]); err == nil {
+		s.exitTimeout = time.Duration(timeout) * time.Second
+	}
+	s.word = p["state"]
+	s.start = strconv.Itoa(s.pid)
+	switch {
+	case s.pid != 0:
+		s.phase = running
+	case s.lastExit != nil && *s.lastExit != exit{}:
+		s.phase = crashLooping // launchd never gives up, it only slows down
+	case s.lastExit != nil:
+		s.phase = stopped
+	case s.word == "spawn scheduled" || s.word == "spawning" || s.word == "xpcproxy":
+		s.phase = starting
+	default:
+		s.phase, s.unsure = stopped, true // not yet started, or ended cleanly: "list" does not tell
+	}
+	if s.word == "" {
+		s.word = string(s.phase)
+	}
+	return s
+}
+
+// listValue finds a top-level value in the dictionary that "launchctl list LABEL" prints: <tab>"KEY" = VALUE;
+func listValue(listed, key string) string {
+	for _, line := range strings.Split(listed, "\n") {
+		if value, ok := strings.CutPrefix(line, "\t\""+key+"\" = "); ok {
+			return strings.TrimSuffix(value, ";")
+		}
+	}
+	return ""
+}
+
+// reach says why the agent could not be loaded into the user's domain.
+func (m launchd) reach(ctx context.Context, run Runner) error {
+	_, err := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
+	if code := exitCode(err); code == 112 || code == 125 || notFound(err) {
+		return m.unreachable(err)
+	}
+	return nil
+}
+
+// unreachable says why launchctl gave no answer, and what helps.
+func (m launchd) unreachable(err error) error {
+	if notFound(err) {
+		return hint(errors.New("launchctl is not on this system"), "runtimescope service run")
+	}
+	if code := exitCode(err); code == 112 || code == 125 {
+		return hint(fmt.Errorf("user %s has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (%w)", m.user, err),
+			"runtimescope service run")
+	}
+	return err
+}
+
+// explain finds the cause behind a bare launchctl error number, most frequent first. It runs before anything is undone.
+func (m launchd) explain(ctx context.Context, run Runner, err error) error {
+	var failed *commandError
+	if !errors.As(err, &failed) || failed.argv[0] != "launchctl" {
+		return err
+	}
+	if code := failed.code; code == 112 || code == 125 {
+		return m.unreachable(err)
+	}
+	if failed.code == 119 {
+		return m.disabled(err)
+	}
+	if len(failed.argv) < 2 || failed.argv[1] != "bootstrap" || failed.code < 0 {
+		return err
+	}
+	printed, printErr := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
+	if printErr == nil && strings.Contains(printed, "\tstate = SIG") {
+		return hint(fmt.Errorf("the old collector is still ending (%w)", err), "runtimescope service restart")
+	}
+	if list, listErr := run.Run(ctx, launchctl("print-disabled", m.domain())...); listErr == nil {
+		for _, line := range strings.Split(list, "\n") {
+			if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) && (value == "disabled" || value == "true") {
+				return m.disabled(err)
+			}
+		}
+	}
+	if printErr == nil {
+		return hint(fmt.Errorf("the job is loaded already (%w)", err), "runtimescope service restart")
+	}
+	for _, path := range []string{m.path(), filepath.Dir(m.path())} {
+		info, statErr := os.Stat(path)
+		if statErr != nil {
+			return fmt.Errorf("%w; %w", statErr, err)
+		}
+		if owner, ok := fileOwner(info); ok && owner != m.uid {
+			return hint(fmt.Errorf("%s belongs to another user (uid %d, not %d), so launchd refuses it (%w)", path, owner, m.uid, err), "sudo chown "+m.user+" "+quoteArgv([]string{path}))
+		}
+		if info.Mode().Perm()&0o022 != 0 {
+			return hint(fmt.Errorf("%s may be written by others (mode %#o), so launchd refuses it (%w)", path, info.Mode().Perm(), err), "chmod go-w "+quoteArgv([]string{path}))
+		}
+	}
+	if text, readErr := os.ReadFile(m.path()); readErr == nil {
+		if bad := wellFormed(string(text)); bad != nil {
+			return hint(fmt.Errorf("%s is not a well-formed plist: %w (%w)", m.path(), bad, err), "runtimescope service install")
+		}
+	}
+	for _, path := range append([]string{m.logs()}, m.logFiles()...) {
+		if info, statErr := os.Stat(path); statErr == nil {
+			if owner, ok := fileOwner(info); ok && owner != m.uid || info.Mode().Perm()&0o200 == 0 {
+				return hint(fmt.Errorf("launchd cannot write the log %s (%w)", path, err), "sudo chown -R "+m.user+" "+quoteArgv([]string{m.logs()}))
+			}
+		}
+	}
+	return fmt.Errorf("launchd refused the agent and does not say why; none of the usual causes holds (%w)", err)
+}
+
+func (m launchd) disabled(err error) error {
+	return hint(fmt.Errorf("the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (%w)", err),
+		"launchctl enable "+m.domain()+"/"+label)
+}
+
+// wellFormed says where a text stops being XML.
+func wellFormed(text string) error {
+	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
+		if _, err := decoder.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// plan says which steps a verb takes from state s. text is the plist to write, "" where the verb writes none.
+func (m launchd) plan(v verb, s state, text string) []step {
+	domain := s.domain
+	if domain == "" {
+		domain = m.domain()
+	}
+	loaded := s.loaded != ""
+	bootout := []step{command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.gone(domain, s.exitTimeout)}
+	bootstrap := []step{
+		command{argv: launchctl("enable", m.domain()+"/"+label)}, // an older installer's "unload -w" left it disabled
+		command{argv: launchctl("bootstrap", m.domain(), m.path()), undo: launchctl("bootout", m.domain()+"/"+label), ok: []int{3, 36}},
+		command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}}, // bootstrap may leave it not running; 37: it runs
+	}
+	var steps []step
+	if loaded && s.file.exists && v != stop {
+		steps = append(steps, wayBack{command{argv: launchctl("bootstrap", domain, m.path()), ok: []int{5, 37}}, m.back(domain)})
+	}
+	if v == install || v == restart {
+		steps = append(steps, makeFolder{m.logs(), 0o700})
+		for _, path := range m.logFiles() {
+			if info, err := os.Stat(path); err == nil && info.Size() > logLimit {
+				steps = append(steps, truncateLog{path})
+			}
+		}
+	}
+	switch v {
+	case install:
+		if text != "" {
+			steps = append(steps, makeFolder{filepath.Dir(m.path()), 0o755}, writeFile{m.path(), text})
+		}
+		if loaded {
+			steps = append(steps, bootout...)
+		}
+		steps = append(steps, bootstrap...)
+	case restart:
+		if loaded {
+			steps = append(steps, bootout...)
+		}
+		steps = append(steps, bootstrap...)
+	case stop:
+		steps = append(steps, bootout...)
+	case uninstall:
+		if loaded {
+			steps = append(steps, bootout...)
+		}
+		if s.file.exists {
+			steps = append(steps, removeFile{m.path()})
+		}
+	}
+	return steps
+}
+
+// gone awaits that launchd has ended the process and forgotten the job. bootout returns before that.
+func (m launchd) gone(domain string, exitTimeout time.Duration) step {
+	if exitTimeout == 0 {
+		exitTimeout = 20 * time.Second // launchd.plist(5), ExitTimeOut
+	}
+	return await{label + " is gone", exitTimeout + 10*time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
+		return m.isLoaded(ctx, run, domain, false)
+	}}
+}
+
+// back awaits that the job is loaded.
+func (m launchd) back(domain string) step {
+	return await{label + " is loaded", 5 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
+		return m.isLoaded(ctx, run, domain, true)
+	}}
+}
+
+// isLoaded tells whether the job is loaded in domain, or is not, as asked. "print" tells by its exit status; "list"
+// is asked where there is no "print", since it sees only the domain of the caller's own session.
+func (m launchd) isLoaded(ctx context.Context, run Runner, domain string, want bool) (bool, error) {
+	_, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
+	if code := exitCode(err); code != 0 && !slices.Contains([]int{112, 113, 125}, code) {
+		_, err = run.Run(ctx, launchctl("list", label)...)
+		if code := exitCode(err); code != 0 && code != 113 {
+			return false, err
+		}
+	}
+	return (err == nil) == want, nil
+}
+
+// exitName names an exit: 78 is what launchd reports when it could not run the program at all.
+func (m launchd) exitName(e exit) string {
+	if e.signal != 0 {
+		return signalName(e.signal, "darwin")
+	}
+	if e.code == 78 {
+		return "status 78/EX_CONFIG"
+	}
+	return fmt.Sprintf("status %d", e.code)
+}
+
+// never tells whether an exit means that the program was not run at all.
+func (m launchd) never(e exit) bool { return e.signal == 0 && e.code == 78 }
+
+// next says what launchd does after an exit.
+func (m launchd) next(s state) string {
+	switch s.phase {
+	case crashLooping:
+		return "launchd starts it again, ten seconds after the last start at the earliest"
+	case stopped:
+		return "launchd does not start it again after a clean end"
+	case notInstalled:
+		return "launchd does not know the job any more"
+	}
+	return "launchd has started it again already"
+}
+
+// linger is no question here: an agent lives as long as the login session.
+func (m launchd) linger() *bool { return nil }
+
+// leftover is nothing: launchd keeps no file of a definition.
+func (m launchd) leftover(state) string { return "" }
+
+// mark remembers where the logs end, so that startLog can tell the lines of the next start.
+func (m launchd) mark() logMark {
+	mark := logMark{time.Now(), map[string]int64{}}
+	for _, path := range m.logFiles() {
+		if info, err := os.Stat(path); err == nil && info.Size() <= logLimit { // a larger one is emptied at the start
+			mark.lengths[path] = info.Size()
+		}
+	}
+	return mark
+}
+
+// startLog returns the last lines that were logged since mark.
+func (m launchd) startLog(_ context.Context, _ Runner, _ state, mark logMark) []string {
+	for _, path := range m.logFiles() {
+		if lines, _ := lastLines(path, mark.lengths[path], 40); len(lines) > 0 {
+			return lines
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+// logs: what the collector has logged. systemd keeps it in the journal, launchd in two files.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// logLimit is the size in bytes above which install and restart empty a log file of launchd, which never does.
+const logLimit = 10 << 20
+
+func (w *world) logs(ctx context.Context, o options) error {
+	if err := w.mayManage(); err != nil {
+		return err
+	}
+	ctx, cancel := w.untilSignal(ctx)
+	defer cancel()
+	if m, ok := w.manager.(launchd); ok {
+		return w.fileLogs(ctx, m.logFiles(), o)
+	}
+	if m, ok := w.manager.(systemd); ok {
+		return w.journal(ctx, m.journalMatch(), o)
+	}
+	return nil
+}
+
+// journal shows the service's lines in the journal, and says why when there are none. It is asked without --user,
+// which would look only into files of the user's own, that a volatile journal does not have.
+func (w *world) journal(ctx context.Context, match []string, o options) error {
+	argv := []string{"journalctl", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(o.lines)}
+	out, err := w.run.Run(ctx, append(argv, match...)...)
+	var failed *commandError
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case notFound(err):
+		return hint(errors.New("journalctl is not installed, so the log of the service cannot be read"), "runtimescope service run")
+	case errors.As(err, &failed) && strings.Contains(failed.stderr, "insufficient permissions"):
+		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
+			"sudo usermod -aG systemd-journal $USER, then log in again")
+	case err != nil:
+		return err
+	}
+	if strings.TrimSpace(out) == "" && o.lines > 0 {
+		w.say.warn("The journal has no line of %s", unitName)
+		if w.uid >= 1000 {
+			w.say.info("If it should have: journalctl shows this user nothing without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal.")
+		}
+	}
+	if !o.follow {
+		_, err := io.WriteString(w.say.stdout, out)
+		return err
+	}
+	p, err := w.run.Start(w.say.stdout, w.say.stderr, nil, append(append(argv, "--follow"), match...)...)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		e, err := p.Wait()
+		if err == nil && e != (exit{}) {
+			err = fmt.Errorf("journalctl ended with status %d", e.code)
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		p.Signal(os.Kill)
+		<-ended
+		return nil // ending it is how one stops following
+	}
+}
+
+// fileLogs shows the last lines of each file that has any, and follows both.
+func (w *world) fileLogs(ctx context.Context, paths []string, o options) error {
+	offsets := make([]int64, len(paths))
+	shown := ""
+	missing := 0
+	heading := func(path string) {
+		if shown != path {
+			fmt.Fprintf(w.say.stdout, "==> %s <==\n", path)
+			shown = path
+		}
+	}
+	for i, path := range paths {
+		info, err := os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			missing++
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		offsets[i] = info.Size()
+		lines, err := lastLines(path, 0, o.lines)
+		if err != nil {
+			return err
+		}
+		if len(lines) > 0 {
+			heading(path)
+			fmt.Fprintln(w.say.stdout, strings.Join(lines, "\n"))
+		}
+	}
+	if shown == "" && o.lines > 0 {
+		if missing == len(paths) {
+			w.say.warn("There is no log in %s: the service has not been started yet", filepath.Dir(paths[0]))
+		} else {
+			w.say.warn("The log is empty")
+		}
+	}
+	for o.follow {
+		select {
+		case <-ctx.Done():
+			return nil // ending it is how one stops following
+		case <-time.After(w.pace.follow):
+		}
+		for i, path := range paths {
+			info, err := os.Stat(path)
+			if err != nil {
+				offsets[i] = 0 // to be made again
+				continue
+			}
+			if info.Size() < offsets[i] { // emptied, or made again
+				offsets[i] = 0
+			}
+			if info.Size() == offsets[i] {
+				continue
+			}
+			heading(path)
+			n, err := copyFrom(w.say.stdout, path, offsets[i], info.Size())
+			offsets[i] += n
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copyFrom copies the bytes of a file from one offset to another.
+func copyFrom(w io.Writer, path string, from, to int64) (int64, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	return io.Copy(w, io.NewSectionReader(file, from, to-from))
+}
+
+// lastLines returns the last n lines of a file from an offset on, without their line ends. It reads backwards, so
+// that the size of the file does not matter, and at most 1 MB.
+func lastLines(path string, from int64, n int) ([]string, error) {
+	const block, most = 64 << 10, 1 << 20
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil || n == 0 || end == 0 {
+		return nil, err
+	}
+	if end < from { // emptied since
+		from = 0
+	}
+	var tail []byte
+	at := end
+	for at > from && len(tail) < most && bytes.Count(tail, []byte("\n")) <= n {
+		size := min(block, at-from)
+		at -= size
+		part := make([]byte, size, int(size)+len(tail))
+		if _, err := file.ReadAt(part, at); err != nil && err != io.EOF {
+			return nil, err
+		}
+		tail = append(part, tail...)
+	}
+	text := strings.TrimSuffix(string(tail), "\n")
+	if text == "" && len(tail) == 0 {
+		return nil, nil
+	}
+	lines := strings.Split(text, "\n")
+	return lines[max(0, len(lines)-n):], nil
+}
+
+// copyFile copies a file's content to a new file, mode 0600: a log may hold what others should not see.
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(target, source); err != nil {
+		target.Close()
+		return err
+	}
+	return target.Close()
+}

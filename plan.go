@@ -1,0 +1,368 @@
+// What changes the machine: the kinds of step, apply with its undo, and the atomic write.
+// No other file writes, removes, or runs a command that changes something.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A machine is what steps work on.
+type machine struct {
+	run     Runner
+	disk    disk
+	explain func(context.Context, error) error // finds the cause of a failure, before anything is undone
+}
+
+// A disk carries out one change to the file system. The real one calls change; a test's may fail instead, or
+// half-way. op is the name of the operation ("mkdir", "create", "write", "sync", "chmod", "rename", "remove").
+type disk interface {
+	do(op, path string, change func() error) error
+}
+
+type osDisk struct{}
+
+func (osDisk) do(_, _ string, change func() error) error { return change() }
+
+// A step is one change to the machine. Its String is what --dry-run prints; "" for a step that only matters on the way back.
+type step interface {
+	fmt.Stringer
+	// do makes the change and returns what takes it back, nil when there is nothing to take back.
+	// When it fails, the undo it may return takes back the part that was done.
+	do(ctx context.Context, m machine) (undo func(context.Context) error, err error)
+}
+
+// apply runs the steps in order. At the first failure it takes back what was done, last step first, and returns
+// an *applyError. It does not stop half-way for an interrupted ctx: every step has a deadline of its own.
+func apply(ctx context.Context, m machine, steps []step) error {
+	ctx = context.WithoutCancel(ctx)
+	var undos []func(context.Context) error
+	for _, s := range steps {
+		undo, err := s.do(ctx, m)
+		if undo != nil {
+			undos = append(undos, undo)
+		}
+		if err == nil {
+			continue
+		}
+		failed := &applyError{err: m.explain(ctx, err)}
+		for _, undo := range slices.Backward(undos) {
+			failed.left = errors.Join(failed.left, undo(ctx))
+		}
+		return failed
+	}
+	return nil
+}
+
+// An applyError is a plan that could not be carried out.
+type applyError struct {
+	err  error // the step that failed
+	left error // what could not be taken back; nil: all is as it was before
+}
+
+func (e *applyError) Error() string { return e.err.Error() }
+func (e *applyError) Unwrap() error { return e.err }
+
+// How long a command that changes something may take. Stopping a collector takes as long as its TimeoutStopSec,
+// 10 s in our unit, and launchd gives no command that waits.
+const changeDeadline = 45 * time.Second
+
+// A command step runs argv.
+type command struct {
+	argv []string
+	ok   []int    // exit statuses besides 0 that count as done
+	undo []string // argv that takes it back; may be empty
+}
+
+func (c command) String() string { return "run " + quoteArgv(c.argv) }
+
+func (c command) do(ctx context.Context, m machine) (func(context.Context) error, error) {
+	var undo func(context.Context) error
+	if len(c.undo) > 0 {
+		undo = func(ctx context.Context) error {
+			_, err := command{argv: c.undo, ok: c.ok}.do(ctx, m)
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, changeDeadline)
+	defer cancel()
+	_, err := m.run.Run(ctx, c.argv...)
+	if err != nil && slices.Contains(c.ok, exitCode(err)) {
+		err = nil
+	}
+	return undo, err
+}
+
+// A wayBack step does nothing now; when a later step fails, its steps run, in order, after that one and all between
+// are taken back: they tell the manager what is on disk again.
+type wayBack []step
+
+func (w wayBack) String() string { return "" }
+
+func (w wayBack) do(_ context.Context, m machine) (func(context.Context) error, error) {
+	return func(ctx context.Context) (err error) {
+		for _, s := range w {
+			_, failed := s.do(ctx, m)
+			err = errors.Join(err, failed)
+		}
+		return err
+	}, nil
+}
+
+// An await step polls until a named condition holds, at most for within.
+type await struct {
+	condition string // "com.example.job is gone"
+	within    time.Duration
+	every     time.Duration
+	holds     func(context.Context, Runner) (bool, error)
+}
+
+func (a await) String() string {
+	return fmt.Sprintf("wait until %s, at most %s", a.condition, a.within)
+}
+
+func (a await) do(ctx context.Context, m machine) (func(context.Context) error, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.within)
+	defer cancel()
+	var last error
+	for {
+		holds, err := a.holds(ctx, m.run)
+		if holds {
+			return nil, nil
+		}
+		if err != nil && ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-time.After(a.every):
+		case <-ctx.Done():
+			if last != nil {
+				return nil, last
+			}
+			return nil, fmt.Errorf("waited %s in vain until %s", a.within, a.condition)
+		}
+	}
+}
+
+// A makeFolder step makes a folder and those above it where they are missing.
+type makeFolder struct {
+	path string
+	mode fs.FileMode
+}
+
+func (f makeFolder) String() string { return fmt.Sprintf("make folder %s (%#o)", f.path, f.mode) }
+
+func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) error, error) {
+	var missing []string // innermost first
+	for dir := f.path; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err == nil && info.IsDir() {
+			break
+		}
+		if err == nil {
+			return nil, fmt.Errorf("%s is in the way: it is not a folder", dir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if _, err := os.Lstat(dir); err == nil {
+			return nil, fmt.Errorf("%s is a link to nowhere", dir)
+		}
+		missing = append(missing, dir)
+	}
+	var made []string
+	undo := func(context.Context) error {
+		for _, dir := range slices.Backward(made) {
+			m.disk.do("remove", dir, func() error { return os.Remove(dir) }) // one that is in use by now stays
+		}
+		return nil
+	}
+	for _, dir := range slices.Backward(missing) {
+		mode := fs.FileMode(0o755)
+		if dir == f.path {
+			mode = f.mode
+		}
+		err := m.disk.do("mkdir", dir, func() error { return os.Mkdir(dir, mode) })
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return undo, err
+		}
+		made = append(made, dir)
+		// Whatever the umask says: launchd refuses a folder that others may write.
+		if err := m.disk.do("chmod", dir, func() error { return os.Chmod(dir, mode) }); err != nil {
+			return undo, err
+		}
+	}
+	return undo, nil
+}
+
+// A writeFile step writes a file whole or not at all. A different file that was there is kept beside it as PATH.bak,
+// and an older PATH.bak as PATH.bak.1 and so on: nothing that somebody wrote by hand is lost.
+type writeFile struct {
+	path, text string
+}
+
+func (f writeFile) String() string {
+	return fmt.Sprintf("write %s (0644):\n%s", f.path, indent(f.text))
+}
+
+func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error, error) {
+	old, err := os.ReadFile(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := replaceFile(m.disk, f.path, f.text); err != nil {
+			return nil, err
+		}
+		return func(context.Context) error {
+			return m.disk.do("remove", f.path, func() error { return os.Remove(f.path) })
+		}, nil
+	case err != nil:
+		return nil, err
+	case string(old) == f.text:
+		return nil, replaceFile(m.disk, f.path, f.text)
+	}
+	bak := f.path + ".bak"
+	rename := func(from, to string) error {
+		return m.disk.do("rename", to, func() error { return os.Rename(from, to) })
+	}
+	var moved string // where an older .bak went
+	if kept, err := os.ReadFile(bak); err == nil && string(kept) != string(old) {
+		for n := 1; ; n++ {
+			moved = fmt.Sprintf("%s.%d", bak, n)
+			if _, err := os.Lstat(moved); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if err := rename(bak, moved); err != nil {
+			return nil, err
+		}
+	}
+	putBack := func() error {
+		if moved != "" {
+			return rename(moved, bak)
+		}
+		return nil
+	}
+	if err := replaceFile(m.disk, bak, string(old)); err != nil {
+		return nil, errors.Join(err, putBack())
+	}
+	if err := replaceFile(m.disk, f.path, f.text); err != nil {
+		return nil, errors.Join(err, m.disk.do("remove", bak, func() error { return os.Remove(bak) }), putBack())
+	}
+	// The kept file goes back by a rename, which works on a full disk too.
+	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, nil
+}
+
+// replaceFile writes text to path, mode 0644, so that a reader, and a crash at any moment, sees the old file or the
+// new one. Its temporary file has a fixed name: what a killed run left behind is overwritten by the next.
+func replaceFile(d disk, path, text string) error {
+	tmp := path + ".tmp"
+	err := writeSynced(d, tmp, text)
+	if err == nil {
+		err = d.do("rename", path, func() error { return os.Rename(tmp, path) })
+	}
+	if err != nil {
+		d.do("remove", tmp, func() error { return os.Remove(tmp) })
+		return err
+	}
+	if dir, err := os.Open(filepath.Dir(path)); err == nil { // so that the rename, too, survives a power cut
+		dir.Sync()
+		dir.Close()
+	}
+	return nil
+}
+
+func writeSynced(d disk, path, text string) error {
+	var file *os.File
+	err := d.do("create", path, func() (err error) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := d.do("write", path, func() error { _, err := file.WriteString(text); return err }); err != nil {
+		return err
+	}
+	if err := d.do("chmod", path, func() error { return file.Chmod(0o644) }); err != nil { // whatever the umask says
+		return err
+	}
+	if err := d.do("sync", path, file.Sync); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// A removeFile step removes a file, and the rest that a killed run may have left of it. A file that is not there is no failure.
+type removeFile struct{ path string }
+
+func (f removeFile) String() string { return "remove " + f.path }
+
+func (f removeFile) do(_ context.Context, m machine) (func(context.Context) error, error) {
+	remove := func(path string) error {
+		err := m.disk.do("remove", path, func() error { return os.Remove(path) })
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := remove(f.path + ".tmp"); err != nil {
+		return nil, err
+	}
+	if target, err := os.Readlink(f.path); err == nil {
+		return func(context.Context) error {
+			return m.disk.do("symlink", f.path, func() error { return os.Symlink(target, f.path) })
+		}, remove(f.path)
+	}
+	old, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := remove(f.path); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return replaceFile(m.disk, f.path, string(old)) }, nil
+}
+
+// A truncateLog step copies a log to PATH.1 and empties it in place: launchd keeps the file open for the life of
+// the job, so that a renamed log would go on growing under its new name.
+type truncateLog struct{ path string }
+
+func (t truncateLog) String() string { return fmt.Sprintf("copy %s to %[1]s.1 and empty it", t.path) }
+
+func (t truncateLog) do(_ context.Context, m machine) (func(context.Context) error, error) {
+	kept := t.path + ".1"
+	err := m.disk.do("create", kept, func() error { return copyFile(t.path, kept) })
+	if err != nil {
+		m.disk.do("remove", kept, func() error { return os.Remove(kept) })
+		return nil, err
+	}
+	return nil, m.disk.do("write", t.path, func() error { return os.Truncate(t.path, 0) })
+}
+
+// dryRun writes the steps as text, one block each, in order.
+func dryRun(steps []step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		if line := s.String(); line != "" {
+			fmt.Fprintf(&b, "would %s\n", line)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,96 @@
+// run: the collector in the foreground, for containers and systems without a service manager.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+func (w *world) foreground(ctx context.Context, o options) error {
+	env, err := envPorts(w.getenv)
+	if err != nil {
+		return err
+	}
+	collector, err := w.findCollector(o.collector)
+	if err != nil {
+		return err
+	}
+	p := env.orDefault()
+	if err := w.portsFree(ctx, p, state{}); err != nil {
+		return err
+	}
+	for {
+		asked, e, err := w.runOnce(ctx, collector, p)
+		if err != nil || e == (exit{}) {
+			return err
+		}
+		ended := &statusError{fmt.Errorf("the collector exited with status %d", e.code), e.code}
+		if e.signal != 0 {
+			ended = &statusError{fmt.Errorf("the collector was ended by %s", signalName(e.signal, w.platform)), 128 + e.signal}
+		}
+		if asked {
+			return ended
+		}
+		w.say.warn("%v; it is started again in %s", ended, duration(w.pace.restart))
+		select {
+		case <-time.After(w.pace.restart):
+		case <-w.signals:
+			return ended
+		}
+	}
+}
+
+// runOnce runs the collector to its end. asked tells whether a signal asked us to end.
+func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked bool, e exit, err error) {
+	child, err := w.run.Start(w.say.stdout, w.say.stderr, []string{
+		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)}, collector)
+	if err != nil {
+		return true, exit{}, err
+	}
+	type end struct {
+		e   exit
+		err error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		e, err := child.Wait()
+		ended <- end{e, err}
+	}()
+	watch, cancel := context.WithCancel(ctx)
+	defer cancel()
+	healthy := make(chan string, 1)
+	go func() {
+		for watch.Err() == nil {
+			if w.probe(watch, p.http) == nil {
+				if own := w.owner(watch, p.http, state{pid: child.Pid()}); own.foreign == nil {
+					healthy <- own.doubt
+					return
+				}
+			}
+			select {
+			case <-time.After(w.pace.slow):
+			case <-watch.Done():
+			}
+		}
+	}()
+	var kill <-chan time.Time
+	for {
+		select {
+		case end := <-ended:
+			return asked, end.e, end.err
+		case doubt := <-healthy:
+			w.sayHealthy(p.http, "", doubt)
+		case sig := <-w.signals:
+			child.Signal(sig)
+			if !asked {
+				kill = time.After(w.pace.kill)
+			}
+			asked = true
+		case <-kill:
+			w.say.warn("The collector has not ended within %s and is killed", duration(w.pace.kill))
+			child.Signal(os.Kill)
+		}
+	}
+}

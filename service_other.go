@@ -1,0 +1,35 @@
+//go:build !linux && !darwin
+
+// Other systems have no service manager that this tool speaks to: they can run the collector in the foreground.
+package main
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+func ownGroup() *syscall.SysProcAttr { return nil }
+
+func fileOwner(fs.FileInfo) (uid int, ok bool) { return 0, false }
+
+func inode(fs.FileInfo) string { return "" }
+
+func changeTime(info fs.FileInfo) time.Time { return info.ModTime() }
+
+// alive cannot tell here, so that the wait asks at its own pace.
+func alive(int) bool { return true }
+
+func isTerminal(uintptr) bool { return false }
+
+func folderLock(string) func(context.Context, func()) (func(), error) {
+	return func(context.Context, func()) (func(), error) { return func() {}, nil }
+}
+
+func (w *world) choose() (environ []string) {
+	w.processes = procfs{os.DevNull}
+	w.lock = folderLock("")
+	return nil
+}

@@ -1,0 +1,76 @@
+//go:build linux || darwin
+
+// What Linux and macOS share, and no other system this tool builds on needs.
+package main
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// ownGroup puts a command into a process group of its own, out of reach of the terminal's Ctrl-C.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// fileOwner is the user ID that a file belongs to.
+func fileOwner(info fs.FileInfo) (uid int, ok bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
+}
+
+// inode is a file's inode number in decimal.
+func inode(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return strconv.FormatUint(uint64(stat.Ino), 10)
+}
+
+// alive tells whether a process exists.
+func alive(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || err == syscall.EPERM
+}
+
+func isTerminal(fd uintptr) bool {
+	var termios syscall.Termios
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, ioctlGetTermios, uintptr(unsafe.Pointer(&termios)))
+	return errno == 0
+}
+
+// folderLock locks a folder by flock(2): nothing is left behind, and the lock ends with the process, however it ends.
+func folderLock(folder string) func(context.Context, func()) (func(), error) {
+	return func(ctx context.Context, first func()) (func(), error) {
+		dir, err := os.Open(folder)
+		if err != nil {
+			return nil, err
+		}
+		for waited := false; ; {
+			err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+			if err == nil {
+				return func() { dir.Close() }, nil
+			}
+			if err != syscall.EWOULDBLOCK && err != syscall.EINTR {
+				return func() { dir.Close() }, nil // a file system without locks: better unlocked than not at all
+			}
+			if !waited {
+				first()
+				waited = true
+			}
+			select {
+			case <-ctx.Done():
+				dir.Close()
+				return nil, errInterrupted
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}

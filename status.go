@@ -1,0 +1,288 @@
+// status: what the service is doing, in words or as one JSON object.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A finding is all that status and doctor know: one question to the manager and one to the collector, at the same time.
+type finding struct {
+	state   state
+	err     error // the manager gave no answer
+	ports   ports
+	answer  error // of /readyz; nil: it is ready
+	own     ownership
+	version string // of the collector
+	age     time.Duration
+	memory  *int64
+	why     string // why a restart is needed
+}
+
+// healthy needs the manager, the answer, and the socket.
+func (f finding) healthy() bool {
+	return f.err == nil && f.state.phase == running && f.answer == nil && f.own.foreign == nil
+}
+
+func (w *world) find(ctx context.Context) finding {
+	var f finding
+	onDisk, _ := w.readFile()
+	ask := func(port int) (err error, version string) {
+		asked := make(chan string, 1)
+		go func() { asked <- w.collectorVersion(ctx, port) }()
+		err = w.probe(ctx, port)
+		return err, <-asked
+	}
+	guess := onDisk.definition.ports.orDefault()
+	type reply struct {
+		err     error
+		version string
+	}
+	replied := make(chan reply, 1)
+	go func() {
+		err, version := ask(guess.http)
+		replied <- reply{err, version}
+	}()
+	f.state, f.err = w.look(ctx)
+	f.ports = f.state.servicePorts()
+	r := <-replied
+	if f.ports.http != guess.http { // a drop-in says otherwise
+		r.err, r.version = ask(f.ports.http)
+	}
+	f.answer, f.version = r.err, r.version
+	s := f.state
+	f.memory = s.memory
+	if s.pid != 0 {
+		age, memory, err := w.processes.facts(ctx, s.pid)
+		if err == nil {
+			f.age = age
+			if f.memory == nil {
+				f.memory = &memory
+			}
+		}
+	}
+	f.why = w.restartReason(ctx, s)
+	if f.answer == nil {
+		f.own = w.owner(ctx, f.ports.http, s)
+	}
+	return f
+}
+
+// A statusReport is "status --json": the same keys for both managers, null where something is not known.
+type statusReport struct {
+	Manager       string     `json:"manager"`
+	State         phase      `json:"state"`
+	Healthy       *bool      `json:"healthy"`
+	Verified      *bool      `json:"verified"` // the socket that answers is the service's; null: nothing answers
+	PID           *int       `json:"pid"`
+	UptimeSeconds *int64     `json:"uptime_seconds"`
+	Restarts      *int       `json:"restarts"`
+	MemoryBytes   *int64     `json:"memory_bytes"`
+	LastExit      *exitShape `json:"last_exit"`
+	Enabled       *bool      `json:"enabled"`
+	Linger        *bool      `json:"linger"`
+	URL           string     `json:"url"`
+	HTTPPort      int        `json:"http_port"`
+	WSPort        int        `json:"ws_port"`
+	Version       *string    `json:"version"`
+	Collector     *string    `json:"collector"`
+	Definition    string     `json:"definition"`
+	RestartNeeded *bool      `json:"restart_needed"`
+}
+
+// An exitShape is {"code":3} or {"signal":"SIGKILL"}.
+type exitShape struct {
+	Code   *int   `json:"code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+}
+
+func (w *world) statusReport(f finding) statusReport {
+	s := f.state
+	r := statusReport{
+		Manager: w.manager.name(), State: s.phase, Restarts: s.restarts, MemoryBytes: f.memory,
+		Enabled: s.enabled, Linger: w.manager.linger(), URL: collectorURL(f.ports.http),
+		HTTPPort: f.ports.http, WSPort: f.ports.ws, Definition: s.file.path,
+	}
+	if s.vendor() {
+		r.Definition = s.loaded
+	}
+	if f.err == nil {
+		r.Healthy, r.RestartNeeded = ptr(f.healthy()), ptr(f.why != "")
+		if f.answer == nil {
+			r.Verified = &f.own.verified
+		}
+	}
+	if s.pid != 0 {
+		r.PID = &s.pid
+		r.UptimeSeconds = ptr(int64(f.age.Seconds()))
+	}
+	if path := s.collector(); path != "" {
+		r.Collector = &path
+	}
+	if f.version != "" && f.own.foreign == nil {
+		r.Version = &f.version
+	}
+	if e := s.lastExit; e != nil && e.signal != 0 {
+		r.LastExit = &exitShape{Signal: w.manager.exitName(*e)}
+	} else if e != nil {
+		r.LastExit = &exitShape{Code: &e.code}
+	}
+	return r
+}
+
+func (w *world) status(ctx context.Context, o options) error {
+	if w.manager == nil || w.home == "" {
+		return w.mayManage()
+	}
+	if _, err := envPorts(w.getenv); err != nil {
+		return err
+	}
+	ctx, cancel := w.untilSignal(ctx)
+	defer cancel()
+	f := w.find(ctx)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	s := f.state
+	if f.err != nil && !s.file.exists && s.file.link == "" { // nothing on disk, nobody to ask
+		f.state.phase = notInstalled
+		s = f.state
+	}
+	if o.json {
+		text, err := json.Marshal(w.statusReport(f))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w.say.stdout, "%s\n", text)
+	} else {
+		w.sayStatus(f)
+	}
+	switch {
+	case f.err != nil && s.phase == notInstalled && o.json:
+		w.say.note("%v", f.err)
+	case f.err != nil && s.phase != notInstalled:
+		return f.err
+	}
+	switch {
+	case !o.exitCode || f.healthy():
+		return nil
+	case s.phase == notInstalled:
+		return &statusError{errors.New("the service is not installed"), 4}
+	}
+	return &statusError{fmt.Errorf("the service is not running and healthy: %s", w.headline(f)), 3}
+}
+
+// headline says in a few words what is wrong with a service that is not healthy.
+func (w *world) headline(f finding) string {
+	switch {
+	case f.state.masked:
+		return "masked"
+	case f.state.phase != running:
+		return string(f.state.phase)
+	case f.answer != nil:
+		return "running, but /readyz: " + f.answer.Error()
+	}
+	return "running, but another process answers"
+}
+
+// sayStatus is status in words.
+func (w *world) sayStatus(f finding) {
+	s, say := f.state, w.say
+	launchd := w.manager.name() == "launchd"
+	switch {
+	case s.phase == notInstalled && !s.masked && s.file.link == "":
+		if f.err != nil {
+			say.warn("%v", f.err)
+		}
+		say.info("Service not installed. Run: runtimescope service install")
+		return
+	case f.err != nil:
+		say.warn("Service installed, but its state is unknown")
+	case s.masked:
+		say.warn("Service is masked, that is, forbidden to start. Run: systemctl --user unmask %s", unitName)
+	case s.phase == running && launchd:
+		say.done("Service running — PID %d, up %s", s.pid, duration(f.age))
+	case s.phase == running:
+		say.done("Service is active — PID %d, up %s", s.pid, duration(f.age))
+	case s.phase == crashLooping:
+		say.warn("Service state: %s — crash-looping: %s. See: runtimescope service logs", s.word, w.manager.next(s))
+	case s.phase == failed:
+		say.warn("Service state: %s — %s. See: runtimescope service logs", s.word, w.manager.next(s))
+	case s.phase == stopped && launchd:
+		say.warn("Service installed but not currently running. Run: runtimescope service start")
+	case s.phase == stopped:
+		say.warn("Service state: %s. Run: runtimescope service start", s.word)
+	default:
+		say.warn("Service state: %s", s.word)
+	}
+	switch {
+	case s.phase != running && f.answer == nil && f.own.foreign != nil:
+		say.warn("Port %d is held by %s", f.ports.http, f.own.foreign)
+	case s.phase != running:
+	case f.answer != nil:
+		say.warn("Collector does not answer on %s: %v", collectorURL(f.ports.http), f.answer)
+	case f.own.foreign != nil:
+		say.warn("Not the service, but %s answers on %s", f.own.foreign, collectorURL(f.ports.http))
+	default:
+		w.sayHealthy(f.ports.http, f.version, f.own.doubt)
+	}
+	if s.broken != "" {
+		say.warn("%s", s.broken)
+	}
+	if !s.file.exists && s.loaded == "" && s.up() || s.up() && !s.file.exists && s.loaded == s.file.path {
+		say.warn("Its %s is gone: %s. Run: runtimescope service install, or uninstall", w.manager.what(), s.file.path)
+	}
+	if f.why != "" {
+		say.warn("Restart needed: %s. Run: runtimescope service restart", f.why)
+	} else if s.stale {
+		say.warn("The definition on disk has changed and is not loaded. Run: runtimescope service restart")
+	}
+	if s.restarts != nil && *s.restarts > 0 {
+		say.warn("Restarted %d times after it failed", *s.restarts)
+	}
+	if e := s.lastExit; e != nil {
+		say.info("Last exit: %s", w.manager.exitName(*e))
+	}
+	if f.memory != nil {
+		say.info("Memory: %s", size(*f.memory))
+	}
+	switch {
+	case s.enabled == nil:
+	case *s.enabled:
+		say.info("Starts at login: yes")
+	default:
+		say.info("Starts at login: no. To change: runtimescope service install")
+	}
+	switch linger := w.manager.linger(); {
+	case launchd:
+		say.info("Keeps running after logout: no, launchd ends it with the session")
+	case linger == nil:
+		say.info("Keeps running after logout: unknown")
+	case *linger:
+		say.info("Keeps running after logout: yes. To change: sudo loginctl disable-linger $USER")
+	default:
+		say.info("Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
+	}
+	if path := s.collector(); path != "" {
+		if reason := fleeting(path); reason != "" {
+			say.warn("Survives the next upgrade: doubtful, %s. To change: runtimescope service install --collector PATH", reason)
+		} else {
+			say.info("Survives the next upgrade: yes, its path has no version in it")
+		}
+		say.info("Collector: %s", path)
+	}
+	definition := s.file.path
+	if s.vendor() {
+		definition = s.loaded
+	}
+	if launchd {
+		say.info("Plist: %s", definition)
+		say.info("Logs:  %s", w.manager.logs())
+	} else {
+		say.info("Unit file: %s", definition)
+		say.info("Logs: %s", w.manager.logs())
+	}
+}

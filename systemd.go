@@ -1,0 +1,579 @@
+// systemd's user manager: where its unit is, how it is written and read back, what systemctl and journalctl print,
+// and which steps a verb takes. It writes nothing. launchd.go is its mirror image.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const unitName = "runtimescope.service"
+
+// A systemd is the user manager of one user.
+type systemd struct {
+	home, user string
+	uid        int
+	runtimeDir string // XDG_RUNTIME_DIR for systemctl; "" when there is none
+	root       string // prefix of /run, /proc, /var: "" but in tests
+	wsl        bool   // this is a Windows Subsystem for Linux
+	container  bool
+}
+
+func (m systemd) name() string { return "systemd" }
+func (m systemd) what() string { return "unit" }
+
+func (m systemd) path() string {
+	return filepath.Join(m.home, ".config/systemd/user", unitName)
+}
+
+func (m systemd) logs() string { return "journalctl --user -u runtimescope -f" }
+
+func systemctl(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
+
+// render writes the unit. With default ports and an ordinary path its bytes are those of the first version of this tool.
+func (m systemd) render(d definition) (string, error) {
+	program, err := unitProgram(d.collector)
+	if err != nil {
+		return "", err
+	}
+	environment := ""
+	for _, v := range d.ports.environment() {
+		environment += "Environment=" + v + "\n"
+	}
+	return `[Unit]
+Description=RuntimeScope Collector
+Documentation=https://github.com/edwinlov3tt/runtimescope
+After=network.target
+
+[Service]
+Type=simple
+ExecStart=` + program + `
+` + environment + `Restart=on-failure
+RestartSec=5
+TimeoutStopSec=10
+
+# Resource ceiling
+MemoryMax=256M
+CPUQuota=50%
+
+# Logs to journal — tail with: journalctl --user -u runtimescope -f
+StandardOutput=journal
+StandardError=journal
+SyslogIdentifier=runtimescope
+
+[Install]
+WantedBy=default.target
+`, nil
+}
+
+// unitProgram encodes a path as the first word of ExecStart=: quoted, % doubled, $ left alone, since systemd expands
+// the one and not the other there. It refuses what systemd accepts in no form as the name of a program:
+// quotes, backslash, control characters, bytes that are not UTF-8 (systemd.service(5); tried on 252).
+func unitProgram(path string) (string, error) {
+	if !utf8.ValidString(path) {
+		return "", fmt.Errorf("systemd cannot run %q: its name is not UTF-8", path)
+	}
+	for _, r := range path {
+		if strings.ContainsRune("\"'\\", r) || r < ' ' || r == 0x7f {
+			return "", fmt.Errorf("systemd cannot run %q: the character %q is not allowed in the path of a program", path, r)
+		}
+	}
+	return `"` + strings.ReplaceAll(path, "%", "%%") + `"`, nil
+}
+
+// parse reads back what a unit says of the collector and its ports, also in a unit edited by hand.
+func (m systemd) parse(text string) definition {
+	var d definition
+	section := ""
+	for _, line := range unitLines(text) {
+		if strings.HasPrefix(line, "[") {
+			section = line
+			continue
+		}
+		key, value, _ := strings.Cut(line, "=")
+		if section != "[Service]" {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		switch strings.TrimSpace(key) {
+		case "ExecStart":
+			d.collector = ""
+			if words := unitWords(strings.TrimLeft(value, "-@:+!")); len(words) > 0 {
+				d.collector = words[0]
+			}
+		case "Environment":
+			if value == "" { // an empty assignment resets the list
+				d.ports = ports{}
+			}
+			d.ports.read(unitWords(value))
+		}
+	}
+	return d
+}
+
+// unitLines splits a unit file into its logical lines: continued ones joined, comments and empty ones left out.
+func unitLines(text string) []string {
+	var lines []string
+	joined, open := "", false
+	for _, line := range strings.Split(strings.TrimPrefix(text, "\uFEFF"), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") || line == "" && !open {
+			continue
+		}
+		joined += strings.TrimSuffix(line, `\`)
+		if open = strings.HasSuffix(line, `\`); open {
+			joined += " "
+			continue
+		}
+		lines = append(lines, joined)
+		joined = ""
+	}
+	if joined != "" {
+		lines = append(lines, joined)
+	}
+	return lines
+}
+
+// unitWords splits a value as systemd does: white space, both quotes, C escapes, and %% for %.
+func unitWords(value string) []string {
+	var words []string
+	var word strings.Builder
+	inWord, quote := false, rune(0)
+	runes := []rune(strings.ReplaceAll(value, "%%", "%"))
+	for i := 0; i < len(runes); i++ {
+		r := runes[i]
+		switch {
+		case r == '\\' && i+1 < len(runes):
+			text, used := unescape(runes[i+1:])
+			word.WriteString(text)
+			i += used
+			inWord = true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote, inWord = r, true
+		case quote == 0 && (r == ' ' || r == '\t'):
+			if inWord {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			inWord = false
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words
+}
+
+// unescape decodes what follows a backslash and says how many runes it used. An unknown escape is kept as it stands.
+func unescape(rest []rune) (string, int) {
+	if simple, ok := map[rune]string{'\\': `\`, '"': `"`, '\'': `'`, 's': " ", 't': "\t", 'n': "\n", 'r': "\r",
+		'a': "\a", 'b': "\b", 'f': "\f", 'v': "\v"}[rest[0]]; ok {
+		return simple, 1
+	}
+	digits, base, from := 0, 16, 1
+	switch rest[0] {
+	case 'x':
+		digits = 2
+	case 'u':
+		digits = 4
+	case 'U':
+		digits = 8
+	default:
+		digits, base, from = 3, 8, 0
+	}
+	if len(rest) >= from+digits {
+		if n, err := strconv.ParseUint(string(rest[from:from+digits]), base, 32); err == nil && n > 0 {
+			if rest[0] == 'u' || rest[0] == 'U' {
+				return string(rune(n)), from + digits
+			}
+			if n < 256 {
+				return string([]byte{byte(n)}), from + digits
+			}
+		}
+	}
+	return `\`, 0
+}
+
+var unitProperties = strings.Join([]string{"LoadState", "LoadError", "ActiveState", "SubState", "MainPID", "NRestarts", "Result",
+	"ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecStart", "Environment", "RestartUSec", "MemoryCurrent", "ControlGroup",
+	"FragmentPath", "UnitFileState", "NeedDaemonReload", "InvocationID"}, ",")
+
+// state asks systemd for everything in one call.
+func (m systemd) state(ctx context.Context, run Runner) (state, error) {
+	out, err := run.Run(ctx, systemctl("show", unitName, "-p", unitProperties)...)
+	if err != nil {
+		return state{phase: unknown}, m.unreachable(err)
+	}
+	return parseUnitState(out)
+}
+
+// parseUnitState reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
+func parseUnitState(out string) (state, error) {
+	p := map[string]string{}
+	for _, line := range strings.Split(out, "\n") {
+		if key, value, ok := strings.Cut(line, "="); ok && p[key] == "" {
+			p[key] = value
+		}
+	}
+	if p["ActiveState"] == "" || p["LoadState"] == "" {
+		return state{phase: unknown}, fmt.Errorf("systemctl show answered nothing that says a state: %q", shorten(out, 200))
+	}
+	number := func(key string) int {
+		n, err := strconv.Atoi(p[key])
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	s := state{
+		word:     p["ActiveState"],
+		pid:      number("MainPID"),
+		start:    p["InvocationID"],
+		restarts: ptr(number("NRestarts")),
+		cgroup:   p["ControlGroup"],
+		loaded:   p["FragmentPath"],
+		stale:    p["NeedDaemonReload"] == "yes",
+		masked:   p["LoadState"] == "masked",
+		enabled:  ptr(slices.Contains([]string{"enabled", "enabled-runtime", "linked", "alias"}, p["UnitFileState"])),
+		lastPID:  number("ExecMainPID"),
+		again:    p["RestartUSec"],
+		result:   p["Result"],
+		environ:  unitWords(p["Environment"]),
+	}
+	if p["UnitFileState"] == "linked" {
+		s.enabled = ptr(false)
+	}
+	if s.word != "active" && s.word != "inactive" && s.word != "failed" {
+		s.word += " (" + p["SubState"] + ")"
+	}
+	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
+		s.memory = &memory
+	}
+	// ExecStart={ path=/x/collector-server ; argv[]=… ; … }
+	if _, rest, ok := strings.Cut(p["ExecStart"], "path="); ok {
+		s.program, _, _ = strings.Cut(rest, " ; argv[]=")
+	}
+	switch p["ExecMainCode"] {
+	case "1":
+		s.lastExit = &exit{code: number("ExecMainStatus")}
+	case "2", "3":
+		s.lastExit = &exit{signal: number("ExecMainStatus")}
+	}
+	switch p["ActiveState"] {
+	case "active", "reloading", "refreshing":
+		s.phase = running
+	case "activating":
+		s.phase = starting
+		if strings.HasPrefix(p["SubState"], "auto-restart") {
+			s.phase = crashLooping
+		}
+	case "failed":
+		s.phase = failed
+	case "deactivating", "inactive":
+		s.phase = stopped
+		if p["LoadState"] == "not-found" && s.pid == 0 {
+			s.phase = notInstalled
+		}
+	default:
+		s.phase = unknown
+	}
+	if problem := p["LoadState"]; problem == "bad-setting" || problem == "error" {
+		s.broken = "systemd cannot load the unit (" + problem + "): " + p["LoadError"]
+	}
+	return s, nil
+}
+
+// reach says why the manager would not see the unit that install writes.
+func (m systemd) reach(ctx context.Context, run Runner) error {
+	out, err := run.Run(ctx, systemctl("show", "-p", "UnitPath")...)
+	if err != nil {
+		return m.unreachable(err)
+	}
+	dirs := strings.Fields(strings.TrimPrefix(strings.TrimSpace(out), "UnitPath="))
+	dir := filepath.Dir(m.path())
+	if len(dirs) == 0 || slices.Contains(dirs, dir) || strings.Contains(out, dir) {
+		return nil
+	}
+	for _, seen := range dirs {
+		if sameFile(seen, dir) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the user manager of systemd does not look for units in %s, but in %s: it was started with another HOME or XDG_CONFIG_HOME than this shell's",
+		dir, strings.Join(slices.DeleteFunc(dirs, func(d string) bool {
+			return !strings.HasSuffix(d, "/systemd/user") || strings.HasPrefix(d, "/run") || strings.HasPrefix(d, "/usr") || strings.HasPrefix(d, "/etc")
+		}), ", "))
+}
+
+// unreachable says why systemctl --user got no answer, and what helps. The words of systemctl differ between
+// versions and its exit status is 1 for everything, so the machine is looked at.
+func (m systemd) unreachable(err error) error {
+	if notFound(err) {
+		return hint(errors.New("systemctl is not installed: this system does not run systemd"), "runtimescope service run")
+	}
+	var failed *commandError
+	if !errors.As(err, &failed) || !strings.HasPrefix(failed.stderr, "Failed to connect to") {
+		return err
+	}
+	why := func(fix, format string, a ...any) error {
+		return hint(fmt.Errorf("cannot reach the user manager of systemd: %s (%w)", fmt.Sprintf(format, a...), err), fix)
+	}
+	own := "/run/user/" + strconv.Itoa(m.uid)
+	if info, err := os.Stat(m.runtimeDir); m.runtimeDir != "" && err == nil {
+		if owner, ok := fileOwner(info); ok && owner != m.uid {
+			return why("export XDG_RUNTIME_DIR="+own, "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %d, not %d)", m.runtimeDir, owner, m.uid)
+		}
+	}
+	_, booted := os.Stat(m.root + "/run/systemd/system")
+	_, session := os.Stat(m.root + own)
+	switch {
+	case booted != nil && m.wsl:
+		return why("printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown", "this WSL was not booted with systemd")
+	case booted != nil && m.container:
+		return why("runtimescope service run", "this container was not booted with systemd")
+	case booted != nil:
+		return why("runtimescope service run", "this system was not booted with systemd")
+	case session != nil && m.uid == 0:
+		return why("log in as root directly, or use an ordinary user", "root has no login session here")
+	case session != nil:
+		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+m.user, "user %s has no login session: there is no %s", m.user, own)
+	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
+		return why("export XDG_RUNTIME_DIR="+own, "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
+	}
+	return why(fmt.Sprintf("sudo systemctl start user@%d.service", m.uid), "no manager answers in %s", own)
+}
+
+// explain finds the cause of a failed step.
+func (m systemd) explain(_ context.Context, _ Runner, err error) error {
+	var failed *commandError
+	if errors.As(err, &failed) && failed.argv[0] == "systemctl" {
+		return m.unreachable(err)
+	}
+	return err
+}
+
+// plan says which steps a verb takes from state s. text is the unit to write, "" where the verb writes none.
+func (m systemd) plan(v verb, s state, text string) []step {
+	do := func(args ...string) command { return command{argv: systemctl(args...)} }
+	lenient := func(args ...string) command { return command{argv: systemctl(args...), ok: []int{1, 5}} }
+	up := s.phase == running || s.phase == starting || s.phase == crashLooping
+	var steps []step
+	if back := (wayBack{do("daemon-reload")}); v == install || v == uninstall {
+		if up {
+			back = append(back, do("start", unitName))
+		}
+		steps = append(steps, back)
+	}
+	switch v {
+	case install:
+		if text != "" {
+			steps = append(steps, makeFolder{filepath.Dir(m.path()), 0o755}, writeFile{m.path(), text})
+		}
+		steps = append(steps, do("daemon-reload"))
+		enable := do("enable", unitName)
+		if !up {
+			enable = do("enable", "--now", unitName)
+		}
+		if s.enabled == nil || !*s.enabled {
+			enable.undo = append([]string{}, enable.argv...)
+			enable.undo[2] = "disable"
+		}
+		if s.phase == failed {
+			steps = append(steps, lenient("reset-failed", unitName))
+		}
+		steps = append(steps, enable)
+		if up {
+			steps = append(steps, lenient("reset-failed", unitName), do("restart", unitName))
+		}
+	case restart:
+		if s.stale || s.loaded == "" {
+			steps = append(steps, do("daemon-reload"))
+		}
+		if s.phase != stopped { // or the sixth start within ten seconds would be refused
+			steps = append(steps, lenient("reset-failed", unitName))
+		}
+		steps = append(steps, do("restart", unitName))
+	case stop:
+		steps = append(steps, do("stop", unitName), m.gone())
+	case uninstall:
+		if up || s.pid != 0 {
+			steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone())
+		}
+		switch {
+		case s.file.exists || s.vendor():
+			disable := do("disable", unitName)
+			if s.enabled != nil && *s.enabled {
+				disable.undo = systemctl("enable", unitName)
+			}
+			steps = append(steps, disable)
+		case m.leftover(s) != "":
+			steps = append(steps, removeFile{m.leftover(s)})
+		}
+		if s.file.exists {
+			steps = append(steps, removeFile{m.path()})
+		}
+		steps = append(steps, do("daemon-reload"))
+		if s.phase == failed || s.phase == crashLooping {
+			steps = append(steps, lenient("reset-failed", unitName))
+		}
+	}
+	return steps
+}
+
+// gone awaits that systemd has ended every process of the service.
+func (m systemd) gone() step {
+	return await{unitName + " has stopped", 30 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
+		s, err := m.state(ctx, run)
+		return err == nil && s.gone() && s.word != "deactivating", err
+	}}
+}
+
+// exitName names an exit as systemd.exec(5) does.
+func (m systemd) exitName(e exit) string {
+	if e.signal != 0 {
+		return signalName(e.signal, "linux")
+	}
+	if name, ok := map[int]string{200: "CHDIR", 201: "NICE", 202: "FDS", 203: "EXEC", 204: "MEMORY", 205: "LIMITS", 206: "OOM_ADJUST",
+		207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 213: "SCHEDULER", 214: "CPUAFFINITY", 215: "GROUP", 216: "GROUP",
+		217: "USER", 218: "CAPABILITIES", 219: "CGROUP", 220: "SETSID", 222: "STDERR", 224: "PAM", 226: "NAMESPACE", 227: "NO_NEW_PRIVILEGES",
+		228: "SECCOMP", 233: "RUNTIME_DIRECTORY", 234: "MAC", 235: "CHOWN", 242: "NUMA_POLICY", 243: "CREDENTIALS", 245: "BPF"}[e.code]; ok {
+		return fmt.Sprintf("status %d/%s", e.code, name)
+	}
+	return fmt.Sprintf("status %d", e.code)
+}
+
+// never tells whether an exit means that the program was not run at all.
+func (m systemd) never(e exit) bool { return e.signal == 0 && e.code >= 200 && e.code <= 245 }
+
+// next says what systemd does after an exit.
+func (m systemd) next(s state) string {
+	switch {
+	case s.phase == crashLooping && s.again != "":
+		return "systemd starts it again after " + s.again
+	case s.phase == crashLooping:
+		return "systemd starts it again"
+	case s.result == "start-limit-hit":
+		return "systemd has given up: it was started too often"
+	case s.phase == failed && s.restarts != nil && *s.restarts > 0:
+		return fmt.Sprintf("systemd has given up after %d restarts", *s.restarts)
+	case s.phase == failed:
+		return "systemd does not start it again"
+	case s.phase == stopped:
+		return "systemd does not start it again after a clean end"
+	}
+	return "systemd has started it again already"
+}
+
+// linger tells whether the user's manager, and so the service, goes on after logout (loginctl(1), enable-linger).
+func (m systemd) linger() *bool {
+	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", m.user))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return ptr(err == nil)
+}
+
+// wants is the link that starts the service at login.
+func (m systemd) wants() string {
+	return filepath.Join(filepath.Dir(m.path()), "default.target.wants", unitName)
+}
+
+// leftover is that link where the unit it points to is gone.
+func (m systemd) leftover(s state) string {
+	if _, err := os.Readlink(m.wants()); err == nil && !s.file.exists && !s.vendor() && s.file.link == "" {
+		return m.wants()
+	}
+	return ""
+}
+
+// mark remembers the time only: the journal tells the starts apart.
+func (m systemd) mark() logMark { return logMark{time: time.Now()} }
+
+// journalMatch selects what the service logged, in the terms of journalctl(1): by its unit, and by its name, since
+// the journal may not know the unit of a process that lived too short to be looked at.
+func (m systemd) journalMatch() []string {
+	uid := "_UID=" + strconv.Itoa(m.uid)
+	return []string{"_SYSTEMD_USER_UNIT=" + unitName, uid, "+", "USER_UNIT=" + unitName, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
+}
+
+// startLog returns the last lines that the start described by s logged, and waits a moment for journald to have them.
+// A start that systemd has forgotten already, as it does after a clean end, is known by its time.
+func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) []string {
+	argv := []string{"journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER", "--lines=40"}
+	if s.start == "" {
+		argv = append(argv, fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000))
+		argv = append(argv, m.journalMatch()...)
+	} else {
+		argv = append(argv, "_SYSTEMD_INVOCATION_ID="+s.start, "+", "USER_INVOCATION_ID="+s.start)
+		if s.lastPID != 0 {
+			argv = append(argv, "+", "_PID="+strconv.Itoa(s.lastPID), "SYSLOG_IDENTIFIER=runtimescope", "_UID="+strconv.Itoa(m.uid))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	before := 0
+	for end := time.Now().Add(250 * time.Millisecond); ; {
+		out, err := run.Run(ctx, argv...)
+		if err != nil {
+			return nil
+		}
+		lines, ended := parseJournal(out)
+		if ended || len(lines) > 0 && len(lines) == before || time.Now().After(end) {
+			return lines
+		}
+		before = len(lines)
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// parseJournal reads "journalctl --output=json": the messages that are the service's own, and whether systemd's
+// report of the end of its process is among them (message 98e322203f7a4ed290d09fe03c09fe15, systemd.journal-fields(7)).
+func parseJournal(out string) (lines []string, ended bool) {
+	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
+		var entry struct {
+			Message    any    `json:"MESSAGE"` // a string, or an array of bytes when it is not plain text
+			MessageID  string `json:"MESSAGE_ID"`
+			Identifier string `json:"SYSLOG_IDENTIFIER"`
+		}
+		err := decoder.Decode(&entry)
+		if err == io.EOF {
+			return lines, ended
+		}
+		if err != nil {
+			return lines, true
+		}
+		if entry.MessageID == "98e322203f7a4ed290d09fe03c09fe15" {
+			ended = true
+		}
+		if entry.MessageID != "" || entry.Identifier == "systemd" {
+			continue
+		}
+		switch message := entry.Message.(type) {
+		case string:
+			lines = append(lines, message)
+		case []any:
+			text := make([]byte, 0, len(message))
+			for _, n := range message {
+				if n, ok := n.(float64); ok {
+					text = append(text, byte(n))
+				}
+			}
+			lines = append(lines, string(text))
+		}
+	}
+}

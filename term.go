@@ -1,0 +1,120 @@
+// The one voice of the tool: two spaces, a mark, a sentence. Colour and the counting line are for terminals only.
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// A voice says lines on stdout, and what failed on stderr.
+type voice struct {
+	stdout, stderr         io.Writer
+	colour, errColour, tty bool // colour on stdout, on stderr; tty: stdout is a terminal whose line may be rewritten
+}
+
+func (v voice) done(format string, a ...any) { say(v.stdout, v.colour, "32", "✓", format, a...) }
+func (v voice) warn(format string, a ...any) { say(v.stdout, v.colour, "33", "⚠", format, a...) }
+func (v voice) fail(format string, a ...any) { say(v.stderr, v.errColour, "31", "✗", format, a...) }
+func (v voice) info(format string, a ...any) { say(v.stdout, v.colour, "2", "", format, a...) }
+
+// note adds a plain line to a failure.
+func (v voice) note(format string, a ...any) { say(v.stderr, v.errColour, "2", "", format, a...) }
+
+func say(w io.Writer, colour bool, code, mark, format string, a ...any) {
+	text := printable(fmt.Sprintf(format, a...))
+	switch {
+	case mark == "" && colour:
+		text = "\x1b[" + code + "m" + text + "\x1b[0m"
+	case colour:
+		text = "\x1b[" + code + "m" + mark + "\x1b[0m " + text
+	case mark != "":
+		text = mark + " " + text
+	}
+	fmt.Fprintf(w, "  %s\n", text)
+}
+
+// printable shows control characters, which paths and log lines may hold, instead of sending them to the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// waiting says the line once; on a terminal it then counts the seconds in place until stop is called.
+func (v voice) waiting(format string, a ...any) (stop func()) {
+	text := fmt.Sprintf(format, a...)
+	if !v.tty {
+		v.info("%s", text)
+		return func() {}
+	}
+	start := time.Now()
+	show := func() {
+		line := text
+		if s := int(time.Since(start).Seconds()); s > 0 {
+			line = fmt.Sprintf("%s %ds", text, s)
+		}
+		if v.colour {
+			line = "\x1b[2m" + line + "\x1b[0m"
+		}
+		fmt.Fprintf(v.stdout, "\r  %s", line)
+	}
+	show()
+	quit, ended := make(chan bool), make(chan bool)
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				show()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+		fmt.Fprintln(v.stdout)
+	}
+}
+
+// indent puts four spaces before every line of a text, without its last line end.
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ")
+}
+
+// duration writes a time span in its two largest units: "42 s", "3 min 5 s", "2 h 13 min", "4 d 1 h".
+func duration(d time.Duration) string {
+	s := int(d.Seconds())
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	case s < 86400:
+		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+}
+
+// size writes a number of bytes in the unit that leaves one to three digits before the point.
+func size(bytes int64) string {
+	n, units := float64(bytes), []string{"B", "kB", "MB", "GB", "TB"}
+	for n >= 1000 && len(units) > 1 {
+		n, units = n/1000, units[1:]
+	}
+	if units[0] == "B" {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	return fmt.Sprintf("%.1f %s", n, units[0])
+}

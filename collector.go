@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func (w *world) findCollector(asked string) (string, error) {
 		return path, nil
 	}
 	var looked []string
-	for _, exe := range w.executables {
+	for _, exe := range w.executables() {
 		path := filepath.Join(filepath.Dir(exe), programFile(collectorName))
 		err := executable(path)
 		if err == nil {
@@ -53,22 +54,22 @@ func (w *world) findCollector(asked string) (string, error) {
 		"Install RuntimeScope so both binaries live in the same directory, or name it: --collector PATH", looked}
 }
 
-// executables lists the names of this program beside which the collector is looked for.
-func executables(arg0 string, path []string, running string, err error) []string {
+// executables lists the names of this program beside which the collector is looked for: the one it was started by,
+// as far as that is true, since arg0 may say anything, and the one that links to.
+func executables(arg0 string, path []string) []string {
 	var names []string
+	running, err := os.Executable()
 	if !strings.ContainsRune(arg0, filepath.Separator) {
 		arg0 = lookPath(path, arg0)
 	}
-	if started, absErr := filepath.Abs(arg0); arg0 != "" && absErr == nil && sameFile(started, running) { // arg0 may say anything
+	if started, absErr := filepath.Abs(arg0); arg0 != "" && absErr == nil && sameFile(started, running) {
 		names = append(names, started)
 	}
-	if err == nil {
-		if target, err := filepath.EvalSymlinks(running); err == nil {
-			running = target
-		}
-		if len(names) == 0 || names[0] != running {
-			names = append(names, running)
-		}
+	if target, linkErr := filepath.EvalSymlinks(running); linkErr == nil {
+		running = target
+	}
+	if err == nil && !slices.Contains(names, running) {
+		names = append(names, running)
 	}
 	return names
 }

@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -28,15 +27,14 @@ type world struct {
 	environ     []string // for doctor, which shows names only
 	home        string
 	uid         int
-	platform    string   // as the error for an unsupported system names it
-	path        []string // the folders of PATH
-	executables []string // the names of this program, see executables
-	commandLine string   // the command as it was given, for messages
+	platform    string          // as the error for an unsupported system names it
+	path        []string        // the folders of PATH
+	executables func() []string // the names of this program
+	commandLine string          // the command as it was given, for messages
 	manager     serviceManager
 	processes   processTable
 	run         Runner
 	disk        disk
-	client      *http.Client
 	pace        pace
 	alive       func(pid int) bool
 	signals     <-chan os.Signal // for a command that handles them itself
@@ -319,7 +317,6 @@ func main() {
 	stdout := &watchedWriter{Writer: os.Stdout}
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	tty := isTerminal(os.Stdout.Fd())
-	running, exeErr := os.Executable()
 	path := filepath.SplitList(os.Getenv("PATH"))
 	environ := append(os.Environ(), "LC_ALL=C")
 	w := &world{
@@ -331,10 +328,9 @@ func main() {
 		uid:         os.Getuid(),
 		platform:    runtime.GOOS,
 		path:        path,
-		executables: executables(os.Args[0], path, running, exeErr),
+		executables: func() []string { return executables(os.Args[0], path) },
 		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
 		disk:        osDisk{},
-		client:      newClient(),
 		pace: pace{probe: 10 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
 			look: 400 * time.Millisecond, grace: time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, kill: 10 * time.Second},

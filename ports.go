@@ -150,14 +150,18 @@ type listener struct {
 	inode string
 }
 
-// parseProcTCP reads /proc/net/tcp or tcp6 and returns the sockets in state LISTEN (0A). Addresses are groups of four
-// bytes, each group printed as one number of this machine.
+// parseProcTCP reads /proc/net/tcp or tcp6 and returns the sockets in state LISTEN (0A). The kernel lists them before
+// all others (Documentation/networking/proc_net_tcp.rst), so reading ends there: the rest may take it milliseconds.
+// Addresses are groups of four bytes, each group printed as one number of this machine.
 func parseProcTCP(r io.Reader) []listener {
 	var found []listener
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		f := strings.Fields(lines.Text())
-		if len(f) < 10 || f[3] != "0A" {
+		if len(f) < 10 || f[0] == "sl" {
 			continue
+		}
+		if f[3] != "0A" {
+			break
 		}
 		addr, port, ok := strings.Cut(f[1], ":")
 		raw, err := hex.DecodeString(addr)
@@ -183,18 +187,19 @@ func answersLoopback(addr netip.Addr) bool {
 func (p procfs) holders(_ context.Context, port, first int) ([]holder, error) {
 	inodes := map[string]int{} // socket link → uid
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
-		text, err := os.ReadFile(filepath.Join(p.root, name))
+		table, err := os.Open(filepath.Join(p.root, name))
 		if err != nil {
 			if name == "net/tcp" {
 				return nil, err
 			}
 			continue // IPv6 is switched off
 		}
-		for _, l := range parseProcTCP(bytes.NewReader(text)) {
+		for _, l := range parseProcTCP(table) {
 			if l.port == port && answersLoopback(l.addr) {
 				inodes["socket:["+l.inode+"]"] = l.uid
 			}
 		}
+		table.Close()
 	}
 	var found []holder
 	for _, pid := range p.owners(inodes, first) {

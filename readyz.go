@@ -1,15 +1,17 @@
-// One probe of the collector, and waiting until it is healthy, dead, or out of time.
-// With main.go's client, this file alone imports net/http.
+// One probe of the collector, and waiting until it is healthy, dead, or out of time. This file alone opens connections,
+// and only to 127.0.0.1. It speaks the few words of HTTP/1.0 that a probe needs itself: net/http would double the
+// size of the program and the time it takes to start (see BENCHMARKS.md).
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,68 +21,76 @@ import (
 // How long one probe may take. The collector answers in a millisecond or not at all.
 const probeTimeout = 500 * time.Millisecond
 
-// newClient makes the client for probes: loopback only, so no proxy; no redirect, since another path is another
-// question; no connection kept open, since the collector waits for those when it ends.
-func newClient() *http.Client {
-	return &http.Client{
-		Timeout: probeTimeout,
-		Transport: &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: probeTimeout}).DialContext,
-			DisableKeepAlives:      true,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: 16 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
+// answerLimit bounds what is read of an answer, in bytes.
+const answerLimit = 64 << 10
 
 func collectorURL(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
 
-// get asks the collector for a path and returns the HTTP status and the first 64 kB of the answer.
-func (w *world) get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, collectorURL(port)+path, nil)
+// get asks the collector for a path. It returns the HTTP status and the body, cut after answerLimit. The connection
+// is closed before it returns: the collector waits for open ones when it ends. No proxy, no redirect: another path
+// or place is another question. An answer that ends before its Content-Length is an error (RFC 9112, section 8).
+func get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	dialer := net.Dialer{KeepAlive: -1}
+	conn, err := dialer.DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		return 0, nil, err
 	}
-	request.Header.Set("User-Agent", "runtimescope/"+versionText())
-	response, err := w.client.Do(request)
-	if err != nil {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", path, port); err != nil {
 		return 0, nil, err
 	}
-	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode/100 == 2 && err == nil {
-		return response.StatusCode, body, nil
+	answer, err := io.ReadAll(io.LimitReader(conn, answerLimit))
+	head, body, whole := bytes.Cut(answer, []byte("\r\n\r\n"))
+	lines := strings.Split(string(head), "\r\n")
+	words := strings.Fields(lines[0])
+	if len(words) < 2 || !strings.HasPrefix(words[0], "HTTP/1.") {
+		if err == nil {
+			err = fmt.Errorf("no HTTP answer: %q", shorten(lines[0], 60))
+		}
+		return 0, nil, err
 	}
-	return response.StatusCode, nil, err
+	if status, _ = strconv.Atoi(words[1]); status < 100 || status > 999 {
+		return 0, nil, fmt.Errorf("no HTTP status: %q", shorten(lines[0], 60))
+	}
+	for _, line := range lines[1:] {
+		if key, value, _ := strings.Cut(line, ":"); strings.EqualFold(key, "Content-Length") {
+			length, lengthErr := strconv.Atoi(strings.TrimSpace(value))
+			whole = whole && lengthErr == nil && len(body) >= min(length, answerLimit-len(head)-4)
+		}
+	}
+	if err == nil && !whole {
+		err = errors.New("the answer was cut off")
+	}
+	return status, body, err
 }
 
 // probe asks /readyz once. nil: a 2xx answer came, whole.
 func (w *world) probe(ctx context.Context, port int) error {
-	status, _, err := w.get(ctx, port, "/readyz")
+	status, _, err := get(ctx, port, "/readyz")
+	var errno syscall.Errno
 	switch {
+	case errors.As(err, &errno):
+		return errno
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer within %s", probeTimeout)
 	case err != nil:
-		var errno syscall.Errno
-		if errors.As(err, &errno) {
-			return errno
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("no answer within %s", probeTimeout)
-		}
 		return err
 	case status/100 != 2:
-		return fmt.Errorf("answer %d %s", status, http.StatusText(status))
+		return fmt.Errorf("answer %d", status)
 	}
 	return nil
 }
 
 // collectorVersion asks /api/health; "" when it does not say.
 func (w *world) collectorVersion(ctx context.Context, port int) string {
-	_, body, err := w.get(ctx, port, "/api/health")
+	status, body, err := get(ctx, port, "/api/health")
 	var health struct {
 		Version string `json:"version"`
 	}
-	if err != nil || json.Unmarshal(body, &health) != nil {
+	if err != nil || status != 200 || json.Unmarshal(body, &health) != nil {
 		return ""
 	}
 	return shorten(health.Version, 60)

@@ -3,8 +3,6 @@ package main
 
 import (
 	"io/fs"
-	"os/user"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -21,11 +19,8 @@ func changeTime(info fs.FileInfo) time.Time {
 
 // choose gives the world launchd. The commands need nothing in their environment besides our own.
 func (w *world) choose() (environ []string) {
-	m := launchd{home: w.home, uid: w.uid, user: w.getenv("USER")}
-	if u, err := user.LookupId(strconv.Itoa(w.uid)); err == nil {
-		m.user = u.Username
-	}
-	w.manager, w.processes = m, lsofTable{}
+	w.manager = launchd{home: w.home, uid: w.uid, user: w.getenv("USER")}
+	w.processes = lsofTable{}
 	w.lock = folderLock(w.home)
 	return nil
 }

@@ -4,8 +4,6 @@ package main
 import (
 	"io/fs"
 	"os"
-	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,10 +23,7 @@ func changeTime(info fs.FileInfo) time.Time {
 // choose gives the world systemd. It returns what the commands need in their environment besides our own:
 // XDG_RUNTIME_DIR, where su, cron and sudo -i left it out.
 func (w *world) choose() (environ []string) {
-	m := systemd{home: w.home, uid: w.uid, user: w.getenv("USER"), runtimeDir: w.getenv("XDG_RUNTIME_DIR")}
-	if u, err := user.LookupId(strconv.Itoa(w.uid)); err == nil {
-		m.user = u.Username
-	}
+	m := systemd{home: w.home, uid: w.uid, user: userName(w.uid, w.getenv("USER")), getenv: w.getenv, runtimeDir: w.getenv("XDG_RUNTIME_DIR")}
 	if own := "/run/user/" + strconv.Itoa(w.uid); m.runtimeDir == "" {
 		if info, err := os.Stat(own); err == nil {
 			if owner, ok := fileOwner(info); ok && owner == w.uid {
@@ -37,19 +32,23 @@ func (w *world) choose() (environ []string) {
 			}
 		}
 	}
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	m.wsl = w.getenv("WSL_DISTRO_NAME") != "" || strings.Contains(strings.ToLower(string(kernel)), "microsoft")
-	for _, sign := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if _, err := os.Stat(sign); err == nil {
-			m.container = true
-		}
-	}
-	m.container = m.container || w.getenv("container") != ""
 	w.manager, w.processes = m, procfs{"/proc"}
 	folder := m.runtimeDir
-	if info, err := os.Stat(folder); folder == "" || err != nil || !info.IsDir() {
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		folder = w.home
 	}
-	w.lock = folderLock(filepath.Clean(folder))
+	w.lock = folderLock(folder)
 	return environ
+}
+
+// userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left
+// as it was. Asking the C library would cost more than all the rest of a start.
+func userName(uid int, otherwise string) string {
+	text, _ := os.ReadFile("/etc/passwd")
+	for _, line := range strings.Split(string(text), "\n") {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == strconv.Itoa(uid) {
+			return f[0]
+		}
+	}
+	return otherwise
 }

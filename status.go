@@ -29,30 +29,25 @@ func (f finding) healthy() bool {
 
 func (w *world) find(ctx context.Context) finding {
 	var f finding
-	onDisk, _ := w.readFile()
 	ask := func(port int) (err error, version string) {
 		asked := make(chan string, 1)
 		go func() { asked <- w.collectorVersion(ctx, port) }()
 		err = w.probe(ctx, port)
 		return err, <-asked
 	}
-	guess := onDisk.definition.ports.orDefault()
-	type reply struct {
-		err     error
-		version string
-	}
-	replied := make(chan reply, 1)
+	looked := make(chan bool)
 	go func() {
-		err, version := ask(guess.http)
-		replied <- reply{err, version}
+		f.state, f.err = w.look(ctx)
+		close(looked)
 	}()
-	f.state, f.err = w.look(ctx)
+	onDisk, _ := w.readFile()
+	guess := onDisk.definition.ports.orDefault()
+	f.answer, f.version = ask(guess.http)
+	<-looked
 	f.ports = f.state.servicePorts()
-	r := <-replied
 	if f.ports.http != guess.http { // a drop-in says otherwise
-		r.err, r.version = ask(f.ports.http)
+		f.answer, f.version = ask(f.ports.http)
 	}
-	f.answer, f.version = r.err, r.version
 	s := f.state
 	f.memory = s.memory
 	if s.pid != 0 {

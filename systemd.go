@@ -24,9 +24,8 @@ type systemd struct {
 	home, user string
 	uid        int
 	runtimeDir string // XDG_RUNTIME_DIR for systemctl; "" when there is none
+	getenv     func(string) string
 	root       string // prefix of /run, /proc, /var: "" but in tests
-	wsl        bool   // this is a Windows Subsystem for Linux
-	container  bool
 }
 
 func (m systemd) name() string { return "systemd" }
@@ -341,10 +340,13 @@ func (m systemd) unreachable(err error) error {
 	}
 	_, booted := os.Stat(m.root + "/run/systemd/system")
 	_, session := os.Stat(m.root + own)
+	_, docker := os.Stat(m.root + "/.dockerenv")
+	_, podman := os.Stat(m.root + "/run/.containerenv")
+	kernel, _ := os.ReadFile(m.root + "/proc/sys/kernel/osrelease")
 	switch {
-	case booted != nil && m.wsl:
+	case booted != nil && strings.Contains(strings.ToLower(string(kernel)), "microsoft"):
 		return why("printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown", "this WSL was not booted with systemd")
-	case booted != nil && m.container:
+	case booted != nil && (docker == nil || podman == nil || m.getenv("container") != ""):
 		return why("runtimescope service run", "this container was not booted with systemd")
 	case booted != nil:
 		return why("runtimescope service run", "this system was not booted with systemd")

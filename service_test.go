@@ -1,0 +1,613 @@
+// The harness: TestMain turns the test binary into systemctl, launchctl, journalctl, lsof, ps and xdg-open when it is
+// started by one of those names; a bench is a world whose every command is such a fake, with the state of its machine
+// in a folder. The stories themselves are in the files named after what they tell.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeFolderEnv names the folder in which the fakes keep the state of their machine.
+const fakeFolderEnv = "RUNTIMESCOPE_TEST_FAKE"
+
+var fakeNames = []string{"systemctl", "launchctl", "journalctl", "lsof", "ps", "xdg-open", "open"}
+
+func TestMain(m *testing.M) {
+	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	if folder := os.Getenv(fakeFolderEnv); folder != "" && slices.Contains(fakeNames, name) {
+		os.Exit(fakeMachine{dir: folder}.main(append([]string{name}, os.Args[1:]...), os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// A fakeMachine is a machine whose state is a folder: home/, proc/, state.json, calls, plants.
+type fakeMachine struct {
+	dir string
+	mem *fakeMemory // instead of files, for tests with thousands of calls in one process
+}
+
+// A fakeMemory is the state and the calls of a machine that is asked in this process alone. It has no plants and no /proc.
+type fakeMemory struct {
+	sync.Mutex
+	state fakeState
+	calls [][]string
+}
+
+// A fakeState is what the fake managers remember. The fields are systemd's properties where systemd has them.
+type fakeState struct {
+	Home     string
+	Uid      int
+	Behave   string // what the collector does once started: "", "crash N", "signal N", "exit 0", "silent", "crash later N"
+	Busless  string // what systemctl says instead of answering
+	HTTPPort int    // of the test's own /readyz server
+	NextPID  int
+
+	LoadedText string // the unit that the manager has loaded; "" for none
+	Vendor     string // a unit that a package brought
+	Active     string
+	Sub        string
+	Result     string
+	PID        int
+	LastPID    int
+	ExecCode   int
+	ExecStatus int
+	Restarts   int
+	Invocation int
+	Starts     int // since the limit was last reset
+	Shows      int // since the start
+
+	Launchd json.RawMessage // what the fake launchctl keeps
+}
+
+// A plant is a failure that waits for a call.
+type plant struct {
+	Call   string // the call starts with these words
+	Nth    int    // of the calls that match, counted from 1
+	Code   int
+	Stdout string
+	Stderr string
+	Hang   bool
+	Also   bool // the call is carried out all the same
+}
+
+func (m fakeMachine) path(name string) string { return filepath.Join(m.dir, name) }
+
+// locked runs f with the machine to itself.
+func (m fakeMachine) locked(f func()) {
+	if m.mem != nil {
+		m.mem.Lock()
+		defer m.mem.Unlock()
+		f()
+		return
+	}
+	lock := m.path("lock")
+	for range 4000 {
+		if os.Mkdir(lock, 0o700) == nil {
+			defer os.Remove(lock)
+			f()
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	panic("the fake machine is locked for good")
+}
+
+func (m fakeMachine) load() (s fakeState) {
+	if m.mem != nil {
+		return m.mem.state
+	}
+	text, err := os.ReadFile(m.path("state.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func (m fakeMachine) store(s fakeState) {
+	if m.mem != nil {
+		m.mem.state = s
+		return
+	}
+	text, err := json.Marshal(s)
+	if err == nil {
+		err = os.WriteFile(m.path("state.json"), text, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// change changes the state from a test.
+func (m fakeMachine) change(f func(*fakeState)) {
+	m.locked(func() {
+		s := m.load()
+		f(&s)
+		m.store(s)
+	})
+}
+
+// main is one call of one fake command.
+func (m fakeMachine) main(argv []string, stdout, stderr io.Writer) (code int) {
+	hang := false
+	m.locked(func() {
+		m.record(argv)
+		p, hit := m.planted(argv)
+		if hit && !p.Also {
+			io.WriteString(stdout, p.Stdout)
+			io.WriteString(stderr, p.Stderr)
+			hang, code = p.Hang, p.Code
+			return
+		}
+		s := m.load()
+		switch argv[0] {
+		case "systemctl":
+			code = m.systemctl(&s, argv[1:], stdout, stderr)
+		case "launchctl":
+			code = m.launchctl(&s, argv[1:], stdout, stderr)
+		case "journalctl":
+			code = m.journalctl(&s, argv[1:], stdout, stderr)
+		case "lsof":
+			code = m.lsof(&s, argv[1:], stdout, stderr)
+		case "ps":
+			code = m.ps(&s, argv[1:], stdout, stderr)
+		case "xdg-open", "open":
+		default:
+			code = 64
+		}
+		m.store(s)
+		if hit {
+			io.WriteString(stderr, p.Stderr)
+			hang, code = p.Hang, p.Code
+		}
+	})
+	if hang {
+		time.Sleep(time.Minute)
+	}
+	return code
+}
+
+// record remembers a call.
+func (m fakeMachine) record(argv []string) {
+	if m.mem != nil {
+		m.mem.calls = append(m.mem.calls, argv)
+		return
+	}
+	line, err := json.Marshal(argv)
+	if err != nil {
+		panic(err)
+	}
+	file, err := os.OpenFile(m.path("calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer file.Close()
+	fmt.Fprintf(file, "%s\n", line)
+}
+
+// planted takes the plant that this call hits.
+func (m fakeMachine) planted(argv []string) (plant, bool) {
+	if m.mem != nil {
+		return plant{}, false
+	}
+	text, err := os.ReadFile(m.path("plants"))
+	if err != nil {
+		return plant{}, false
+	}
+	var plants []plant
+	if err := json.Unmarshal(text, &plants); err != nil {
+		panic(err)
+	}
+	call := strings.Join(argv, " ")
+	for i := range plants {
+		if p := &plants[i]; strings.HasPrefix(call, p.Call) && p.Nth > 0 {
+			p.Nth--
+			text, _ := json.Marshal(plants)
+			if err := os.WriteFile(m.path("plants"), text, 0o600); err != nil {
+				panic(err)
+			}
+			if p.Nth == 0 {
+				return *p, true
+			}
+		}
+	}
+	return plant{}, false
+}
+
+// A bench is a world on a fake machine, and what it said.
+type bench struct {
+	*world
+	t        testing.TB
+	fake     fakeMachine
+	out, err bytes.Buffer
+	env      map[string]string
+	server   *httptest.Server
+	probes   int
+	unready  int // how many probes are answered 503 first
+	mu       sync.Mutex
+}
+
+// An inProcess runner calls the fakes as functions: for tests with thousands of calls.
+type inProcess struct{ fake fakeMachine }
+
+func (r inProcess) Run(ctx context.Context, argv ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	code := r.fake.main(argv, &stdout, &stderr)
+	if err := ctx.Err(); err != nil {
+		return stdout.String(), &commandError{argv: argv, code: -1, cause: err}
+	}
+	if code != 0 {
+		return stdout.String(), &commandError{argv: argv, code: code, stderr: strings.TrimSpace(stderr.String())}
+	}
+	return stdout.String(), nil
+}
+
+func (r inProcess) Start(stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
+	return endedProcess{exit{code: r.fake.main(argv, stdout, stderr)}}, nil
+}
+
+// An endedProcess is a process that had ended when it was first looked at.
+type endedProcess struct{ e exit }
+
+func (p endedProcess) Pid() int               { return foreignPID }
+func (p endedProcess) Signal(os.Signal) error { return os.ErrProcessDone }
+func (p endedProcess) Wait() (exit, error)    { return p.e, nil }
+
+// newBench makes a machine with a healthy collector to install and nothing installed. manager is "systemd" or "launchd".
+func newBench(t testing.TB, manager string) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bench{t: t, fake: fakeMachine{dir: dir}, env: map[string]string{}}
+	home := filepath.Join(dir, "home")
+	for _, folder := range []string{home, filepath.Join(dir, "bin"), filepath.Join(dir, "proc/net"), filepath.Join(dir, "app")} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.server = httptest.NewServer(http.HandlerFunc(b.answer))
+	_, port, _ := net.SplitHostPort(b.server.Listener.Addr().String())
+	httpPort, _ := strconv.Atoi(port)
+	b.fake.store(fakeState{Home: home, Uid: os.Getuid(), HTTPPort: httpPort, NextPID: 4242, Active: "inactive", Sub: "dead", Result: "success"})
+	b.fake.writeProc(b.fake.load())
+	b.env[httpPortEnv], b.env["HOME"], b.env["USER"] = port, home, "ada"
+	collector := filepath.Join(dir, "app", programFile(collectorName))
+	b.write(collector, "#!/bin/sh\n", 0o755)
+	b.write(filepath.Join(dir, "app", programFile("runtimescope")), "#!/bin/sh\n", 0o755)
+
+	b.world = &world{
+		say:         voice{stdout: &b.out, stderr: &b.err},
+		getenv:      func(key string) string { return b.env[key] },
+		home:        home,
+		uid:         os.Getuid(),
+		platform:    map[string]string{"systemd": "linux", "launchd": "darwin"}[manager],
+		executables: func() []string { return []string{filepath.Join(dir, "app", programFile("runtimescope"))} },
+		commandLine: "runtimescope service x",
+		run: osRunner{path: []string{filepath.Join(dir, "bin")}, timeout: 20 * time.Second,
+			env: []string{"LC_ALL=C", "GORACE=atexit_sleep_ms=0", fakeFolderEnv + "=" + dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}},
+		disk: osDisk{},
+		pace: pace{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
+			grace: 80 * time.Millisecond, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, kill: 100 * time.Millisecond},
+		alive:   func(int) bool { return true },
+		signals: make(chan os.Signal),
+		lock:    folderLock(home),
+	}
+	switch manager {
+	case "systemd":
+		b.manager = systemd{home: home, uid: b.uid, user: "ada", root: filepath.Join(dir, "root"), getenv: b.world.getenv}
+		b.processes = procfs{filepath.Join(dir, "proc")}
+	case "launchd":
+		b.manager = launchd{home: home, uid: b.uid, user: "ada"}
+	}
+	if manager == "launchd" || runtime.GOOS == "windows" { // where a test may not make the links of /proc
+		b.processes = lsofTable{run: b.world.run}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range fakeNames {
+		link(t, self, filepath.Join(dir, "bin", programFile(name)))
+	}
+	t.Cleanup(func() {
+		b.server.Close()
+		if text, err := os.ReadFile(b.fake.path("plants")); err == nil {
+			var plants []plant
+			if err := json.Unmarshal(text, &plants); err != nil {
+				t.Error(err)
+			}
+			for _, p := range plants {
+				if p.Nth > 0 && !t.Failed() {
+					t.Errorf("the planted failure of %q was never hit", p.Call)
+				}
+			}
+		}
+	})
+	return b
+}
+
+// link makes a link, or a copy where links are not to be had.
+func link(t testing.TB, from, to string) {
+	t.Helper()
+	if os.Symlink(from, to) == nil {
+		return
+	}
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// quick makes the bench call its fakes in this process.
+func (b *bench) quick() *bench {
+	b.world.run = inProcess{b.fake}
+	if _, ok := b.processes.(lsofTable); ok {
+		b.processes = lsofTable{run: b.world.run}
+	}
+	return b
+}
+
+// answer is the collector's HTTP side: it answers while the fake manager says that the collector runs.
+func (b *bench) answer(w http.ResponseWriter, r *http.Request) {
+	hangUp := func() {
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			conn.Close()
+		}
+	}
+	var s fakeState
+	b.fake.locked(func() { s = b.fake.load() })
+	_, foreign := os.Stat(b.fake.path("foreign"))
+	if foreign != nil && (!s.serves()) {
+		hangUp()
+		return
+	}
+	b.mu.Lock()
+	b.probes++
+	late := b.probes <= b.unready
+	b.mu.Unlock()
+	switch {
+	case late:
+		http.Error(w, `{"status":"starting"}`, http.StatusServiceUnavailable)
+	case r.URL.Path == "/readyz":
+		fmt.Fprint(w, `{"status":"ready"}`)
+	case r.URL.Path == "/api/health":
+		fmt.Fprint(w, `{"status":"ok","version":"0.10.7"}`)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// serves tells whether the collector runs and listens.
+func (s fakeState) serves() bool { return s.PID != 0 && s.Behave != "silent" }
+
+// runs the whole program once and returns its exit status; out and err hold what it said.
+func (b *bench) runs(args ...string) int {
+	b.t.Helper()
+	b.out.Reset()
+	b.err.Reset()
+	code := b.report(b.dispatch(context.Background(), args))
+	b.checkWords(code)
+	return code
+}
+
+// checkWords holds every run to what is promised of its words: a ✗ goes with a non-zero exit, and the reverse; ✗ is
+// on stderr alone; no escape sequence leaves a program whose output is no terminal.
+func (b *bench) checkWords(code int) {
+	b.t.Helper()
+	out, err := b.out.String(), b.err.String()
+	if strings.Contains(out, "✗") {
+		b.t.Errorf("a ✗ on stdout:\n%s", out)
+	}
+	if strings.Contains(err, "✗") != (code != 0) {
+		b.t.Errorf("exit %d does not go with the words:\n%s%s", code, out, err)
+	}
+	if strings.Contains(out+err, "\x1b") {
+		b.t.Errorf("an escape sequence:\n%q", out+err)
+	}
+}
+
+// want runs the whole program and fails the test unless it exits with code and says every one of the texts.
+func (b *bench) want(code int, args string, texts ...string) {
+	b.t.Helper()
+	got := b.runs(strings.Fields(args)...)
+	if got != code {
+		b.t.Fatalf("%s: exit %d, want %d\n%s%s", args, got, code, b.out.String(), b.err.String())
+	}
+	said := b.out.String() + b.err.String()
+	for _, text := range texts {
+		if !strings.Contains(said, text) {
+			b.t.Errorf("%s does not say %q:\n%s", args, text, said)
+		}
+	}
+}
+
+// plant plants a failure.
+func (b *bench) plant(plants ...plant) {
+	b.t.Helper()
+	for i := range plants {
+		plants[i].Nth = max(1, plants[i].Nth)
+	}
+	text, err := json.Marshal(plants)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.write(b.fake.path("plants"), string(text), 0o600)
+}
+
+// calls returns the calls since the last look that start with one of the words, without what only reads.
+func (b *bench) calls() []string {
+	b.t.Helper()
+	text, _ := os.ReadFile(b.fake.path("calls"))
+	os.Remove(b.fake.path("calls"))
+	var all []string
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		var argv []string
+		if json.Unmarshal([]byte(line), &argv) == nil && !readsOnly(argv) {
+			all = append(all, strings.Join(argv, " "))
+		}
+	}
+	return all
+}
+
+// readsOnly tells whether a call changes nothing.
+func readsOnly(argv []string) bool {
+	switch argv[0] {
+	case "systemctl":
+		return slices.Contains(argv, "show")
+	case "launchctl":
+		return slices.Contains([]string{"list", "print", "print-disabled", "error", "managername"}, argv[1])
+	case "xdg-open", "open":
+		return false
+	}
+	return true
+}
+
+// wantCalls checks the calls that change something.
+func (b *bench) wantCalls(want ...string) {
+	b.t.Helper()
+	if got := b.calls(); !slices.Equal(got, want) {
+		b.t.Errorf("it called\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func (b *bench) write(path, text string, mode os.FileMode) {
+	b.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// read returns a file's text, "" when it is not there.
+func (b *bench) read(path string) string {
+	b.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// state is what the fake manager remembers.
+func (b *bench) fakeState() (s fakeState) {
+	b.fake.locked(func() { s = b.fake.load() })
+	return s
+}
+
+// files lists the files below HOME, without folders.
+func (b *bench) files() []string {
+	b.t.Helper()
+	var all []string
+	err := filepath.WalkDir(b.home, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			name, _ := filepath.Rel(b.home, path)
+			all = append(all, filepath.ToSlash(name))
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return all
+}
+
+// eachManager runs a story on both managers.
+func eachManager(t *testing.T, story func(t *testing.T, b *bench)) {
+	t.Helper()
+	for _, manager := range []string{"systemd", "launchd"} {
+		t.Run(manager, func(t *testing.T) {
+			t.Parallel()
+			story(t, newBench(t, manager))
+		})
+	}
+}
+
+// another is a second invocation on the same machine, with an output of its own.
+func (b *bench) another() *bench {
+	c := &bench{t: b.t, fake: b.fake, env: b.env, server: b.server}
+	w := *b.world
+	w.say = voice{stdout: &c.out, stderr: &c.err}
+	c.world = &w
+	return c
+}
+
+// collector is the path of the collector beside the program.
+func (b *bench) collector() string {
+	return filepath.Join(filepath.Dir(b.executables()[0]), programFile(collectorName))
+}
+
+// httpPort is where the test's collector answers.
+func (b *bench) httpPort() int { return b.fakeState().HTTPPort }
+
+// behaves sets what the collector does from its next start on.
+func (b *bench) behaves(how string) { b.fake.change(func(s *fakeState) { s.Behave = how }) }
+
+// replaceCollector puts another file in the place of the collector that runs, by a rename, as package managers do.
+func (b *bench) replaceCollector() {
+	b.t.Helper()
+	path := b.collector()
+	old := path + " (deleted)" // what Linux calls the file that runs
+	if err := os.Rename(path, old); err != nil {
+		b.t.Fatal(err)
+	}
+	b.write(path, "#!/bin/sh\n# newer\n", 0o755)
+	pid := strconv.Itoa(b.fakeState().PID)
+	exe := filepath.Join(b.fake.path("proc"), pid, "exe")
+	os.Remove(exe)
+	os.Symlink(old, exe)
+	b.write(b.fake.path("running"), pid+"\ni1\nn"+path, 0o600)
+}
+
+var updateGolden = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares a text with a file under testdata/golden.
+func golden(t testing.TB, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name)
+	if *updateGolden {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test -update writes it anew)\ngot:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+// foreign puts somebody else's process on a port.
+func (b *bench) foreign(port int, command string) {
+	b.t.Helper()
+	b.write(b.fake.path("foreign"), fmt.Sprintf("%d %s", port, command), 0o600)
+	b.fake.locked(func() { b.fake.writeProc(b.fake.load()) })
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 )
 
@@ -91,9 +92,14 @@ func (w *world) printUnit(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	collector, err := w.findCollector(o.collector)
-	if err != nil {
-		return err
+	collector := filepath.Clean(o.collector) // need not be there yet where a package is built
+	switch {
+	case o.collector == "":
+		if collector, err = w.findCollector(""); err != nil {
+			return err
+		}
+	case !filepath.IsAbs(collector):
+		return fmt.Errorf("--collector %s: a definition needs an absolute path", o.collector)
 	}
 	var m serviceManager = systemd{home: w.home}
 	if o.launchd || w.platform == "darwin" && !o.systemd {

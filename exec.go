@@ -46,7 +46,7 @@ type commandError struct {
 }
 
 func (e *commandError) Error() string {
-	line := quoteArgv(e.argv)
+	line := shorten(quoteArgv(e.argv), 100)
 	switch {
 	case errors.Is(e.cause, exec.ErrNotFound):
 		return e.argv[0] + ": command not found"

@@ -370,7 +370,7 @@ func (m fakeMachine) ps(s *fakeState, args []string, stdout, _ io.Writer) int {
 		if pid != s.PID || pid == 0 {
 			return 1
 		}
-		fmt.Fprintln(stdout, "   02:13 62464")
+		fmt.Fprintf(stdout, "   %s 62464\n", s.elapsed())
 		return 0
 	}
 	return 64

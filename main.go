@@ -237,7 +237,7 @@ func (w *world) dispatch(ctx context.Context, args []string) error {
 		}
 		return c.do(w, ctx, o)
 	}
-	return &misuse{fmt.Errorf("Unknown %s: %s", what, name), text}
+	return &misuse{&failure{headline: "Unknown " + what + ": " + name}, text}
 }
 
 // A statusError is a result that its exit status tells, with the words for it.
@@ -333,7 +333,7 @@ func main() {
 		disk:        osDisk{},
 		pace: pace{probe: 10 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
 			look: 400 * time.Millisecond, grace: time.Second, follow: 200 * time.Millisecond,
-			restart: 5 * time.Second, kill: 10 * time.Second},
+			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second},
 		alive: alive,
 	}
 	environ = append(environ, w.choose()...)

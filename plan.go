@@ -157,7 +157,13 @@ type makeFolder struct {
 	mode fs.FileMode
 }
 
-func (f makeFolder) String() string { return fmt.Sprintf("make folder %s (%#o)", f.path, f.mode) }
+// String is empty where the folder is there already.
+func (f makeFolder) String() string {
+	if info, err := os.Stat(f.path); err == nil && info.IsDir() {
+		return ""
+	}
+	return fmt.Sprintf("make folder %s (%#o)", f.path, f.mode)
+}
 
 func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) error, error) {
 	var missing []string // innermost first

@@ -96,14 +96,14 @@ func (p ports) environment() []string {
 
 // A holder is a process with a listening socket on a port where 127.0.0.1 is answered.
 type holder struct {
-	pid     int // 0: it is another user's, or gone already, and cannot be seen
+	pid     int // 0: it is another user's, or gone already, and cannot be looked into
 	uid     int // -1: unknown
 	command string
 }
 
 func (h holder) String() string {
 	if h.pid == 0 {
-		return fmt.Sprintf("a process of another user (uid %d)", h.uid)
+		return fmt.Sprintf("a process that this user may not look into (uid %d)", h.uid)
 	}
 	return fmt.Sprintf("PID %d (%s)", h.pid, shorten(h.command, 160))
 }

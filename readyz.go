@@ -138,6 +138,7 @@ type pace struct {
 	grace       time.Duration // for what may be a passing state
 	follow      time.Duration // between two looks at a followed file
 	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
+	late        time.Duration // before run says that the collector does not answer
 	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
 }
 

@@ -61,6 +61,7 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked b
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	healthy := make(chan string, 1)
+	var late <-chan time.Time = time.After(w.pace.late)
 	go func() {
 		for watch.Err() == nil {
 			if w.probe(watch, p.http) == nil {
@@ -82,6 +83,9 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked b
 			return asked, end.e, end.err
 		case doubt := <-healthy:
 			w.sayHealthy(p.http, "", doubt)
+			late = nil
+		case <-late:
+			w.say.warn("The collector does not answer on %s: %v", collectorURL(p.http), w.probe(ctx, p.http))
 		case sig := <-w.signals:
 			child.Signal(sig)
 			if !asked {

@@ -154,7 +154,7 @@ func hint(err error, fix string) error { return &hinted{err, fix} }
 func (h *hinted) Unwrap() error        { return h.error }
 
 var (
-	errNotInstalled = errors.New("Service not installed. Run: runtimescope service install")
+	errNotInstalled = &failure{headline: "Service not installed. Run: runtimescope service install"}
 	errInterrupted  = errors.New("interrupted")
 )
 
@@ -359,6 +359,7 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		}
 		fmt.Fprintln(w.say.stdout)
 	}
+	w.warnOtherPorts(in.want.ports)
 	result, err := w.waitSaying(ctx, in.want, mark, o.timeout)
 	if err != nil {
 		return err
@@ -393,7 +394,7 @@ func (w *world) begin(ctx context.Context, o options) (unlock func(), before *st
 func (w *world) mayManage() error {
 	switch {
 	case w.manager == nil:
-		return hint(fmt.Errorf("Platform '%s' is not supported (macOS launchd / Linux systemd only).", w.platform), "runtimescope service run")
+		return hint(&failure{headline: "Platform '" + w.platform + "' is not supported (macOS launchd / Linux systemd only)."}, "runtimescope service run")
 	case !filepath.IsAbs(w.home):
 		return fmt.Errorf("HOME is %q: it must be set to an absolute path", w.home)
 	case w.uid == 0 && w.getenv("SUDO_USER") != "":
@@ -411,6 +412,14 @@ func (w *world) waitSaying(ctx context.Context, want definition, mark logMark, t
 	stop := w.say.waiting("Waiting for collector to come up…")
 	defer stop()
 	return w.awaitHealthy(ctx, want, mark, timeout)
+}
+
+// warnOtherPorts says that this shell asks for other ports than the installed service uses.
+func (w *world) warnOtherPorts(p ports) {
+	if env, err := envPorts(w.getenv); err == nil && env.or(p) != p {
+		w.say.warn("%s and %s of this shell differ from the service's ports, %d and %d. To change those: runtimescope service install",
+			httpPortEnv, wsPortEnv, p.http, p.ws)
+	}
 }
 
 // sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.

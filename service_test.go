@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(fakeFolderEnv); folder != "" && slices.Contains(fakeNames, name) {
 		os.Exit(fakeMachine{dir: folder}.main(append([]string{name}, os.Args[1:]...), os.Stdout, os.Stderr))
 	}
+	if name == collectorName {
+		os.Exit(standIn())
+	}
 	os.Exit(m.Run())
 }
 
@@ -306,7 +309,7 @@ func newBench(t testing.TB, manager string) *bench {
 			env: []string{"LC_ALL=C", "GORACE=atexit_sleep_ms=0", fakeFolderEnv + "=" + dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}},
 		disk: osDisk{},
 		pace: pace{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
-			grace: 80 * time.Millisecond, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, kill: 100 * time.Millisecond},
+			grace: 80 * time.Millisecond, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Second, kill: 100 * time.Millisecond},
 		alive:   func(int) bool { return true },
 		signals: make(chan os.Signal),
 		lock:    folderLock(home),

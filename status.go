@@ -224,6 +224,7 @@ func (w *world) sayStatus(f finding) {
 	default:
 		w.sayHealthy(f.ports.http, f.version, f.own.doubt)
 	}
+	w.warnOtherPorts(f.ports)
 	if s.broken != "" {
 		say.warn("%s", s.broken)
 	}

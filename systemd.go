@@ -351,7 +351,7 @@ func (m systemd) unreachable(err error) error {
 	case booted != nil:
 		return why("runtimescope service run", "this system was not booted with systemd")
 	case session != nil && m.uid == 0:
-		return why("log in as root directly, or use an ordinary user", "root has no login session here")
+		return why("runtimescope service run, or log in as an ordinary user", "root has no login session here")
 	case session != nil:
 		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+m.user, "user %s has no login session: there is no %s", m.user, own)
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:

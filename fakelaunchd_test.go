@@ -34,9 +34,10 @@ type fakeLaunchd struct {
 	Idle         bool          // bootstrap does not start the job
 	ExitTimeout  int           // seconds that "print" says
 
-	Real     bool          // the collector is a process, see standin_test.go
-	Throttle time.Duration // from one start to the next, with Real
-	Watchers int           // of processes, with Real
+	Real      bool          // the collector is a process, see standin_test.go
+	Throttle  time.Duration // from one start to the next, with Real
+	KillAfter time.Duration // from SIGTERM to SIGKILL, with Real
+	Watchers  int           // of processes, with Real
 
 	Disabled map[string]bool
 	Jobs     map[string]*fakeJob // by DOMAIN/LABEL
@@ -448,7 +449,7 @@ func (c fakeCall) bootout(target string) int {
 func (c fakeCall) drop(target string, j *fakeJob) {
 	if j.PID != 0 && c.l.Real {
 		j.Draining = true
-		c.m.terminate(j.PID, time.Duration(c.l.ExitTimeout)*time.Second)
+		terminate(j.PID, c.l.KillAfter)
 		return
 	}
 	if j.PID != 0 {
@@ -659,7 +660,7 @@ func (r *fakePlistReader) text(tag string) (string, error) {
 	}
 }
 
-// signalStatus is the raw wait status of an exit.
+// rawStatus is the raw wait status of an exit.
 func rawStatus(e exit) int {
 	if e.signal != 0 {
 		return e.signal
@@ -668,7 +669,7 @@ func rawStatus(e exit) int {
 }
 
 // terminate asks a process to end, and kills it when it has not after a while.
-func (m fakeMachine) terminate(pid int, after time.Duration) {
+func terminate(pid int, after time.Duration) {
 	if p, err := os.FindProcess(pid); err == nil {
 		p.Signal(syscall.SIGTERM)
 		time.AfterFunc(after, func() { p.Signal(os.Kill) })

@@ -54,7 +54,9 @@ func apply(ctx context.Context, m machine, steps []step) error {
 		}
 		failed := &applyError{err: m.explain(ctx, err)}
 		for _, undo := range slices.Backward(undos) {
-			failed.left = errors.Join(failed.left, undo(ctx))
+			undoCtx, cancel := context.WithTimeout(ctx, undoDeadline)
+			failed.left = errors.Join(failed.left, undo(undoCtx))
+			cancel()
 		}
 		return failed
 	}
@@ -70,9 +72,9 @@ type applyError struct {
 func (e *applyError) Error() string { return e.err.Error() }
 func (e *applyError) Unwrap() error { return e.err }
 
-// How long a command that changes something may take. Stopping a collector takes as long as its TimeoutStopSec,
-// 10 s in our unit, and launchd gives no command that waits.
-const changeDeadline = 45 * time.Second
+// How long a command that changes something may take, and one that takes a change back. Stopping a collector takes up
+// to its TimeoutStopSec, 10 s in our unit; of launchd's commands none waits.
+const changeDeadline, undoDeadline = 30 * time.Second, 15 * time.Second
 
 // A command step runs argv.
 type command struct {

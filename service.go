@@ -178,11 +178,17 @@ func (w *world) readFile() (file, error) {
 	if link, err := os.Readlink(f.path); err == nil {
 		f.link = link
 	}
-	text, err := os.ReadFile(f.path)
+	info, err := os.Stat(f.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) || f.link == os.DevNull:
 		return f, nil
 	case err != nil:
+		return f, err
+	case !info.Mode().IsRegular():
+		return f, fmt.Errorf("%s is in the way: it is not a regular file", f.path)
+	}
+	text, err := os.ReadFile(f.path)
+	if err != nil {
 		return f, err
 	}
 	f.text = string(text)

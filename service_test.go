@@ -279,7 +279,11 @@ func (p endedProcess) Wait() (exit, error)    { return p.e, nil }
 // newBench makes a machine with a healthy collector to install and nothing installed. manager is "systemd" or "launchd".
 func newBench(t testing.TB, manager string) *bench {
 	t.Helper()
-	dir := t.TempDir()
+	return newBenchIn(t, manager, t.TempDir())
+}
+
+func newBenchIn(t testing.TB, manager, dir string) *bench {
+	t.Helper()
 	b := &bench{t: t, fake: fakeMachine{dir: dir}, env: map[string]string{}}
 	home := filepath.Join(dir, "home")
 	for _, folder := range []string{home, filepath.Join(dir, "bin"), filepath.Join(dir, "proc/net"), filepath.Join(dir, "app")} {

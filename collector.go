@@ -4,6 +4,7 @@ package main
 import (
 	"bufio"
 	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -101,7 +102,7 @@ func fleeting(path string) string {
 }
 
 // whyNotRun says why a program that is there could not be run, the most frequent cause first; "" when no cause is found.
-func whyNotRun(path string) string {
+func whyNotRun(path, platform string) string {
 	if path == "" {
 		return ""
 	}
@@ -125,6 +126,15 @@ func whyNotRun(path string) string {
 			return fmt.Sprintf("its interpreter %s is %v", words[0], err)
 		}
 		return ""
+	}
+	if platform == "darwin" {
+		magic := make([]byte, 4)
+		file.ReadAt(magic, 0)
+		switch hex.EncodeToString(magic) { // <mach-o/loader.h>, <mach-o/fat.h>
+		case "cffaedfe", "feedfacf", "cefaedfe", "feedface", "cafebabe", "cafebabf":
+			return "macOS may have quarantined it (xattr -d com.apple.quarantine " + quoteArgv([]string{path}) + "), or it was built for another kind of processor"
+		}
+		return path + " is neither a program of this system nor a script that names its interpreter"
 	}
 	program, err := elf.NewFile(file)
 	var format *elf.FormatError

@@ -161,7 +161,7 @@ func (w *world) checks(ctx context.Context) []check {
 		summary := string(s.phase) + ": " + w.manager.next(s)
 		if e := s.lastExit; e != nil {
 			summary = fmt.Sprintf("%s, last exit %s: %s", s.phase, w.manager.exitName(*e), w.manager.next(s))
-			if why := whyNotRun(path); w.manager.never(*e) && why != "" {
+			if why := w.manager.whyNever(path); w.manager.never(*e) && why != "" {
 				summary += "; " + why
 			}
 		}

@@ -215,12 +215,53 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	}
 	s := parseJobState(listed, printed)
 	s.domain, s.loaded = domain, m.path()
+	if why := m.unusable(); why != nil {
+		s.broken = why.Error()
+	}
 	return s, nil
+}
+
+// enabled tells whether the agent is loaded at the next login; nil: unknown. A loaded one may be switched off.
+func (m launchd) enabled(ctx context.Context, run Runner) *bool {
+	list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...)
+	if err != nil {
+		return nil
+	}
+	for _, line := range strings.Split(list, "\n") {
+		if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) {
+			return ptr(value != "disabled" && value != "true") // before macOS 13: true, false
+		}
+	}
+	return ptr(true)
+}
+
+// unusable says why launchd would refuse the plist that is there (launchctl(1), load); nil when no reason is seen.
+func (m launchd) unusable() error {
+	info, err := os.Stat(m.path())
+	if err != nil {
+		return nil
+	}
+	if owner, ok := fileOwner(info); ok && owner != m.uid && owner != 0 {
+		return fmt.Errorf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), owner, m.uid)
+	} else if ok && info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s may be written by others (mode %#o), so launchd refuses it", m.path(), info.Mode().Perm())
+	}
+	text, err := os.ReadFile(m.path())
+	if err != nil {
+		return err
+	}
+	if bad := wellFormed(string(text)); bad != nil {
+		return fmt.Errorf("%s is not a well-formed plist: %w", m.path(), bad)
+	}
+	if m.parse(string(text)).collector == "" {
+		return fmt.Errorf("%s names no program", m.path())
+	}
+	return nil
 }
 
 // parseJobState reads "launchctl list LABEL" and "launchctl print DOMAIN/LABEL"; either may be empty.
 func parseJobState(listed, printed string) state {
-	s := state{enabled: ptr(true)} // what is loaded is not disabled
+	s := state{}
 	p := map[string]string{}
 	for _, line := range strings.Split(printed, "\n") {
 		if rest, ok := strings.CutPrefix(line, "\t"); ok && !strings.HasPrefix(rest, "\t") {
@@ -241,6 +282,10 @@ func parseJobState(listed, printed string) state {
 		s.lastExit = &exit{signal: signal}
 	} else if last != 0 {
 		s.lastExit = &exit{code: last >> 8 & 0xff}
+	} else if _, number, ok := strings.Cut(p["last terminating signal"], ": "); ok { // "list" may not see the job
+		if n, err := strconv.Atoi(number); err == nil {
+			s.lastExit = &exit{signal: n}
+		}
 	} else if code, _, _ := strings.Cut(p["last exit code"], ":"); code != "" {
 		if n, err := strconv.Atoi(code); err == nil {
 			s.lastExit = &exit{code: n}
@@ -255,6 +300,8 @@ func parseJobState(listed, printed string) state {
 	s.word = p["state"]
 	s.start = strconv.Itoa(s.pid)
 	switch {
+	case s.pid != 0 && strings.HasPrefix(s.word, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
+		s.phase = stopped
 	case s.pid != 0:
 		s.phase = running
 	case s.lastExit != nil && *s.lastExit != exit{}:
@@ -312,6 +359,11 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	if code := failed.code; code == 112 || code == 125 {
 		return m.unreachable(err)
 	}
+	if failed.stderr == "" && failed.code > 0 { // a bare number: launchctl itself knows what it means
+		if text, errorErr := run.Run(ctx, launchctl("error", strconv.Itoa(failed.code))...); errorErr == nil {
+			failed.stderr = strings.TrimSpace(text)
+		}
+	}
 	if failed.code == 119 {
 		return m.disabled(err)
 	}
@@ -322,39 +374,20 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	if printErr == nil && strings.Contains(printed, "\tstate = SIG") {
 		return hint(fmt.Errorf("the old collector is still ending (%w)", err), "runtimescope service restart")
 	}
-	if list, listErr := run.Run(ctx, launchctl("print-disabled", m.domain())...); listErr == nil {
-		for _, line := range strings.Split(list, "\n") {
-			if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) && (value == "disabled" || value == "true") {
-				return m.disabled(err)
-			}
-		}
+	if on := m.enabled(ctx, run); on != nil && !*on {
+		return m.disabled(err)
 	}
 	if printErr == nil {
 		return hint(fmt.Errorf("the job is loaded already (%w)", err), "runtimescope service restart")
 	}
-	for _, path := range []string{m.path(), filepath.Dir(m.path())} {
-		info, statErr := os.Stat(path)
-		if statErr != nil {
-			return fmt.Errorf("%w; %w", statErr, err)
-		}
-		if owner, ok := fileOwner(info); ok && owner != m.uid {
-			return hint(fmt.Errorf("%s belongs to another user (uid %d, not %d), so launchd refuses it (%w)", path, owner, m.uid, err), "sudo chown "+m.user+" "+quoteArgv([]string{path}))
-		}
-		if info.Mode().Perm()&0o022 != 0 {
-			return hint(fmt.Errorf("%s may be written by others (mode %#o), so launchd refuses it (%w)", path, info.Mode().Perm(), err), "chmod go-w "+quoteArgv([]string{path}))
-		}
+	if _, statErr := os.Stat(m.path()); statErr != nil {
+		return fmt.Errorf("%w; %w", statErr, err)
 	}
-	if text, readErr := os.ReadFile(m.path()); readErr == nil {
-		if bad := wellFormed(string(text)); bad != nil {
-			return hint(fmt.Errorf("%s is not a well-formed plist: %w (%w)", m.path(), bad, err), "runtimescope service install")
-		}
+	if why := m.unusable(); why != nil {
+		return hint(fmt.Errorf("%w (%w)", why, err), "runtimescope service install")
 	}
-	for _, path := range append([]string{m.logs()}, m.logFiles()...) {
-		if info, statErr := os.Stat(path); statErr == nil {
-			if owner, ok := fileOwner(info); ok && owner != m.uid || info.Mode().Perm()&0o200 == 0 {
-				return hint(fmt.Errorf("launchd cannot write the log %s (%w)", path, err), "sudo chown -R "+m.user+" "+quoteArgv([]string{m.logs()}))
-			}
-		}
+	if why := m.logFault(); why != "" {
+		return hint(fmt.Errorf("%s (%w)", why, err), "sudo chown -R "+m.user+" "+quoteArgv([]string{m.logs()}))
 	}
 	return fmt.Errorf("launchd refused the agent and does not say why; none of the usual causes holds (%w)", err)
 }
@@ -364,8 +397,24 @@ func (m launchd) disabled(err error) error {
 		"launchctl enable "+m.domain()+"/"+label)
 }
 
-// wellFormed says where a text stops being XML.
+// logFault says which log launchd could not open; "" when it could, or could make it.
+func (m launchd) logFault() string {
+	for _, path := range m.logFiles() {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		if err == nil {
+			file.Close()
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "launchd cannot open its log: " + err.Error()
+		}
+	}
+	return ""
+}
+
+// wellFormed says where a text stops being XML with an element in it.
 func wellFormed(text string) error {
+	if !strings.Contains(text, "<plist") {
+		return errors.New("there is no <plist> in it")
+	}
 	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
 		if _, err := decoder.Token(); err == io.EOF {
 			return nil
@@ -384,13 +433,14 @@ func (m launchd) plan(v verb, s state, text string) []step {
 	loaded := s.loaded != ""
 	bootout := []step{command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.gone(domain, s.exitTimeout)}
 	bootstrap := []step{
+		beforeStart{},
 		command{argv: launchctl("enable", m.domain()+"/"+label)}, // an older installer's "unload -w" left it disabled
 		command{argv: launchctl("bootstrap", m.domain(), m.path()), undo: launchctl("bootout", m.domain()+"/"+label), ok: []int{3, 36}},
 		command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}}, // bootstrap may leave it not running; 37: it runs
 	}
 	var steps []step
 	if loaded && s.file.exists && v != stop {
-		steps = append(steps, wayBack{command{argv: launchctl("bootstrap", domain, m.path()), ok: []int{5, 37}}, m.back(domain)})
+		steps = append(steps, wayBack{m.settled(domain, s.exitTimeout), command{argv: launchctl("bootstrap", domain, m.path()), ok: []int{5, 37}}, m.back(domain)})
 	}
 	if v == install || v == restart {
 		steps = append(steps, makeFolder{m.logs(), 0o700})
@@ -433,28 +483,42 @@ func (m launchd) gone(domain string, exitTimeout time.Duration) step {
 		exitTimeout = 20 * time.Second // launchd.plist(5), ExitTimeOut
 	}
 	return await{label + " is gone", exitTimeout + 10*time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
-		return m.isLoaded(ctx, run, domain, false)
+		loaded, _, err := m.registered(ctx, run, domain)
+		return err == nil && !loaded, err
 	}}
+}
+
+// settled awaits that the job is loaded for good or gone, not about to be: meanwhile bootstrap exits 5.
+func (m launchd) settled(domain string, exitTimeout time.Duration) step {
+	wait := m.gone(domain, exitTimeout).(await)
+	wait.condition = label + " has ended"
+	wait.holds = func(ctx context.Context, run Runner) (bool, error) {
+		loaded, ending, err := m.registered(ctx, run, domain)
+		return err == nil && !(loaded && ending), err
+	}
+	return wait
 }
 
 // back awaits that the job is loaded.
 func (m launchd) back(domain string) step {
 	return await{label + " is loaded", 5 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
-		return m.isLoaded(ctx, run, domain, true)
+		loaded, ending, err := m.registered(ctx, run, domain)
+		return err == nil && loaded && !ending, err
 	}}
 }
 
-// isLoaded tells whether the job is loaded in domain, or is not, as asked. "print" tells by its exit status; "list"
-// is asked where there is no "print", since it sees only the domain of the caller's own session.
-func (m launchd) isLoaded(ctx context.Context, run Runner, domain string, want bool) (bool, error) {
-	_, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
+// registered tells whether the job is loaded in domain, and whether only because its process has not ended yet. "print"
+// tells by its exit status; "list" is asked where there is no "print", since it sees only the domain of the caller's
+// own session.
+func (m launchd) registered(ctx context.Context, run Runner, domain string) (loaded, ending bool, err error) {
+	printed, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
 	if code := exitCode(err); code != 0 && !slices.Contains([]int{112, 113, 125}, code) {
 		_, err = run.Run(ctx, launchctl("list", label)...)
 		if code := exitCode(err); code != 0 && code != 113 {
-			return false, err
+			return false, false, err
 		}
 	}
-	return (err == nil) == want, nil
+	return err == nil, strings.Contains(printed, "\n\tstate = SIG"), nil
 }
 
 // exitName names an exit: 78 is what launchd reports when it could not run the program at all.
@@ -470,6 +534,14 @@ func (m launchd) exitName(e exit) string {
 
 // never tells whether an exit means that the program was not run at all.
 func (m launchd) never(e exit) bool { return e.signal == 0 && e.code == 78 }
+
+// whyNever says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
+func (m launchd) whyNever(program string) string {
+	if why := m.logFault(); why != "" {
+		return why
+	}
+	return whyNotRun(program, "darwin")
+}
 
 // next says what launchd does after an exit.
 func (m launchd) next(s state) string {

@@ -19,6 +19,7 @@ type machine struct {
 	run     Runner
 	disk    disk
 	explain func(context.Context, error) error // finds the cause of a failure, before anything is undone
+	started func()                             // remembers the moment before the start, for the log
 }
 
 // A disk carries out one change to the file system. The real one calls change; a test's may fail instead, or
@@ -109,13 +110,24 @@ type wayBack []step
 func (w wayBack) String() string { return "" }
 
 func (w wayBack) do(_ context.Context, m machine) (func(context.Context) error, error) {
-	return func(ctx context.Context) (err error) {
+	return func(ctx context.Context) error {
 		for _, s := range w {
-			_, failed := s.do(ctx, m)
-			err = errors.Join(err, failed)
+			if _, err := s.do(ctx, m); err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	}, nil
+}
+
+// A beforeStart step changes nothing: it notes the moment after the old process has ended and before the new one starts.
+type beforeStart struct{}
+
+func (beforeStart) String() string { return "" }
+
+func (beforeStart) do(_ context.Context, m machine) (func(context.Context) error, error) {
+	m.started()
+	return nil, nil
 }
 
 // An await step polls until a named condition holds, at most for within.

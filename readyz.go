@@ -239,7 +239,7 @@ func (w *world) diedEarly(ctx context.Context, want definition, first, now state
 		switch name := w.manager.exitName(*e); {
 		case w.manager.never(*e):
 			f.headline = "The collector could not be run: " + name
-			if why := whyNotRun(want.collector); why != "" {
+			if why := w.manager.whyNever(want.collector); why != "" {
 				f.headline += ": " + why
 			}
 		case e.signal != 0:

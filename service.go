@@ -136,7 +136,8 @@ type serviceManager interface {
 	plan(v verb, s state, text string) []step
 
 	exitName(e exit) string
-	never(e exit) bool // the program was not even run
+	never(e exit) bool              // the program was not even run
+	whyNever(program string) string // why, "" when no cause is seen
 	next(s state) string
 	linger() *bool           // whether the service keeps running after logout; nil: unknown, or not a question here
 	leftover(s state) string // what is left of a definition that is gone, "" when nothing is
@@ -166,7 +167,7 @@ func (w *world) look(ctx context.Context) (state, error) {
 	}
 	s, err := w.manager.state(ctx, w.run)
 	s.file = f
-	if f.exists && s.phase == notInstalled {
+	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
 		s.phase = stopped
 	}
 	return s, err
@@ -348,7 +349,7 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		return nil
 	}
 	mark := w.manager.mark()
-	if err := w.apply(ctx, steps); err != nil {
+	if err := w.apply(ctx, steps, func() { mark = w.manager.mark() }); err != nil {
 		return err
 	}
 	if in.text != "" && !shared {
@@ -409,8 +410,8 @@ func (w *world) mayManage() error {
 	return nil
 }
 
-func (w *world) apply(ctx context.Context, steps []step) error {
-	return apply(ctx, machine{w.run, w.disk, func(ctx context.Context, err error) error { return w.manager.explain(ctx, w.run, err) }}, steps)
+func (w *world) apply(ctx context.Context, steps []step, started func()) error {
+	return apply(ctx, machine{w.run, w.disk, func(ctx context.Context, err error) error { return w.manager.explain(ctx, w.run, err) }, started}, steps)
 }
 
 // waitSaying waits for the collector under a waiting line.
@@ -508,7 +509,7 @@ func (w *world) stopService(ctx context.Context, o options) error {
 		w.say.info("Service was not running.")
 		return nil
 	}
-	if err := w.apply(ctx, steps); err != nil {
+	if err := w.apply(ctx, steps, func() {}); err != nil {
 		return err
 	}
 	w.say.done("Service stopped (%s preserved — run `service restart` to start again)", w.manager.what())
@@ -546,7 +547,7 @@ func (w *world) uninstallService(ctx context.Context, o options) error {
 		fmt.Fprint(w.say.stdout, dryRun(steps))
 		return nil
 	}
-	if err := w.apply(ctx, steps); err != nil {
+	if err := w.apply(ctx, steps, func() {}); err != nil {
 		return err
 	}
 	w.say.done("Service uninstalled")

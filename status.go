@@ -29,24 +29,27 @@ func (f finding) healthy() bool {
 
 func (w *world) find(ctx context.Context) finding {
 	var f finding
-	ask := func(port int) (err error, version string) {
+	ask := func(port int) (version string, err error) {
 		asked := make(chan string, 1)
 		go func() { asked <- w.collectorVersion(ctx, port) }()
 		err = w.probe(ctx, port)
-		return err, <-asked
+		return <-asked, err
 	}
 	looked := make(chan bool)
 	go func() {
 		f.state, f.err = w.look(ctx)
+		if m, ok := w.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
+			f.state.enabled = m.enabled(ctx, w.run)
+		}
 		close(looked)
 	}()
 	onDisk, _ := w.readFile()
 	guess := onDisk.definition.ports.orDefault()
-	f.answer, f.version = ask(guess.http)
+	f.version, f.answer = ask(guess.http)
 	<-looked
 	f.ports = f.state.servicePorts()
 	if f.ports.http != guess.http { // a drop-in says otherwise
-		f.answer, f.version = ask(f.ports.http)
+		f.version, f.answer = ask(f.ports.http)
 	}
 	s := f.state
 	f.memory = s.memory
@@ -206,7 +209,7 @@ func (w *world) sayStatus(f finding) {
 		say.warn("Service state: %s — crash-looping: %s. See: runtimescope service logs", s.word, w.manager.next(s))
 	case s.phase == failed:
 		say.warn("Service state: %s — %s. See: runtimescope service logs", s.word, w.manager.next(s))
-	case s.phase == stopped && launchd:
+	case s.phase == stopped && launchd && s.pid == 0:
 		say.warn("Service installed but not currently running. Run: runtimescope service start")
 	case s.phase == stopped:
 		say.warn("Service state: %s. Run: runtimescope service start", s.word)

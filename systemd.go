@@ -462,6 +462,9 @@ func (m systemd) exitName(e exit) string {
 // never tells whether an exit means that the program was not run at all.
 func (m systemd) never(e exit) bool { return e.signal == 0 && e.code >= 200 && e.code <= 245 }
 
+// whyNever says why the program was not run.
+func (m systemd) whyNever(program string) string { return whyNotRun(program, "linux") }
+
 // next says what systemd does after an exit.
 func (m systemd) next(s state) string {
 	switch {

@@ -11,10 +11,15 @@ import (
 )
 
 func (w *world) dashboard(ctx context.Context, o options) error {
-	ports, err := w.dashboardPorts()
+	ports, err := envPorts(w.getenv)
 	if err != nil {
 		return err
 	}
+	if w.manager != nil && filepath.IsAbs(w.home) {
+		s, _ := w.look(ctx) // without an answer it still has the file
+		ports = ports.or(s.servicePorts())
+	}
+	ports = ports.orDefault()
 	if w.probe(ctx, ports.http) != nil {
 		if err := w.ensureRunning(ctx); err != nil {
 			return err
@@ -30,24 +35,14 @@ func (w *world) dashboard(ctx context.Context, o options) error {
 		w.say.info("Open it in a browser: %v", err)
 		return nil
 	}
-	w.say.done("Opened %s", url)
+	w.say.info("Opening %s", url)
 	return nil
-}
-
-// dashboardPorts are those of the environment, else the service's, as far as the definition on disk says them.
-func (w *world) dashboardPorts() (ports, error) {
-	p, err := envPorts(w.getenv)
-	if err != nil || w.manager == nil || w.home == "" {
-		return p.orDefault(), err
-	}
-	f, err := w.readFile()
-	return p.or(f.definition.ports).orDefault(), err
 }
 
 // ensureRunning installs and starts the service, unless another invocation is doing just that.
 func (w *world) ensureRunning(ctx context.Context) error {
-	if w.manager == nil {
-		return w.mayManage()
+	if err := w.mayManage(); err != nil {
+		return err
 	}
 	w.say.info("No collector is running — installing + starting the background service…")
 	if err := w.change(ctx, ensure, options{timeout: time.Minute}); err != nil {

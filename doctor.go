@@ -124,7 +124,7 @@ func (w *world) checks(ctx context.Context) []check {
 		add("definition", "fail", fixOf(err), "%v", err)
 	case s.broken != "":
 		add("definition", "fail", reinstall, "%s", s.broken)
-	case !s.file.exists && !s.vendor():
+	case f.err == nil && !s.file.exists && !s.vendor():
 		add("definition", "fail", reinstall, "%s is gone, though the service is loaded", s.file.path)
 	case f.err != nil:
 		add("definition", "unknown", "", "%s is there; whether it is loaded cannot be found out", s.file.path)
@@ -172,6 +172,8 @@ func (w *world) checks(ctx context.Context) []check {
 
 	url := collectorURL(f.ports.http)
 	switch {
+	case f.answer == nil && f.own.foreign != nil && f.err != nil:
+		add("ready", "unknown", "", "%s is answered by %s; whether that is the service cannot be found out", url, f.own.foreign)
 	case f.answer == nil && f.own.foreign != nil:
 		add("ready", "fail", "", "%s is answered by %s, not by the service", url, f.own.foreign)
 	case f.answer == nil && f.own.doubt != "":
@@ -234,15 +236,20 @@ func (w *world) checkPorts(ctx context.Context, f finding, add func(id, status, 
 		return
 	}
 	free := 0
-	for _, port := range []int{f.ports.http, f.ports.ws} {
+	for i, port := range []int{f.ports.http, f.ports.ws} {
 		holders, err := w.processes.holders(ctx, port, f.state.pid)
 		if err != nil {
 			add("ports", "unknown", "", "who holds port %d cannot be found out: %v", port, err)
 			return
 		}
 		for _, h := range holders {
-			if !w.processes.belongs(ctx, h.pid, f.state) {
-				err := h.refusal(port)
+			switch {
+			case w.processes.belongs(ctx, h.pid, f.state), h.pid == 0 && h.uid == w.uid && f.state.up():
+			case f.err != nil: // whose process that is, only the manager knows
+				add("ports", "unknown", "", "port %d is held by %s; whether that is the service cannot be found out", port, h)
+				return
+			default:
+				err := h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
 				add("ports", "fail", fixOf(err), "%v", err)
 				return
 			}

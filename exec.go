@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +127,8 @@ func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
 	}
 	var stdout, stderr limitedBuffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = 200 * time.Millisecond // a grandchild that holds the pipe must not hold us
+	cmd.Cancel = func() error { return killGroup(cmd.Process) } // with what it started
+	cmd.WaitDelay = 200 * time.Millisecond                      // a grandchild that holds the pipe must not hold us
 	err = cmd.Run()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return stdout.String(), nil
@@ -137,7 +137,7 @@ func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
 	var ended *exec.ExitError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		failed.cause = fmt.Errorf("no answer within %s: %w", time.Since(start).Round(100*time.Millisecond), ctx.Err())
+		failed.cause = fmt.Errorf("no answer within %s", time.Since(start).Round(100*time.Millisecond))
 	case ctx.Err() != nil:
 		failed.cause = ctx.Err()
 	case errors.As(err, &ended) && ended.Exited():
@@ -217,11 +217,12 @@ func executable(path string) error {
 }
 
 // limitedBuffer keeps the first outputLimit bytes and swallows the rest.
-type limitedBuffer struct{ bytes.Buffer }
+type limitedBuffer struct{ kept []byte }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), outputLimit-b.Len())])
+	b.kept = append(b.kept, p[:min(len(p), outputLimit-len(b.kept))]...)
 	return len(p), nil
 }
 
-func (b *limitedBuffer) text() string { return strings.TrimSpace(b.String()) }
+func (b *limitedBuffer) String() string { return string(b.kept) }
+func (b *limitedBuffer) text() string   { return strings.TrimSpace(string(b.kept)) }

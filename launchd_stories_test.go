@@ -437,7 +437,7 @@ func TestMacAnInstallThatFailsPutsTheOldPlistAndJobBack(t *testing.T) {
 				b.set(c.set)
 			}
 			b.plant(c.p)
-			b.want(1, "service install", "What had been done was taken back: all is as it was before.")
+			b.want(1, "service install", "What had been done was taken back.")
 			if b.read(b.manager.path()) != text || len(b.files()) != len(files) {
 				t.Errorf("files: %v, plist:\n%s", b.files(), b.read(b.manager.path()))
 			}

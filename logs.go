@@ -36,49 +36,68 @@ func (w *world) logs(ctx context.Context, o options) error {
 // which would look only into files of the user's own, that a volatile journal does not have.
 func (w *world) journal(ctx context.Context, match []string, o options) error {
 	argv := []string{"journalctl", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(o.lines)}
-	out, err := w.run.Run(ctx, append(argv, match...)...)
-	var failed *commandError
-	switch {
-	case ctx.Err() != nil:
-		return errInterrupted
-	case notFound(err):
-		return hint(errors.New("journalctl is not installed, so the log of the service cannot be read"), "runtimescope service run")
-	case errors.As(err, &failed) && strings.Contains(failed.stderr, "insufficient permissions"):
-		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
-			"sudo usermod -aG systemd-journal $USER, then log in again")
-	case err != nil:
-		return err
+	if o.follow {
+		argv = append(argv, "--follow")
 	}
-	if strings.TrimSpace(out) == "" && o.lines > 0 {
-		w.say.warn("The journal has no line of %s", unitName)
-		if w.uid >= 1000 {
-			w.say.info("If it should have: journalctl shows this user nothing without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal.")
-		}
+	var stderr limitedBuffer
+	shown := &countingWriter{Writer: w.say.stdout}
+	p, err := w.run.Start(shown, &stderr, nil, append(argv, match...)...)
+	if notFound(err) {
+		return errors.New("journalctl is not installed, so the log of the service cannot be read")
 	}
-	if !o.follow {
-		_, err := io.WriteString(w.say.stdout, out)
-		return err
-	}
-	p, err := w.run.Start(w.say.stdout, w.say.stderr, nil, append(append(argv, "--follow"), match...)...)
 	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
+	var e exit
 	go func() {
-		e, err := p.Wait()
-		if err == nil && e != (exit{}) {
-			err = fmt.Errorf("journalctl ended with status %d", e.code)
-		}
+		var err error
+		e, err = p.Wait()
 		ended <- err
 	}()
+	late := time.After(w.pace.journal)
+	if o.follow {
+		late = nil
+	}
 	select {
-	case err := <-ended:
-		return err
+	case err = <-ended:
+	case <-late:
+		p.Signal(os.Kill)
+		<-ended
+		return fmt.Errorf("journalctl gave no answer within %s", w.pace.journal)
 	case <-ctx.Done():
 		p.Signal(os.Kill)
 		<-ended
-		return nil // ending it is how one stops following
+		if o.follow {
+			return nil // ending it is how one stops following
+		}
+		return errInterrupted
 	}
+	switch {
+	case err != nil:
+		return err
+	case strings.Contains(stderr.text(), "insufficient permissions"):
+		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
+			"sudo usermod -aG systemd-journal $USER, then log in again")
+	case e != exit{}:
+		return &commandError{argv: argv, code: e.code, stderr: stderr.text()}
+	case shown.n == 0 && o.lines > 0:
+		w.say.warn("The journal has no line of %s", unitName)
+		w.say.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")
+	}
+	return nil
+}
+
+// A countingWriter counts the bytes that go through it.
+type countingWriter struct {
+	io.Writer
+	n int64
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.n += int64(n)
+	return n, err
 }
 
 // fileLogs shows the last lines of each file that has any, and follows both.

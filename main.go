@@ -270,10 +270,11 @@ func (w *world) report(err error) int {
 		w.say.note("Try: %s", helped.fix)
 	}
 	if errors.As(err, &undone) {
-		if undone.left != nil {
-			w.say.note("Not all could be taken back: %v", undone.left)
-		} else {
-			w.say.note("What had been done was taken back: all is as it was before.")
+		switch {
+		case undone.left != nil:
+			w.say.note("Not all that had been done could be taken back: %v", undone.left)
+		case undone.undone:
+			w.say.note("What had been done was taken back.")
 		}
 	}
 	if errors.As(err, &wrong) {
@@ -332,7 +333,7 @@ func main() {
 		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
 		disk:        osDisk{},
 		pace: pace{probe: 10 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
-			look: 400 * time.Millisecond, grace: time.Second, follow: 200 * time.Millisecond,
+			look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second},
 		alive: alive,
 	}
@@ -348,6 +349,9 @@ func main() {
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // a closed terminal; ignored under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	w.signals = signals
 	code := w.report(w.dispatch(context.Background(), os.Args[1:]))
 	if stdout.err != nil && code == 0 {
@@ -363,7 +367,7 @@ func (w *world) untilSignal(ctx context.Context) (context.Context, func()) {
 	go func() {
 		select {
 		case <-w.signals:
-			signal.Reset(os.Interrupt, syscall.SIGTERM)
+			signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			cancel()
 		case <-ctx.Done():
 		}

@@ -53,7 +53,7 @@ func apply(ctx context.Context, m machine, steps []step) error {
 		if err == nil {
 			continue
 		}
-		failed := &applyError{err: m.explain(ctx, err)}
+		failed := &applyError{err: m.explain(ctx, err), undone: len(undos) > 0}
 		for _, undo := range slices.Backward(undos) {
 			undoCtx, cancel := context.WithTimeout(ctx, undoDeadline)
 			failed.left = errors.Join(failed.left, undo(undoCtx))
@@ -66,8 +66,9 @@ func apply(ctx context.Context, m machine, steps []step) error {
 
 // An applyError is a plan that could not be carried out.
 type applyError struct {
-	err  error // the step that failed
-	left error // what could not be taken back; nil: all is as it was before
+	err    error // of the step that failed
+	undone bool  // there was something to take back
+	left   error // why not all of that could be taken back
 }
 
 func (e *applyError) Error() string { return e.err.Error() }

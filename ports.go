@@ -30,7 +30,8 @@ const (
 // ports are the TCP ports of a collector, 1 to 65535; 0 means not said.
 type ports struct{ http, ws int }
 
-// envPorts reads the ports from the environment. A value that is no port is an error that names the variable.
+// envPorts reads the ports from the environment. A value that is no port is an error that names the variable, not the
+// value: it may be a secret that went astray.
 func envPorts(getenv func(string) string) (ports, error) {
 	var p ports
 	for _, v := range []struct {
@@ -42,7 +43,7 @@ func envPorts(getenv func(string) string) (ports, error) {
 			continue
 		}
 		if *v.port = parsePort(text); *v.port == 0 {
-			return ports{}, fmt.Errorf("%s is %q: it must be a port, a number from 1 to 65535", v.name, text)
+			return ports{}, fmt.Errorf("%s is not a port: it must be a number from 1 to 65535", v.name)
 		}
 	}
 	return p, nil
@@ -99,6 +100,8 @@ type holder struct {
 	pid     int // 0: it is another user's, or gone already, and cannot be looked into
 	uid     int // -1: unknown
 	command string
+	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
+	wildcard6 bool
 }
 
 func (h holder) String() string {
@@ -109,20 +112,16 @@ func (h holder) String() string {
 }
 
 // refusal says who holds a port that the service needs, and what helps.
-func (h holder) refusal(port int) error {
+func (h holder) refusal(port int, name string) error {
 	err := fmt.Errorf("port %d is held by %s", port, h)
 	program, _, _ := strings.Cut(filepath.Base(h.command), " ")
 	switch {
 	case h.pid == 0:
-		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, httpPortEnv))
+		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, name))
 	case strings.Contains(h.command, "runtimescope-mcp") || strings.Contains(h.command, "mcp-server"):
 		return hint(fmt.Errorf("%w: that is the collector inside your editor's plugin", err), "quit the editor, then run this again")
 	case strings.HasPrefix(program, "collector-server") || strings.Contains(h.command, "runtimescope") || strings.Contains(h.command, "collector/dist/standalone"):
 		return hint(fmt.Errorf("%w: that is another collector", err), fmt.Sprintf("kill %d, then run this again", h.pid))
-	}
-	name := httpPortEnv
-	if port == defaultWSPort {
-		name = wsPortEnv
 	}
 	return hint(fmt.Errorf("%w, which is not ours", err), fmt.Sprintf("stop it, or choose another port: %s=… runtimescope service install", name))
 }
@@ -185,7 +184,8 @@ func answersLoopback(addr netip.Addr) bool {
 }
 
 func (p procfs) holders(_ context.Context, port, first int) ([]holder, error) {
-	inodes := map[string]int{} // socket link → uid
+	inodes := map[string]listener{}  // by the link of the socket
+	wildcard6, exact := false, false // exact: whether one of them listens on 127.0.0.1 itself, which is then the one that answers
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
 		table, err := os.Open(filepath.Join(p.root, name))
 		if err != nil {
@@ -195,9 +195,15 @@ func (p procfs) holders(_ context.Context, port, first int) ([]holder, error) {
 			continue // IPv6 is switched off
 		}
 		for _, l := range parseProcTCP(table) {
-			if l.port == port && answersLoopback(l.addr) {
-				inodes["socket:["+l.inode+"]"] = l.uid
+			if l.port != port || !answersLoopback(l.addr) || exact && l.addr.IsUnspecified() {
+				continue
 			}
+			if !exact && !l.addr.IsUnspecified() {
+				exact = true
+				clear(inodes)
+			}
+			wildcard6 = l.addr == netip.IPv6Unspecified()
+			inodes["socket:["+l.inode+"]"] = l
 		}
 		table.Close()
 	}
@@ -205,14 +211,17 @@ func (p procfs) holders(_ context.Context, port, first int) ([]holder, error) {
 	for _, pid := range p.owners(inodes, first) {
 		found = append(found, holder{pid: pid, uid: -1, command: p.command(pid)})
 	}
-	for _, uid := range inodes { // those that no process we may look into has
-		found = append(found, holder{uid: uid})
+	for _, l := range inodes { // those that no process we may look into has
+		found = append(found, holder{uid: l.uid})
+	}
+	for i := range found {
+		found[i].wildcard6 = wildcard6
 	}
 	return found, nil
 }
 
 // owners finds the processes that hold the sockets, and takes the sockets it found out of the map.
-func (p procfs) owners(inodes map[string]int, first int) (pids []int) {
+func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 	take := func(pid int, links []string) {
 		for _, link := range links {
 			if _, ok := inodes[link]; ok {

@@ -67,6 +67,17 @@ func get(ctx context.Context, port int, path string) (status int, body []byte, e
 	return status, body, err
 }
 
+// answers tells whether anything accepts connections on a port of 127.0.0.1. A socket that listens on [::] may not.
+func answers(ctx context.Context, port int) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	if err == nil {
+		conn.Close()
+	}
+	return !errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // probe asks /readyz once. nil: a 2xx answer came, whole.
 func (w *world) probe(ctx context.Context, port int) error {
 	status, _, err := get(ctx, port, "/readyz")
@@ -136,6 +147,7 @@ type pace struct {
 	fast        time.Duration
 	look        time.Duration // between two questions to the manager while nothing happens
 	grace       time.Duration // for what may be a passing state
+	journal     time.Duration // for journalctl to show its last lines
 	follow      time.Duration // between two looks at a followed file
 	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
 	late        time.Duration // before run says that the collector does not answer
@@ -179,6 +191,9 @@ func (w *world) awaitHealthy(ctx context.Context, want definition, since logMark
 				case s.unsure && first.pid == 0 && unsureSince.IsZero():
 					unsureSince = looked
 				case s.unsure && first.pid == 0 && looked.Sub(unsureSince) < w.pace.grace:
+				case w.manager.name() == "systemd" && s.pid != 0 && s.loaded != "" && !s.stale && len(s.environ) > 0 && s.servicePorts() != want.ports:
+					p := s.servicePorts()
+					return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so (systemctl --user cat %s)", p.http, p.ws, want.ports.http, want.ports.ws, unitName)
 				case ended(first, s):
 					return waitResult{}, w.diedEarly(ctx, want, first, s, since)
 				case answer == nil && s.phase == running:
@@ -188,7 +203,7 @@ func (w *world) awaitHealthy(ctx context.Context, want definition, since logMark
 					case foreignSince.IsZero(): // our own collector, about to find the port taken, is heard first
 						foreignSince = looked
 					case looked.Sub(foreignSince) > w.pace.grace:
-						return waitResult{}, o.foreign.refusal(port)
+						return waitResult{}, o.foreign.refusal(port, httpPortEnv)
 					}
 				}
 			}

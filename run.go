@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -47,6 +48,9 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked b
 	child, err := w.run.Start(w.say.stdout, w.say.stderr, []string{
 		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)}, collector)
 	if err != nil {
+		if why := whyNotRun(collector, w.platform); why != "" {
+			err = fmt.Errorf("%w: %s", err, why)
+		}
 		return true, exit{}, err
 	}
 	type end struct {
@@ -87,6 +91,9 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked b
 		case <-late:
 			w.say.warn("The collector does not answer on %s: %v", collectorURL(p.http), w.probe(ctx, p.http))
 		case sig := <-w.signals:
+			if sig == syscall.SIGHUP { // the collector dies of it, and is not to
+				sig = syscall.SIGTERM
+			}
 			child.Signal(sig)
 			if !asked {
 				kill = time.After(w.pace.kill)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -74,6 +75,7 @@ func (s state) vendor() bool {
 type file struct {
 	path, text string
 	exists     bool   // as a regular file
+	err        error  // why it cannot be read; then exists is true
 	link       string // where it points, if it is a symbolic link
 	definition definition
 }
@@ -161,10 +163,7 @@ var (
 
 // look reads the state of the service: the file, and what the manager says.
 func (w *world) look(ctx context.Context) (state, error) {
-	f, err := w.readFile()
-	if err != nil {
-		return state{phase: unknown, file: f}, err
-	}
+	f := w.readFile()
 	s, err := w.manager.state(ctx, w.run)
 	s.file = f
 	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
@@ -173,29 +172,31 @@ func (w *world) look(ctx context.Context) (state, error) {
 	return s, err
 }
 
-// readFile reads the definition on disk; that there is none is no error.
-func (w *world) readFile() (file, error) {
+// readFile reads the definition on disk.
+func (w *world) readFile() file {
 	f := file{path: w.manager.path()}
 	if link, err := os.Readlink(f.path); err == nil {
 		f.link = link
 	}
 	info, err := os.Stat(f.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || f.link == os.DevNull:
-		return f, nil
-	case err != nil:
-		return f, err
-	case !info.Mode().IsRegular():
-		return f, fmt.Errorf("%s is in the way: it is not a regular file", f.path)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), f.link == os.DevNull:
+		return f
+	case err == nil && !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is in the way: it is not a regular file", f.path)
 	}
-	text, err := os.ReadFile(f.path)
+	text := []byte(nil)
+	if err == nil {
+		text, err = os.ReadFile(f.path)
+	}
 	if err != nil {
-		return f, err
+		f.exists, f.err = true, err // something is there, so nobody may say that nothing is installed
+		return f
 	}
 	f.text = string(text)
 	f.exists = f.link == "" && len(text) > 0 // systemd takes an empty file for a mask
 	f.definition = w.manager.parse(f.text)
-	return f, nil
+	return f
 }
 
 // program is the collector that the service runs: what the manager has loaded, else what the file says.
@@ -204,6 +205,11 @@ func (s state) collector() string {
 		return s.program
 	}
 	return s.file.definition.collector
+}
+
+// overridden tells whether a drop-in of the unit runs another collector than the unit itself names.
+func (s state) overridden() bool {
+	return s.program != "" && !s.stale && s.file.exists && s.program != s.file.definition.collector
 }
 
 // servicePorts are those that the installed service listens on: what the manager has loaded, drop-ins included, else
@@ -242,6 +248,9 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		return in, err
 	}
 	s := in.state
+	if s.file.err != nil {
+		return in, s.file.err
+	}
 	if v != install && v != ensure && s.phase == notInstalled {
 		return in, errNotInstalled
 	}
@@ -249,6 +258,9 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		return in, err
 	}
 	in.want = definition{collector: s.collector(), ports: s.servicePorts()}
+	if found != "" && found == s.file.definition.collector {
+		found = s.collector() // a drop-in may run another one
+	}
 	switch v {
 	case install, update, ensure:
 		if v == ensure && (s.phase == running || s.phase == starting) && env.or(s.servicePorts()) == s.servicePorts() {
@@ -261,7 +273,11 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		if s.vendor() && in.want == (definition{s.collector(), s.servicePorts()}) {
 			break // a package's definition says what we would say
 		}
-		if in.text, err = w.manager.render(in.want); err != nil {
+		write := in.want
+		if s.overridden() && found == s.collector() {
+			write.collector = s.file.definition.collector
+		}
+		if in.text, err = w.manager.render(write); err != nil {
 			return in, err
 		}
 		if err := w.manager.reach(ctx, w.run); err != nil {
@@ -296,14 +312,15 @@ func (w *world) portsFree(ctx context.Context, p ports, s state) error {
 	if p.http == p.ws {
 		return fmt.Errorf("RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both %d: they must differ", p.http)
 	}
-	for _, port := range []int{p.http, p.ws} {
+	for i, port := range []int{p.http, p.ws} {
 		holders, err := w.processes.holders(ctx, port, s.pid)
 		if err != nil {
 			continue // the wait finds out; a check that cannot be made is no reason to refuse
 		}
 		for _, h := range holders {
-			if !w.processes.belongs(ctx, h.pid, s) {
-				return h.refusal(port)
+			mayBeOurs := h.pid == 0 && h.uid == w.uid && s.up()
+			if !w.processes.belongs(ctx, h.pid, s) && !mayBeOurs && !(h.wildcard6 && !answers(ctx, port)) {
+				return h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
 			}
 		}
 	}
@@ -358,6 +375,9 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 	}
 	if planned == install {
 		w.say.info("Collector: %s", in.want.collector)
+		if s.overridden() {
+			w.say.warn("A drop-in of the unit may run another one. See: systemctl --user cat %s", unitName)
+		}
 		if reason := fleeting(in.want.collector); reason != "" {
 			w.say.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
 		}
@@ -391,6 +411,7 @@ func (w *world) begin(ctx context.Context, o options) (unlock func(), before *st
 		return func() {}, nil, nil
 	}
 	unlock, err = w.lock(ctx, func() {
+		w.say.info("Another runtimescope is at work on the service. Waiting for it to end…")
 		s, _ := w.look(ctx)
 		before = &s
 	})
@@ -533,6 +554,9 @@ func (w *world) uninstallService(ctx context.Context, o options) error {
 		w.say.warn("%v", err)
 		w.say.info("Service is not installed.")
 		return nil
+	}
+	if s.file.err != nil {
+		return s.file.err
 	}
 	if err := foreignDefinition(w.manager, s); err != nil && s.phase != notInstalled {
 		return err

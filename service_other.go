@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+func killGroup(p *os.Process) error { return p.Kill() }
+
 func ownGroup() *syscall.SysProcAttr { return nil }
 
 func fileOwner(fs.FileInfo) (uid int, ok bool) { return 0, false }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -15,6 +16,9 @@ import (
 
 // ownGroup puts a command into a process group of its own, out of reach of the terminal's Ctrl-C.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// killGroup ends a process of ownGroup and all that it started.
+func killGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGKILL) }
 
 // fileOwner is the user ID that a file belongs to.
 func fileOwner(info fs.FileInfo) (uid int, ok bool) {
@@ -46,6 +50,9 @@ func isTerminal(fd uintptr) bool {
 	return errno == 0
 }
 
+// lockDeadline is longer than any command works with the default --timeout; its holder may have been stopped by a signal.
+const lockDeadline = 3 * time.Minute
+
 // folderLock locks a folder by flock(2): nothing is left behind, and the lock ends with the process, however it ends.
 func folderLock(folder string) func(context.Context, func()) (func(), error) {
 	return func(ctx context.Context, first func()) (func(), error) {
@@ -53,6 +60,7 @@ func folderLock(folder string) func(context.Context, func()) (func(), error) {
 		if err != nil {
 			return func() {}, nil // whatever is wrong with it, the checks that follow say it better
 		}
+		give := time.After(lockDeadline)
 		for waited := false; ; {
 			err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 			if err == nil {
@@ -69,6 +77,9 @@ func folderLock(folder string) func(context.Context, func()) (func(), error) {
 			case <-ctx.Done():
 				dir.Close()
 				return nil, errInterrupted
+			case <-give:
+				dir.Close()
+				return nil, fmt.Errorf("another runtimescope has been at work on the service for %s, and does not end", duration(lockDeadline))
 			case <-time.After(20 * time.Millisecond):
 			}
 		}

@@ -43,8 +43,7 @@ func (w *world) find(ctx context.Context) finding {
 		}
 		close(looked)
 	}()
-	onDisk, _ := w.readFile()
-	guess := onDisk.definition.ports.orDefault()
+	guess := w.readFile().definition.ports.orDefault()
 	f.version, f.answer = ask(guess.http)
 	<-looked
 	f.ports = f.state.servicePorts()
@@ -132,8 +131,8 @@ func (w *world) statusReport(f finding) statusReport {
 }
 
 func (w *world) status(ctx context.Context, o options) error {
-	if w.manager == nil || w.home == "" {
-		return w.mayManage()
+	if err := w.mayManage(); err != nil {
+		return err
 	}
 	if _, err := envPorts(w.getenv); err != nil {
 		return err
@@ -231,6 +230,9 @@ func (w *world) sayStatus(f finding) {
 	if s.broken != "" {
 		say.warn("%s", s.broken)
 	}
+	if s.file.err != nil {
+		say.warn("%v", s.file.err)
+	}
 	if !s.file.exists && s.loaded == "" && s.up() || s.up() && !s.file.exists && s.loaded == s.file.path {
 		say.warn("Its %s is gone: %s. Run: runtimescope service install, or uninstall", w.manager.what(), s.file.path)
 	}
@@ -266,7 +268,9 @@ func (w *world) sayStatus(f finding) {
 		say.info("Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
 	}
 	if path := s.collector(); path != "" {
-		if reason := fleeting(path); reason != "" {
+		if err := executable(path); err != nil {
+			say.warn("The collector cannot be started again: %s: %v", path, err)
+		} else if reason := fleeting(path); reason != "" {
 			say.warn("Survives the next upgrade: doubtful, %s. To change: runtimescope service install --collector PATH", reason)
 		} else {
 			say.info("Survives the next upgrade: yes, its path has no version in it")

@@ -1,0 +1,170 @@
+// The property list of launchd: how it is written, and read back. One encoder, for the content of an XML element.
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// render writes the plist. With default ports and an ordinary path its bytes are those of the first version of this tool.
+func (m launchd) render(d definition) (string, error) {
+	for _, path := range []string{d.collector, m.home} {
+		if err := xmlCarries(path); err != nil {
+			return "", err
+		}
+	}
+	environment := ""
+	for _, v := range d.ports.environment() {
+		key, value, _ := strings.Cut(v, "=")
+		environment += "    <key>" + key + "</key>\n    <string>" + value + "</string>\n"
+	}
+	logs := m.logFiles()
+	return `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>` + label + `</string>
+
+  <key>ProgramArguments</key>
+  <array>
+    <string>` + xmlText(d.collector) + `</string>
+  </array>
+
+  <key>RunAtLoad</key>
+  <true/>
+
+  <key>KeepAlive</key>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+    <key>Crashed</key>
+    <true/>
+  </dict>
+
+  <key>StandardOutPath</key>
+  <string>` + xmlText(logs[1]) + `</string>
+
+  <key>StandardErrorPath</key>
+  <string>` + xmlText(logs[0]) + `</string>
+
+  <key>EnvironmentVariables</key>
+  <dict>
+    <key>PATH</key>
+    <string>/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin</string>
+    <key>HOME</key>
+    <string>` + xmlText(m.home) + `</string>
+` + environment + `  </dict>
+
+  <key>ProcessType</key>
+  <string>Background</string>
+
+  <key>ThrottleInterval</key>
+  <integer>10</integer>
+
+  <key>HardResourceLimits</key>
+  <dict>
+    <key>ResidentSetSize</key>
+    <integer>268435456</integer>
+  </dict>
+</dict>
+</plist>
+`, nil
+}
+
+// xmlCarries refuses what XML 1.0 can carry in no form (its section 2.2).
+func xmlCarries(path string) error {
+	if !utf8.ValidString(path) {
+		return fmt.Errorf("a plist cannot carry %q: it is not UTF-8", path)
+	}
+	for _, r := range path {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+			return fmt.Errorf("a plist cannot carry %q: XML does not allow the character %q", path, r)
+		}
+	}
+	return nil
+}
+
+// xmlText encodes a path as the content of an XML element.
+func xmlText(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#13;").Replace(s)
+}
+
+// parse reads back what a plist says of the collector and its ports, also in a plist edited by hand.
+func (m launchd) parse(text string) definition {
+	var d definition
+	decoder := xml.NewDecoder(strings.NewReader(text))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return d
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "dict" {
+			break
+		}
+	}
+	top, _ := plistValue(decoder, "dict", 0).(map[string]any)
+	if program, ok := top["Program"].(string); ok {
+		d.collector = program
+	} else if arguments, ok := top["ProgramArguments"].([]any); ok && len(arguments) > 0 {
+		d.collector, _ = arguments[0].(string)
+	}
+	environment, _ := top["EnvironmentVariables"].(map[string]any)
+	for key, value := range environment {
+		if value, ok := value.(string); ok {
+			d.ports.read([]string{key + "=" + value})
+		}
+	}
+	return d
+}
+
+// plistValue reads one value of a property list, whose start tag has been read: a dict as map[string]any, an array
+// as []any, everything else as its text.
+func plistValue(decoder *xml.Decoder, kind string, depth int) any {
+	text, key := "", ""
+	dict, array := map[string]any{}, []any{}
+	for {
+		token, err := decoder.Token()
+		if err != nil || depth > 50 {
+			return nil
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			value := plistValue(decoder, token.Name.Local, depth+1)
+			if token.Name.Local == "key" {
+				key, _ = value.(string)
+				continue
+			}
+			dict[key] = value
+			array = append(array, value)
+		case xml.CharData:
+			text += string(token)
+		case xml.EndElement:
+			switch kind {
+			case "dict":
+				return dict
+			case "array":
+				return array
+			}
+			return text
+		}
+	}
+}
+
+// wellFormed says where a text stops being XML with an element in it.
+func wellFormed(text string) error {
+	if !strings.Contains(text, "<plist") {
+		return errors.New("there is no <plist> in it")
+	}
+	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
+		if _, err := decoder.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}

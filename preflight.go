@@ -1,0 +1,126 @@
+// All the checks that are made before anything changes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// A look is what preflight found: the state, and what the verb is about to bring about.
+type intent struct {
+	state state
+	want  definition
+	text  string // the definition to write, "" where none is
+}
+
+// preflight makes every check there is before anything changes. An error means: nothing was written, nothing was run
+// that changes anything.
+func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error) {
+	var in intent
+	env, err := envPorts(w.getenv)
+	if err != nil {
+		return in, err
+	}
+	var found string
+	if v == install || v == update || v == ensure {
+		if found, err = w.findCollector(o.collector); err != nil {
+			return in, err
+		}
+	}
+	if in.state, err = w.look(ctx); err != nil {
+		return in, err
+	}
+	s := in.state
+	if s.file.err != nil {
+		return in, s.file.err
+	}
+	if v != install && v != ensure && s.phase == notInstalled {
+		return in, errNotInstalled
+	}
+	if err := foreignDefinition(w.manager, s); err != nil {
+		return in, err
+	}
+	in.want = definition{collector: s.collector(), ports: s.servicePorts()}
+	if found != "" && found == s.file.definition.collector {
+		found = s.collector() // a drop-in may run another one
+	}
+	switch v {
+	case install, update, ensure:
+		if v == ensure && (s.phase == running || s.phase == starting) && env.or(s.servicePorts()) == s.servicePorts() {
+			break // it only has to be waited for
+		}
+		in.want = definition{collector: found, ports: env.or(s.servicePorts())}
+		if v == update && in.want == (definition{s.collector(), s.servicePorts()}) {
+			break // keeps a definition that was edited by hand
+		}
+		if s.vendor() && in.want == (definition{s.collector(), s.servicePorts()}) {
+			break // a package's definition says what we would say
+		}
+		write := in.want
+		if s.overridden() && found == s.collector() {
+			write.collector = s.file.definition.collector
+		}
+		if in.text, err = w.manager.render(write); err != nil {
+			return in, err
+		}
+		if err := w.manager.reach(ctx, w.run); err != nil {
+			return in, err
+		}
+	default:
+		if in.want.collector != "" {
+			if err := executable(in.want.collector); err != nil {
+				return in, hint(fmt.Errorf("cannot use the collector of the service, %s: %w", in.want.collector, err), "runtimescope service install")
+			}
+		}
+		if in.state.broken != "" && !s.stale {
+			return in, hint(errors.New(s.broken), "runtimescope service install")
+		}
+	}
+	return in, w.portsFree(ctx, in.want.ports, s)
+}
+
+// foreignDefinition refuses a definition that is not ours to change: a mask, or a link into somebody else's files.
+func foreignDefinition(m serviceManager, s state) error {
+	switch {
+	case s.masked || s.file.link == "/dev/null":
+		return hint(fmt.Errorf("the service is masked, that is, forbidden to start (%s)", s.file.path), "systemctl --user unmask "+unitName)
+	case s.file.link != "":
+		return fmt.Errorf("%s is a symbolic link to %s: something else manages it, so change it there, or remove the link", s.file.path, s.file.link)
+	}
+	return nil
+}
+
+// portsFree refuses ports that somebody else holds.
+func (w *world) portsFree(ctx context.Context, p ports, s state) error {
+	if p.http == p.ws {
+		return fmt.Errorf("RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both %d: they must differ", p.http)
+	}
+	for i, port := range []int{p.http, p.ws} {
+		holders, err := w.processes.holders(ctx, port, s.pid)
+		if err != nil {
+			continue // the wait finds out; a check that cannot be made is no reason to refuse
+		}
+		for _, h := range holders {
+			mayBeOurs := h.pid == 0 && h.uid == w.uid && s.up()
+			if !w.processes.belongs(ctx, h.pid, s) && !mayBeOurs && !(h.wildcard6 && !answers(ctx, port)) {
+				return h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
+			}
+		}
+	}
+	return nil
+}
+
+// mayManage refuses where there is no service manager, and a shell whose home is not its user's.
+func (w *world) mayManage() error {
+	switch {
+	case w.manager == nil:
+		return hint(&failure{headline: "Platform '" + w.platform + "' is not supported (macOS launchd / Linux systemd only)."}, "runtimescope service run")
+	case !filepath.IsAbs(w.home):
+		return fmt.Errorf("HOME is %q: it must be set to an absolute path", w.home)
+	case w.uid == 0 && w.getenv("SUDO_USER") != "":
+		return hint(errors.New("this is a service of the user, not of root: run it without sudo"), w.commandLine)
+	}
+	return nil
+}

@@ -1,0 +1,406 @@
+// Processes and their sockets: from /proc on Linux, from lsof and ps on macOS. Both ways are compiled and tested everywhere.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A processTable tells about processes and their sockets.
+type processTable interface {
+	// holders lists who listens on port where 127.0.0.1 is answered. first is a PID to try before all others, or 0.
+	holders(ctx context.Context, port, first int) ([]holder, error)
+	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
+	belongs(ctx context.Context, pid int, s state) bool
+	// facts tells how long a process has been running and how much memory it uses, in bytes.
+	facts(ctx context.Context, pid int) (age time.Duration, memory int64, err error)
+	// replaced tells whether the program file at path is another than the one the process runs.
+	replaced(ctx context.Context, pid int, path string) bool
+}
+
+// A procfs is the process table of Linux, read below root, which is "/proc" (proc(5)).
+type procfs struct{ root string }
+
+// A listener is a listening TCP socket.
+type listener struct {
+	addr  netip.Addr
+	port  int
+	uid   int
+	inode string
+}
+
+// parseProcTCP reads /proc/net/tcp or tcp6 and returns the sockets in state LISTEN (0A). The kernel lists them before
+// all others (Documentation/networking/proc_net_tcp.rst), so reading ends there: the rest may take it milliseconds.
+// Addresses are groups of four bytes, each group printed as one number of this machine.
+func parseProcTCP(r io.Reader) []listener {
+	var found []listener
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		f := strings.Fields(lines.Text())
+		if len(f) < 10 || f[0] == "sl" {
+			continue
+		}
+		if f[3] != "0A" {
+			break
+		}
+		addr, port, ok := strings.Cut(f[1], ":")
+		raw, err := hex.DecodeString(addr)
+		n, err2 := strconv.ParseUint(port, 16, 16)
+		uid, err3 := strconv.Atoi(f[7])
+		if !ok || err != nil || err2 != nil || err3 != nil || len(raw) != 4 && len(raw) != 16 {
+			continue
+		}
+		for i := 0; i < len(raw); i += 4 {
+			binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
+		}
+		ip, _ := netip.AddrFromSlice(raw)
+		found = append(found, listener{ip.Unmap(), int(n), uid, f[9]})
+	}
+	return found
+}
+
+// answersLoopback tells whether a listener on addr is one that a connection to 127.0.0.1 may reach.
+func answersLoopback(addr netip.Addr) bool {
+	return addr.IsUnspecified() || addr == netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+func (p procfs) holders(_ context.Context, port, first int) ([]holder, error) {
+	inodes := map[string]listener{}  // by the link of the socket
+	wildcard6, exact := false, false // exact: whether one of them listens on 127.0.0.1 itself, which is then the one that answers
+	for _, name := range []string{"net/tcp", "net/tcp6"} {
+		table, err := os.Open(filepath.Join(p.root, name))
+		if err != nil {
+			if name == "net/tcp" {
+				return nil, err
+			}
+			continue // IPv6 is switched off
+		}
+		for _, l := range parseProcTCP(table) {
+			if l.port != port || !answersLoopback(l.addr) || exact && l.addr.IsUnspecified() {
+				continue
+			}
+			if !exact && !l.addr.IsUnspecified() {
+				exact = true
+				clear(inodes)
+			}
+			wildcard6 = l.addr == netip.IPv6Unspecified()
+			inodes["socket:["+l.inode+"]"] = l
+		}
+		table.Close()
+	}
+	var found []holder
+	for _, pid := range p.owners(inodes, first) {
+		found = append(found, holder{pid: pid, uid: -1, command: p.command(pid)})
+	}
+	for _, l := range inodes { // those that no process we may look into has
+		found = append(found, holder{uid: l.uid})
+	}
+	for i := range found {
+		found[i].wildcard6 = wildcard6
+	}
+	return found, nil
+}
+
+// owners finds the processes that hold the sockets, and takes the sockets it found out of the map.
+func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
+	take := func(pid int, links []string) {
+		for _, link := range links {
+			if _, ok := inodes[link]; ok {
+				delete(inodes, link)
+				if !slices.Contains(pids, pid) {
+					pids = append(pids, pid)
+				}
+			}
+		}
+	}
+	if len(inodes) > 0 && first != 0 {
+		take(first, p.sockets(first))
+	}
+	if len(inodes) == 0 {
+		return pids
+	}
+	var all []int
+	if dir, err := os.Open(p.root); err == nil {
+		names, _ := dir.Readdirnames(-1)
+		dir.Close()
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err == nil {
+				all = append(all, pid)
+			}
+		}
+	}
+	slices.Sort(all)
+	slices.Reverse(all) // the youngest first: what took a port is seldom the oldest process
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	const workers = 4
+	for i := range workers {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for n := i; n < len(all); n += workers {
+				links := p.sockets(all[n])
+				mu.Lock()
+				take(all[n], links)
+				left := len(inodes)
+				mu.Unlock()
+				if left == 0 {
+					return
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	return pids
+}
+
+// sockets lists the sockets a process has open, as "socket:[INODE]"; none when it may not be looked into.
+func (p procfs) sockets(pid int) []string {
+	path := filepath.Join(p.root, strconv.Itoa(pid), "fd")
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	names, _ := dir.Readdirnames(-1)
+	dir.Close()
+	var links []string
+	for _, name := range names {
+		if link, err := os.Readlink(path + "/" + name); err == nil && strings.HasPrefix(link, "socket:") {
+			links = append(links, link)
+		}
+	}
+	return links
+}
+
+func (p procfs) command(pid int) string {
+	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cmdline"))
+	return strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
+}
+
+func (p procfs) belongs(_ context.Context, pid int, s state) bool {
+	if s.pid != 0 && pid == s.pid {
+		return true
+	}
+	if s.cgroup != "" {
+		text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
+		for _, line := range strings.Split(string(text), "\n") {
+			if f := strings.SplitN(line, ":", 3); len(f) == 3 && (f[2] == s.cgroup || strings.HasPrefix(f[2], s.cgroup+"/")) {
+				return true
+			}
+		}
+	}
+	for range 64 { // up to the ancestors; a loop there can only be a torn read
+		if pid <= 1 || s.pid == 0 {
+			return false
+		}
+		f, err := p.stat(pid)
+		if err != nil {
+			return false
+		}
+		if pid, _ = strconv.Atoi(f[1]); pid == s.pid {
+			return true
+		}
+	}
+	return false
+}
+
+// stat returns the fields of /proc/PID/stat from the third, the state, on: the second, the name, may hold anything.
+func (p procfs) stat(pid int) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil, err
+	}
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(f) < 22 {
+		return nil, fmt.Errorf("cannot read the stat of process %d", pid)
+	}
+	return f, nil
+}
+
+func (p procfs) facts(_ context.Context, pid int) (time.Duration, int64, error) {
+	f, err := p.stat(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	text, err := os.ReadFile(filepath.Join(p.root, "uptime"))
+	if err != nil {
+		return 0, 0, err
+	}
+	up, _, _ := strings.Cut(string(text), " ")
+	seconds, err := strconv.ParseFloat(up, 64)
+	if err != nil {
+		return 0, 0, err
+	}
+	started, _ := strconv.ParseFloat(f[19], 64) // field 22, in ticks; Linux shows 100 a second on every machine
+	pages, _ := strconv.ParseInt(f[21], 10, 64) // field 24
+	return time.Duration(max(0, seconds-started/100) * float64(time.Second)), pages * int64(os.Getpagesize()), nil
+}
+
+func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
+	exe := filepath.Join(p.root, strconv.Itoa(pid), "exe")
+	running, err := os.Stat(exe) // the very file that runs, even when it has no name any more
+	if err != nil {
+		return false
+	}
+	onDisk, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	if os.SameFile(running, onDisk) {
+		return false
+	}
+	if link, err := os.Readlink(exe); err == nil {
+		name := strings.TrimSuffix(link, " (deleted)")
+		if target, err := filepath.EvalSymlinks(path); err == nil && (name == path || name == target || filepath.Base(name) == filepath.Base(target)) {
+			return true
+		}
+	}
+	return changedSince(ctx, p, pid, onDisk) // a script: what runs is its interpreter
+}
+
+// changedSince tells whether a file was put in place after a process had started.
+func changedSince(ctx context.Context, t processTable, pid int, info os.FileInfo) bool {
+	age, _, err := t.facts(ctx, pid)
+	return err == nil && changeTime(info).After(time.Now().Add(-age).Add(time.Second))
+}
+
+// A lsofTable is the process table of macOS, through lsof and ps.
+type lsofTable struct{ run Runner }
+
+func (t lsofTable) holders(ctx context.Context, port, _ int) ([]holder, error) {
+	out, err := t.run.Run(ctx, "lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:LISTEN", "-Fpun")
+	if err != nil && !(exitCode(err) == 1 && strings.TrimSpace(out) == "") { // 1 without a word: nobody
+		if exitCode(err) != 1 {
+			return nil, err
+		}
+	}
+	found := parseLsof(out)
+	for i := range found {
+		found[i].command, _ = t.run.Run(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(found[i].pid))
+		found[i].command = strings.TrimSpace(found[i].command)
+	}
+	return found, nil
+}
+
+// parseLsof reads "lsof -Fpun": a line a field, "p" PID, "u" user ID, "n" address:port, repeated for each file.
+func parseLsof(out string) []holder {
+	var found []holder
+	current := holder{uid: -1}
+	for _, line := range strings.Split(out, "\n") {
+		if line == "" {
+			continue
+		}
+		value := line[1:]
+		switch line[0] {
+		case 'p':
+			pid, _ := strconv.Atoi(value)
+			current = holder{pid: pid, uid: -1}
+		case 'u':
+			if uid, err := strconv.Atoi(value); err == nil {
+				current.uid = uid
+			}
+		case 'n':
+			host := value[:max(0, strings.LastIndexByte(value, ':'))]
+			addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+			if current.pid > 0 && (host == "*" || err == nil && answersLoopback(addr.Unmap())) &&
+				!slices.ContainsFunc(found, func(h holder) bool { return h.pid == current.pid }) {
+				found = append(found, current)
+			}
+		}
+	}
+	return found
+}
+
+func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {
+	if s.pid == 0 || pid == s.pid {
+		return s.pid != 0
+	}
+	out, err := t.run.Run(ctx, "ps", "-axo", "pid=,ppid=")
+	if err != nil {
+		return false
+	}
+	parent := map[string]string{}
+	for _, line := range strings.Split(out, "\n") {
+		if f := strings.Fields(line); len(f) == 2 {
+			parent[f[0]] = f[1]
+		}
+	}
+	for at, n := strconv.Itoa(pid), 0; at != "" && n < 64; at, n = parent[at], n+1 {
+		if at == strconv.Itoa(s.pid) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, error) {
+	out, err := t.run.Run(ctx, "ps", "-o", "etime=,rss=", "-p", strconv.Itoa(pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	f := strings.Fields(out)
+	if len(f) != 2 {
+		return 0, 0, fmt.Errorf("ps says nothing of process %d", pid)
+	}
+	age, err := parseElapsed(f[0])
+	kilobytes, _ := strconv.ParseInt(f[1], 10, 64)
+	return age, kilobytes * 1024, err
+}
+
+// parseElapsed reads the etime of ps(1): [[days-]hours:]minutes:seconds.
+func parseElapsed(text string) (time.Duration, error) {
+	days, clock, ok := strings.Cut(text, "-")
+	if !ok {
+		days, clock = "0", text
+	}
+	n, err := strconv.Atoi(days)
+	total := time.Duration(n) * 24
+	for _, part := range strings.Split("0:0:"+clock, ":")[strings.Count(clock, ":"):] {
+		unit, partErr := strconv.Atoi(part)
+		if partErr != nil {
+			err = partErr
+		}
+		total = total*60 + time.Duration(unit)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ps: no elapsed time: %q", text)
+	}
+	return total * time.Second, nil
+}
+
+func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
+	onDisk, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	out, err := t.run.Run(ctx, "lsof", "-a", "-p", strconv.Itoa(pid), "-d", "txt", "-Fin")
+	if err != nil {
+		return changedSince(ctx, t, pid, onDisk)
+	}
+	var runs, name string // inode and name of the first text file: the program
+	for _, line := range strings.Split(out, "\n") {
+		if value, ok := strings.CutPrefix(line, "i"); ok && runs == "" {
+			runs = value
+		}
+		if value, ok := strings.CutPrefix(line, "n"); ok && name == "" {
+			name = value
+		}
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil || filepath.Base(name) != filepath.Base(target) {
+		return changedSince(ctx, t, pid, onDisk) // a script: what runs is its interpreter
+	}
+	return runs != "" && runs != inode(onDisk)
+}

@@ -1,0 +1,253 @@
+// The verbs install, update, restart, start, stop and uninstall, each in the same five words: look, plan, apply, wait,
+// report.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// change carries out install, update or restart, and waits until the collector serves.
+func (w *world) change(ctx context.Context, v verb, o options) error {
+	ctx, cancel := w.untilSignal(ctx)
+	defer cancel()
+	unlock, before, err := w.begin(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	in, err := w.preflight(ctx, v, o)
+	if err != nil {
+		return err
+	}
+	s := in.state
+	inUse := in.want == definition{s.collector(), s.servicePorts()}
+	planned := v
+	switch {
+	case v == update && in.text == "" && w.upToDate(ctx, in):
+		w.say.done("Nothing to adopt: the service uses the present binary and definition")
+		if s.phase == stopped {
+			w.say.info("It is stopped. Run: runtimescope service start")
+		}
+		return nil
+	case v == update && in.text == "":
+		planned = restart
+	case v == update, v == ensure && in.text != "":
+		planned = install
+	}
+	// While we waited for the lock somebody else started the service on what we were to start it on: that is our result too.
+	shared := before != nil && s.phase == running && s.start != before.start && !s.stale && inUse
+	var steps []step
+	if !shared && planned != ensure {
+		steps = w.manager.plan(planned, s, in.text)
+	}
+	if o.dryRun {
+		fmt.Fprint(w.say.stdout, dryRun(steps))
+		return nil
+	}
+	mark := w.manager.mark()
+	if err := w.apply(ctx, steps, func() { mark = w.manager.mark() }); err != nil {
+		return err
+	}
+	if in.text != "" && !shared {
+		w.say.done("Wrote %s", s.file.path)
+		w.sayKept(s)
+	}
+	if planned == install {
+		w.say.info("Collector: %s", in.want.collector)
+		if s.overridden() {
+			w.say.warn("A drop-in of the unit may run another one. See: systemctl --user cat %s", unitName)
+		}
+		if reason := fleeting(in.want.collector); reason != "" {
+			w.say.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
+		}
+		if w.manager.name() == "launchd" {
+			w.say.info("Logs:      %s", w.manager.logs())
+		}
+		fmt.Fprintln(w.say.stdout)
+	}
+	w.warnOtherPorts(in.want.ports)
+	result, err := w.waitSaying(ctx, in.want, mark, o.timeout)
+	if err != nil {
+		return err
+	}
+	if planned == restart {
+		w.say.done("Service restarted")
+	}
+	w.sayHealthy(in.want.ports.http, "", result.doubt)
+	if planned == install && w.manager.name() == "systemd" && !isTrue(w.manager.linger()) {
+		w.say.info("Optional always-on (keep running when logged out): sudo loginctl enable-linger $USER")
+	}
+	return nil
+}
+
+// begin makes sure that this user may manage the service here, and takes the lock. before is the state from before a
+// wait for the lock, nil when it was free. A dry run takes no lock: it only reads.
+func (w *world) begin(ctx context.Context, o options) (unlock func(), before *state, err error) {
+	if err := w.mayManage(); err != nil {
+		return nil, nil, err
+	}
+	if o.dryRun {
+		return func() {}, nil, nil
+	}
+	unlock, err = w.lock(ctx, func() {
+		w.say.info("Another runtimescope is at work on the service. Waiting for it to end…")
+		s, _ := w.look(ctx)
+		before = &s
+	})
+	return unlock, before, err
+}
+
+func (w *world) apply(ctx context.Context, steps []step, started func()) error {
+	return apply(ctx, machine{w.run, w.disk, func(ctx context.Context, err error) error { return w.manager.explain(ctx, w.run, err) }, started}, steps)
+}
+
+// carryOut applies the steps, or prints them in a dry run. done means that they were applied.
+func (w *world) carryOut(ctx context.Context, steps []step, o options) (done bool, err error) {
+	if o.dryRun {
+		_, err := io.WriteString(w.say.stdout, dryRun(steps))
+		return false, err
+	}
+	err = w.apply(ctx, steps, func() {})
+	return err == nil, err
+}
+
+// waitSaying waits for the collector under a waiting line.
+func (w *world) waitSaying(ctx context.Context, want definition, mark logMark, timeout time.Duration) (waitResult, error) {
+	stop := w.say.waiting("Waiting for collector to come up…")
+	defer stop()
+	return w.awaitHealthy(ctx, want, mark, timeout)
+}
+
+// warnOtherPorts says that this shell asks for other ports than the installed service uses.
+func (w *world) warnOtherPorts(p ports) {
+	if env, err := envPorts(w.getenv); err == nil && env.or(p) != p {
+		w.say.warn("%s and %s of this shell differ from the service's ports, %d and %d. To change those: runtimescope service install",
+			httpPortEnv, wsPortEnv, p.http, p.ws)
+	}
+}
+
+// sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.
+func (w *world) sayHealthy(port int, version, doubt string) {
+	text := "Collector is healthy and serving on " + collectorURL(port)
+	if version != "" {
+		text += " (version " + version + ")"
+	}
+	if doubt != "" {
+		w.say.warn("%s — unverified: %s", text, doubt)
+		return
+	}
+	w.say.done("%s", text)
+}
+
+// upToDate tells whether the service runs what is on disk, or is stopped and so will.
+func (w *world) upToDate(ctx context.Context, in intent) bool {
+	switch in.state.phase {
+	case stopped:
+		return true
+	case running:
+		return w.restartReason(ctx, in.state) == ""
+	}
+	return false
+}
+
+// restartReason says why the running process is not what is on disk; "" when it is.
+func (w *world) restartReason(ctx context.Context, s state) string {
+	switch {
+	case s.pid == 0:
+		return ""
+	case s.stale, w.manager.name() == "launchd" && w.newer(ctx, s):
+		return "the definition has changed since it was loaded"
+	case s.collector() != "" && w.processes.replaced(ctx, s.pid, s.collector()):
+		return "the binary has been replaced since it was started"
+	}
+	return ""
+}
+
+// newer tells whether the definition was written after the process had started. launchd itself does not compare them.
+func (w *world) newer(ctx context.Context, s state) bool {
+	info, err := os.Stat(s.file.path)
+	return err == nil && changedSince(ctx, w.processes, s.pid, info)
+}
+
+// sayKept names the copy that writeFile made of a different definition.
+func (w *world) sayKept(s state) {
+	bak := s.file.path + ".bak"
+	if kept, err := os.ReadFile(bak); err == nil && s.file.exists && string(kept) == s.file.text {
+		w.say.info("The previous one differed and is kept: %s", bak)
+	}
+}
+
+// stopService stops the service and leaves it installed.
+func (w *world) stopService(ctx context.Context, o options) error {
+	ctx, cancel := w.untilSignal(ctx)
+	defer cancel()
+	unlock, _, err := w.begin(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := w.look(ctx)
+	if err != nil {
+		return err
+	}
+	if s.phase == notInstalled {
+		return errNotInstalled
+	}
+	idle := s.gone() && s.word != "deactivating" && (w.manager.name() == "systemd" || s.loaded == "")
+	steps := w.manager.plan(stop, s, "")
+	if idle {
+		steps = nil
+	}
+	if idle && !o.dryRun {
+		w.say.info("Service was not running.")
+		return nil
+	}
+	if done, err := w.carryOut(ctx, steps, o); !done {
+		return err
+	}
+	w.say.done("Service stopped (%s preserved — run `service restart` to start again)", w.manager.what())
+	return nil
+}
+
+// uninstallService stops the service and removes its definition, whatever half of it is there.
+func (w *world) uninstallService(ctx context.Context, o options) error {
+	ctx, cancel := w.untilSignal(ctx)
+	defer cancel()
+	unlock, _, err := w.begin(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := w.look(ctx)
+	if err != nil && s.file.exists {
+		return fmt.Errorf("%w\n    %s is kept: whether the service has stopped cannot be found out", err, s.file.path)
+	}
+	if err != nil {
+		w.say.warn("%v", err)
+		w.say.info("Service is not installed.")
+		return nil
+	}
+	if s.file.err != nil {
+		return s.file.err
+	}
+	if err := foreignDefinition(w.manager, s); err != nil && s.phase != notInstalled {
+		return err
+	}
+	leftover := w.manager.leftover(s)
+	if s.phase == notInstalled && leftover == "" {
+		w.say.info("Service is not installed.")
+		return nil
+	}
+	if done, err := w.carryOut(ctx, w.manager.plan(uninstall, s, ""), o); !done {
+		return err
+	}
+	w.say.done("Service uninstalled")
+	if s.vendor() {
+		w.say.info("%s came with a package and stays; it is disabled.", s.loaded)
+	}
+	return nil
+}

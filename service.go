@@ -50,6 +50,7 @@ type state struct {
 	loaded      string   // the file the manager has the definition from, "" when it has none
 	stale       bool     // the manager says that file has changed since
 	masked      bool     // systemd: forbidden to start
+	dropIns     bool     // systemd: other files add to the unit
 	broken      string   // why the manager cannot use the definition
 	program     string   // the collector in the definition that the manager uses
 	environ     []string // K=V in that definition
@@ -166,6 +167,13 @@ func (w *world) look(ctx context.Context) (state, error) {
 	s.file = f
 	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
 		s.phase = stopped
+	}
+	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
+	// Of a text that install wrote it is known what would be loaded.
+	if written, renderErr := w.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && !s.dropIns && s.program != "" {
+		var has ports
+		has.read(s.environ)
+		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
 	}
 	return s, err
 }

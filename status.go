@@ -51,6 +51,9 @@ func (w *world) find(ctx context.Context) finding {
 		f.version, f.answer = ask(f.ports.http)
 	}
 	s := f.state
+	if env, err := envPorts(w.getenv); err == nil && s.phase == notInstalled { // those that install would use
+		f.ports = env.orDefault()
+	}
 	f.memory = s.memory
 	if s.pid != 0 {
 		age, memory, err := w.processes.facts(ctx, s.pid)

@@ -40,7 +40,7 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 
 var unitProperties = strings.Join([]string{"LoadState", "LoadError", "ActiveState", "SubState", "MainPID", "NRestarts", "Result",
 	"ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecStart", "Environment", "RestartUSec", "MemoryCurrent", "ControlGroup",
-	"FragmentPath", "UnitFileState", "NeedDaemonReload", "InvocationID"}, ",")
+	"FragmentPath", "DropInPaths", "UnitFileState", "NeedDaemonReload", "InvocationID"}, ",")
 
 // state asks systemd for everything in one call.
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
@@ -78,6 +78,7 @@ func parseUnitState(out string) (state, error) {
 		loaded:   p["FragmentPath"],
 		stale:    p["NeedDaemonReload"] == "yes",
 		masked:   p["LoadState"] == "masked",
+		dropIns:  p["DropInPaths"] != "",
 		enabled:  ptr(slices.Contains([]string{"enabled", "enabled-runtime", "linked", "alias"}, p["UnitFileState"])),
 		lastPID:  number("ExecMainPID"),
 		again:    p["RestartUSec"],
@@ -241,7 +242,8 @@ func (m systemd) plan(v verb, s state, text string) []step {
 		}
 		steps = append(steps, do("restart", unitName))
 	case stop:
-		steps = append(steps, do("stop", unitName), m.gone())
+		// a collector that had to be killed counts as failed, until that is reset
+		steps = append(steps, do("stop", unitName), m.gone(), lenient("reset-failed", unitName))
 	case uninstall:
 		if up || s.pid != 0 {
 			steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone())
@@ -260,7 +262,7 @@ func (m systemd) plan(v verb, s state, text string) []step {
 			steps = append(steps, removeFile{m.path()})
 		}
 		steps = append(steps, do("daemon-reload"))
-		if s.phase == failed || s.phase == crashLooping {
+		if s.phase != stopped && s.phase != notInstalled {
 			steps = append(steps, lenient("reset-failed", unitName))
 		}
 	}

@@ -1,0 +1,296 @@
+// End-to-end tests of what goes wrong: collectors that fail, ports that are taken, no manager, interrupts.
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestE2ECrashAtStartIsReportedAtOnceWithItsOwnLog(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_EXIT=4")
+	e.exits(1, "service install").says("✗ The collector exited with status 4")
+	e.standin("STANDIN_EXIT=3")
+	r := e.exits(1, "service restart").says("✗ The collector exited with status 3", "systemd starts it again after 5s", "The service stays installed")
+	if r.took > 5*time.Second {
+		t.Errorf("not at once: %v", r)
+	}
+	got := e.agrees("crash-looping")
+	if exit, _ := got["last_exit"].(map[string]any); exit["code"] != 3.0 || len(exit) != 1 || got["verified"] != nil {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service status").says("crash-looping", "status 3")
+	e.exits(3, "service status --exit-code")
+	e.exits(0, "service stop").says("✓ Service stopped")
+	e.agrees("stopped")
+	if e.journal() {
+		r.says("Fatal error: told to exit with 3").saysNot("told to exit with 4")
+	}
+}
+
+func TestE2ECrashWithoutAnotherTryIsFailed(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_EXIT=3")
+	e.write(e.unit+".d/never.conf", "[Service]\nRestart=no\n", 0o644)
+	e.exits(1, "service install").says("✗ The collector exited with status 3", "systemd does not start it again")
+	if got := e.agrees("failed"); fmt.Sprint(got["last_exit"]) != "map[code:3]" {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service status").says("Service state: failed")
+	e.standin()
+	e.exits(0, "service install")
+	e.kill(e.serves())
+	e.until("systemd knows", func() bool { return e.show("ActiveState") == "failed" })
+	if got := e.agrees("failed"); fmt.Sprint(got["last_exit"]) != "map[signal:SIGKILL]" {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service uninstall")
+	e.stopped()
+}
+
+func TestE2ECleanEndAtStartIsReportedAtOnce(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_EXIT=0")
+	r := e.exits(1, "service install").says("✗ The collector", "systemd does not start it again")
+	if r.took > 5*time.Second {
+		t.Errorf("not at once: %v", r)
+	}
+	e.agrees("stopped")
+	if e.journal() {
+		r.says("told to exit with 0")
+	}
+}
+
+func TestE2EMissingInterpreterIsNamed(t *testing.T) {
+	e := newE2E(t)
+	e.ok(os.Remove(e.collector))
+	e.write(e.collector, "#!/no/such/interpreter\n", 0o755)
+	r := e.exits(1, "service install").says("203/EXEC", "/no/such/interpreter")
+	if r.took > 5*time.Second {
+		t.Errorf("not at once: %v", r)
+	}
+	if got := e.agrees("crash-looping"); fmt.Sprint(got["last_exit"]) != "map[code:203]" {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	e.gone()
+}
+
+func TestE2EKilledCollectorComesBackAndIsCounted(t *testing.T) {
+	e := newE2E(t)
+	e.write(e.unit+".d/soon.conf", "[Service]\nRestartSec=100ms\n", 0o644)
+	e.exits(0, "service install")
+	old := e.serves()
+	e.kill(old)
+	e.until("it is back", func() bool { pid := e.pid(); return pid != 0 && pid != old && holdsPort(pid, e.http) })
+	if got := e.agrees("running"); got["restarts"] != 1.0 {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service status").says("⚠ Restarted 1 time")
+}
+
+func TestE2ECollectorThatDoesNotHeedSIGTERMIsStoppedAllTheSame(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_DEAF=1")
+	e.write(e.unit+".d/soon.conf", "[Service]\nTimeoutStopSec=500ms\n", 0o644)
+	e.exits(0, "service install")
+	old := e.serves()
+	e.exits(0, "service restart")
+	if e.serves() == old {
+		t.Error("it was not restarted")
+	}
+	e.exits(0, "service stop").says("✓ Service stopped")
+	e.stopped()
+	e.exits(0, "service start")
+	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	e.stopped()
+	if state := e.show("ActiveState"); state != "inactive" {
+		t.Errorf("systemd remembers it as %s", state)
+	}
+}
+
+func TestE2ECollectorThatNeverBindsTimesOut(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_UNBOUND=1")
+	r := e.exits(1, "service install --timeout 1500ms").says("✗ Collector did not respond on /readyz within 1.5s", "stays installed")
+	if r.took < 1500*time.Millisecond || r.took > 5*time.Second {
+		t.Errorf("not at the timeout: %v", r)
+	}
+	if e.show("ActiveState") != "active" {
+		t.Error("it was stopped")
+	}
+	e.exits(3, "service status --exit-code").says("⚠ Collector does not answer")
+}
+
+func TestE2EForeignPortHolderIsNamedAndNothingIsWritten(t *testing.T) {
+	e := newE2E(t)
+	hold := func(port int) net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		e.ok(err)
+		go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"status":"ready"}`) }))
+		return l
+	}
+	for _, port := range []int{e.http, e.ws} {
+		l := hold(port)
+		e.refused("service install", fmt.Sprintf("port %d is held by PID %d (", port, os.Getpid()))
+		l.Close()
+	}
+	e.exits(0, "service install")
+	e.exits(0, "service stop")
+	l := hold(e.http)
+	defer l.Close()
+	e.refused("service restart", fmt.Sprintf("port %d is held by PID %d (", e.http, os.Getpid()))
+	e.refused("service install", fmt.Sprintf("port %d is held by PID %d (", e.http, os.Getpid()))
+	if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"healthy":false`) || !strings.Contains(r.out, `"version":null`) {
+		t.Errorf("took the stranger for the service: %v", r)
+	}
+	e.exits(3, "service status --exit-code").says(fmt.Sprintf("PID %d", os.Getpid()))
+}
+
+func TestE2EBadPortsAreRefusedByName(t *testing.T) {
+	e := newE2E(t)
+	for _, name := range []string{"RUNTIMESCOPE_HTTP_PORT", "RUNTIMESCOPE_PORT"} {
+		good := e.env[name]
+		for _, value := range []string{"abc", "0", "65536"} {
+			e.env[name] = value
+			e.refused("service install", name, "65535")
+		}
+		e.env[name] = good
+	}
+	e.env["RUNTIMESCOPE_PORT"] = e.env["RUNTIMESCOPE_HTTP_PORT"]
+	e.refused("service install", "must differ")
+}
+
+func TestE2EWithoutAManagerNothingIsWritten(t *testing.T) {
+	e := newE2E(t)
+	runtime, empty := e.env["XDG_RUNTIME_DIR"], filepath.Join(e.home, "empty")
+	e.mkdir(empty)
+	own := fmt.Sprintf("/run/user/%d", os.Getuid())
+	ways := []struct {
+		name, runtime, says string
+		prefix              []string
+	}{
+		{"no session", "", "there is no " + own, inNamespace("mount -t tmpfs none /run/user")},
+		{"empty folder", empty, "XDG_RUNTIME_DIR is " + empty, nil},
+		{"another user's folder", "/run", "XDG_RUNTIME_DIR is /run, which belongs to another user", nil},
+		{"another user's closed folder", "/root", "XDG_RUNTIME_DIR is /root, which belongs to another user", nil},
+	}
+	each := func(check func()) {
+		for _, way := range ways {
+			if way.prefix != nil && !e.mayUseNamespaces() {
+				t.Logf("%s: left out, since this system lets users make no namespace", way.name)
+				continue
+			}
+			e.t.Logf("%s:", way.name)
+			delete(e.env, "XDG_RUNTIME_DIR")
+			if way.runtime != "" {
+				e.env["XDG_RUNTIME_DIR"] = way.runtime
+			}
+			e.prefix = way.prefix
+			e.refused("service install", "✗ cannot reach the user manager of systemd", way.says)
+			check()
+			e.env["XDG_RUNTIME_DIR"], e.prefix = runtime, nil
+		}
+	}
+	each(func() {
+		e.exits(0, "service status").says("⚠ cannot reach the user manager", "Service not installed. Run: runtimescope service install")
+		e.exits(4, "service status --exit-code")
+		if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"state":"not-installed"`) {
+			t.Errorf("not not-installed: %v", r)
+		}
+		e.refused("service stop")
+		e.refused("service restart")
+		e.exits(0, "service uninstall").says("Service is not installed.")
+		e.noFiles()
+		e.wantChanges()
+	})
+
+	e.exits(0, "service install")
+	pid := e.serves()
+	each(func() {
+		e.exits(1, "service status").says("its state is unknown", e.unit)
+		if r := e.exits(1, "service status --json"); !strings.Contains(r.out, `"state":"unknown"`) || !strings.Contains(r.out, `"healthy":null`) {
+			t.Errorf("not unknown: %v", r)
+		}
+		e.refused("service stop", "cannot reach the user manager")
+		e.refused("service restart", "cannot reach the user manager")
+		e.refused("service uninstall", "cannot reach the user manager", e.unit+" is kept")
+		e.exits(1, "service doctor").says("✗ manager")
+	})
+	if now := e.serves(); now != pid {
+		t.Errorf("PID %d became %d", pid, now)
+	}
+}
+
+func TestE2EBareEnvironmentOfSuAndCronIsEnough(t *testing.T) {
+	e := newE2E(t)
+	if !e.dedicated {
+		t.Skip("without XDG_RUNTIME_DIR the login's own leads to the manager of a real user: run as root by .ci/as-user")
+	}
+	full := maps.Clone(e.env)
+	bare := func(args string) e2eResult {
+		delete(e.env, "XDG_RUNTIME_DIR")
+		delete(e.env, "USER")
+		delete(e.env, "PATH")
+		defer func() { e.env = maps.Clone(full) }()
+		return e.exits(0, args)
+	}
+	bare("service install").says("✓ Collector is healthy").saysNot("unverified")
+	pid := e.serves()
+	bare("service restart").says("✓ Service restarted")
+	if e.serves() == pid {
+		t.Error("not restarted")
+	}
+	bare("service status --exit-code").says("✓ Service is active")
+	bare("service uninstall").says("✓ Service uninstalled")
+	e.gone()
+}
+
+func TestE2ERestartWorksAtOnceAfterTheStartLimitWasHit(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_EXIT=3")
+	e.write(e.unit+".d/limit.conf", "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=3\n[Service]\nRestartSec=100ms\n", 0o644)
+	e.exits(1, "service install")
+	e.until("systemd has given up", func() bool { return e.show("ActiveState") == "failed" })
+	if got := e.agrees("failed"); got["restarts"].(float64) < 2 {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service status").says("systemd has given up")
+	e.standin()
+	if r := e.exits(0, "service restart"); r.took > 3*time.Second {
+		t.Errorf("not at once: %v", r)
+	}
+	e.serves()
+	e.agrees("running")
+}
+
+func TestE2EInterruptWhileWaitingLeavesTheService(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_READY=-1s") // never
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		cmd, r := e.command(filepath.Join(e.bin, "runtimescope"), "service", "install")
+		start := time.Now()
+		e.ok(cmd.Start())
+		old := e.pid()
+		e.until("the service has been started", func() bool { pid := e.pid(); return pid != 0 && pid != old })
+		time.Sleep(200 * time.Millisecond) // until it waits
+		signalled := time.Now()
+		e.ok(cmd.Process.Signal(sig))
+		got := e.result(cmd, r, start).says("Interrupted", "runtimescope service status")
+		if got.code != 130 || time.Since(signalled) > time.Second {
+			t.Errorf("%v: %s after the signal: %v", sig, time.Since(signalled), got)
+		}
+		if e.show("ActiveState") != "active" || e.show("UnitFileState") != "enabled" {
+			t.Error("it did not leave the service as it was")
+		}
+	}
+}

@@ -118,6 +118,8 @@ func (w *world) checks(ctx context.Context) []check {
 	}
 
 	switch err := foreignDefinition(w.manager, s); {
+	case s.phase == notInstalled && s.vendor():
+		add("definition", "fail", reinstall, "not installed: %s came with a package and is not enabled", s.loaded)
 	case s.phase == notInstalled && s.file.link == "":
 		add("definition", "fail", reinstall, "not installed: there is no %s", s.file.path)
 	case err != nil:
@@ -129,7 +131,7 @@ func (w *world) checks(ctx context.Context) []check {
 	case f.err != nil:
 		add("definition", "unknown", "", "%s is there; whether it is loaded cannot be found out", s.file.path)
 	case s.stale:
-		add("definition", "warn", restartIt, "%s has changed since it was loaded", s.file.path)
+		add("definition", "warn", restartIt, "%s has changed since it was loaded", s.loaded)
 	case s.loaded == "":
 		add("definition", "warn", restartIt, "%s is not loaded", s.file.path)
 	default:

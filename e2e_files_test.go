@@ -162,7 +162,9 @@ func TestE2EReadOnlyUnitFolderChangesNothing(t *testing.T) {
 	if e.tree() != before {
 		t.Errorf("files:\n%s\nbefore:\n%s", e.tree(), before)
 	}
-	e.serves() // a step failed, so those before it, the stop among them, are undone
+	// A step failed, so those before it, the stop among them, are undone.
+	e.until("it serves again", func() bool { return holdsPort(e.pid(), e.http) })
+	e.serves()
 	e.exits(0, "service uninstall")
 	e.gone()
 }

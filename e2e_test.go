@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net"
@@ -256,7 +257,13 @@ func (e *e2e) read(path string) string {
 // copyProgram puts a program in place by a rename, as package managers do, so that one that runs is not disturbed.
 func (e *e2e) copyProgram(from, to string) {
 	e.t.Helper()
-	e.write(to+".new", e.read(from), 0o755)
+	source, err := os.Open(from)
+	e.ok(err)
+	defer source.Close()
+	target, err := os.OpenFile(to+".new", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	e.ok(err)
+	_, err = io.Copy(target, source)
+	e.ok(errors.Join(err, target.Close()))
 	e.ok(os.Rename(to+".new", to))
 }
 

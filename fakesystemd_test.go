@@ -188,7 +188,13 @@ func (m fakeMachine) show(s *fakeState, disk string, masked bool, stdout io.Writ
 		m.reload(s) // systemd loads a unit that it is asked about and has not got
 	}
 	if _, err := os.Stat(m.unitPath(s)); err != nil && s.Vendor != "" {
-		fragment = "/usr/lib/systemd/user/runtimescope.service"
+		fragment = m.path("usr/lib/systemd/user/runtimescope.service")
+		if err := os.MkdirAll(filepath.Dir(fragment), 0o755); err != nil {
+			panic(err)
+		}
+		if err := os.WriteFile(fragment, []byte(s.Vendor), 0o600); err != nil {
+			panic(err)
+		}
 	}
 	if _, err := os.Lstat(m.wantsPath(s)); err == nil {
 		file = "enabled"

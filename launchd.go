@@ -47,6 +47,9 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	if code := exitCode(err); code != 0 && code != 113 {
 		return state{phase: unknown}, m.unreachable(err)
 	}
+	if err == nil && !strings.HasPrefix(listed, "{") {
+		return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(listed, 200))
+	}
 	var printed string
 	domain := m.domain()
 	printed, printErr := run.Run(ctx, launchctl("print", domain+"/"+label)...)

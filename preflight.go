@@ -48,8 +48,11 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 	}
 	switch v {
 	case install, update, ensure:
-		if v == ensure && (s.phase == running || s.phase == starting) && env.or(s.servicePorts()) == s.servicePorts() {
+		if v == ensure && (s.phase == running || s.phase == starting) && !s.stale && env.or(s.servicePorts()) == s.servicePorts() {
 			break // it only has to be waited for
+		}
+		if s.vendor() && sameFile(found, s.collector()) { // /bin is /usr/bin
+			found = s.collector()
 		}
 		in.want = definition{collector: found, ports: env.or(s.servicePorts())}
 		if v == update && in.want == (definition{s.collector(), s.servicePorts()}) {
@@ -69,6 +72,9 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 			return in, err
 		}
 	default:
+		if !s.file.exists && !s.vendor() {
+			return in, hint(fmt.Errorf("the %s of the service is gone: %s", w.manager.what(), s.file.path), "runtimescope service install")
+		}
 		if in.want.collector != "" {
 			if err := executable(in.want.collector); err != nil {
 				return in, hint(fmt.Errorf("cannot use the collector of the service, %s: %w", in.want.collector, err), "runtimescope service install")

@@ -246,8 +246,8 @@ func (f *failure) Error() string { return f.headline }
 func (w *world) diedEarly(ctx context.Context, want definition, first, now state, since logMark) error {
 	f := &failure{headline: "The collector ended before it was ready"}
 	of := now
-	if first.start != "" && now.start != first.start && now.pid != 0 { // running again already: how it ended is not known
-		of, now.lastExit = first, nil
+	if first.start != "" && now.start != first.start && now.pid != 0 { // running again already
+		of = first
 		of.lastPID = first.pid
 	}
 	if e := now.lastExit; e != nil {

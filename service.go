@@ -175,7 +175,25 @@ func (w *world) look(ctx context.Context) (state, error) {
 		has.read(s.environ)
 		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
 	}
+	if s.vendor() {
+		s.readVendor(w.manager)
+	}
 	return s, err
+}
+
+// readVendor reads the definition that a package brought, as an upgrade or a removal of the package left it: the
+// manager may have an older one loaded. One that is stopped and not enabled is there for others: this user has no service.
+func (s *state) readVendor(m serviceManager) {
+	text, err := os.ReadFile(s.loaded)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.loaded = ""
+	case err == nil:
+		s.file.definition = m.parse(string(text))
+	}
+	if s.phase == stopped && (s.loaded == "" || s.enabled != nil && !*s.enabled) {
+		s.phase = notInstalled
+	}
 }
 
 // readFile reads the definition on disk.

@@ -198,6 +198,9 @@ func (w *world) sayStatus(f finding) {
 			say.warn("%v", f.err)
 		}
 		say.info("Service not installed. Run: runtimescope service install")
+		if s.vendor() {
+			say.info("A package brought its %s: %s", w.manager.what(), s.loaded)
+		}
 		return
 	case f.err != nil:
 		say.warn("Service installed, but its state is unknown")

@@ -1,8 +1,13 @@
-// Stories through the whole program, on both managers where the words are the same.
+// Stories through the whole program: what each verb does and says in each state of the service.
 package main
 
 import (
+	"io"
 	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,4 +27,253 @@ func TestInstallStartsTheServiceAndSaysSo(t *testing.T) {
 	b.want(0, "service stop", "Service was not running.")
 	b.want(0, "service uninstall", "✓ Service uninstalled")
 	b.want(0, "service uninstall", "Service is not installed.")
+}
+
+// eachQuick runs a story on both managers, whose commands are functions of this process.
+func eachQuick(t *testing.T, story func(t *testing.T, b *bench)) {
+	t.Helper()
+	eachManager(t, func(t *testing.T, b *bench) {
+		story(t, b.quick())
+	})
+}
+
+// on returns the word of the manager at hand.
+func (b *bench) on(systemd, launchd string) string {
+	if b.manager.name() == "systemd" {
+		return systemd
+	}
+	return launchd
+}
+
+// crashed lets the running collector end. how is a behaviour of the fake machine; the next start is healthy.
+func (b *bench) crashed(how string) {
+	b.fake.change(func(s *fakeState) {
+		s.Behave = how
+		if b.manager.name() == "systemd" {
+			b.fake.end(s)
+		} else {
+			l := s.mac()
+			for _, j := range l.Jobs {
+				fakeCall{b.fake, s, l, io.Discard, io.Discard}.end(j)
+			}
+			s.keep(l)
+		}
+		s.Behave = ""
+	})
+}
+
+func TestLifecycleOnBothManagers(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		healthy := "✓ Collector is healthy and serving on " + collectorURL(b.httpPort())
+		b.want(0, "service install", "✓ Wrote "+b.manager.path(), healthy)
+		first := b.fakeState().PID
+		if first == 0 {
+			t.Fatal("nothing runs")
+		}
+		b.want(0, "service restart", "✓ Service restarted", healthy)
+		second := b.fakeState().PID
+		if second == first || second == 0 {
+			t.Errorf("restart went from PID %d to %d", first, second)
+		}
+		b.want(0, "service start", "✓ Service restarted")
+		if b.fakeState().PID == second {
+			t.Error("start is an alias for restart, and restarts")
+		}
+		b.want(0, "service stop", "✓ Service stopped ("+b.on("unit", "plist")+" preserved — run `service restart` to start again)")
+		if b.fakeState().PID != 0 {
+			t.Error("stop left it running")
+		}
+		b.want(0, "service stop", "Service was not running.")
+		b.want(0, "service restart", healthy)
+		b.want(0, "service uninstall", "✓ Service uninstalled")
+		if left := slices.DeleteFunc(b.files(), func(name string) bool { return strings.HasSuffix(name, ".log") }); b.fakeState().PID != 0 || len(left) != 0 {
+			t.Errorf("uninstall left PID %d and %q", b.fakeState().PID, left)
+		}
+		b.want(0, "service uninstall", "Service is not installed.")
+		for _, verb := range []string{"restart", "start", "stop", "update"} {
+			b.want(1, "service "+verb, "✗ Service not installed. Run: runtimescope service install")
+		}
+	})
+}
+
+func TestEachVerbInEachStateOnSystemd(t *testing.T) {
+	t.Parallel()
+	const u = " runtimescope.service"
+	states := map[string]func(b *bench){
+		"none":          func(b *bench) {},
+		"running":       func(b *bench) { b.installed() },
+		"stopped":       func(b *bench) { b.installed().want(0, "service stop") },
+		"crash-looping": func(b *bench) { b.installed().crashed("crash 3") },
+		"gave up":       func(b *bench) { b.installed().crashed("gave up 3") },
+		"ended cleanly": func(b *bench) { b.installed().crashed("exit 0") },
+		"file gone":     func(b *bench) { b.installed(); os.Remove(b.manager.path()) },
+		"not loaded": func(b *bench) {
+			b.installed().want(0, "service stop")
+			b.fake.change(func(s *fakeState) { s.LoadedText = "" })
+			os.Remove(filepath.Join(filepath.Dir(b.manager.path()), "default.target.wants", unitName))
+		},
+		"edited": func(b *bench) {
+			b.installed()
+			b.write(b.manager.path(), strings.Replace(b.read(b.manager.path()), "256M", "1G", 1), 0o644)
+		},
+	}
+	fresh := "daemon-reload, enable --now" + u
+	again := "daemon-reload, enable" + u + ", reset-failed" + u + ", restart" + u
+	reset := "reset-failed" + u + ", restart" + u
+	for _, c := range []struct {
+		state, verb string
+		code        int
+		calls, says string
+	}{
+		{"none", "install", 0, fresh, "✓ Wrote "},
+		{"none", "restart", 1, "", "✗ Service not installed. Run: runtimescope service install"},
+		{"none", "stop", 1, "", "✗ Service not installed."},
+		{"none", "update", 1, "", "✗ Service not installed."},
+		{"none", "uninstall", 0, "", "Service is not installed."},
+		{"running", "install", 0, again, "✓ Collector is healthy"},
+		{"running", "restart", 0, reset, "✓ Service restarted"},
+		{"running", "start", 0, reset, "✓ Service restarted"},
+		{"running", "stop", 0, "stop" + u + ", reset-failed" + u, "✓ Service stopped (unit preserved"},
+		{"running", "update", 0, "", "✓ Nothing to adopt"},
+		{"running", "uninstall", 0, "stop" + u + ", disable" + u + ", daemon-reload, reset-failed" + u, "✓ Service uninstalled"},
+		{"stopped", "install", 0, fresh, "✓ Collector is healthy"},
+		{"stopped", "restart", 0, "restart" + u, "✓ Service restarted"},
+		{"stopped", "stop", 0, "", "Service was not running."},
+		{"stopped", "update", 0, "", "It is stopped. Run: runtimescope service start"},
+		{"stopped", "uninstall", 0, "disable" + u + ", daemon-reload", "✓ Service uninstalled"},
+		{"ended cleanly", "start", 0, "restart" + u, "✓ Service restarted"},
+		{"ended cleanly", "stop", 0, "", "Service was not running."},
+		{"crash-looping", "install", 0, again, "✓ Collector is healthy"},
+		{"crash-looping", "restart", 0, reset, "✓ Service restarted"},
+		{"crash-looping", "stop", 0, "stop" + u + ", reset-failed" + u, "✓ Service stopped"},
+		{"crash-looping", "update", 0, reset, "✓ Service restarted"},
+		{"crash-looping", "uninstall", 0, "stop" + u + ", disable" + u + ", daemon-reload, reset-failed" + u, "✓ Service uninstalled"},
+		{"gave up", "install", 0, "daemon-reload, reset-failed" + u + ", enable --now" + u, "✓ Collector is healthy"},
+		{"gave up", "restart", 0, reset, "✓ Service restarted"},
+		{"gave up", "stop", 0, "", "Service was not running."},
+		{"gave up", "uninstall", 0, "disable" + u + ", daemon-reload, reset-failed" + u, "✓ Service uninstalled"},
+		{"file gone", "install", 0, again, "✓ Wrote "},
+		{"file gone", "stop", 0, "stop" + u + ", reset-failed" + u, "✓ Service stopped"},
+		{"file gone", "uninstall", 0, "stop" + u + ", daemon-reload, reset-failed" + u, "✓ Service uninstalled"},
+		{"not loaded", "install", 0, fresh, "✓ Collector is healthy"},
+		{"not loaded", "uninstall", 0, "disable" + u + ", daemon-reload", "✓ Service uninstalled"},
+		{"edited", "restart", 0, "daemon-reload, " + reset, "✓ Service restarted"},
+		{"edited", "install", 0, again, "The previous one differed and is kept: "},
+		{"edited", "update", 0, "daemon-reload, " + reset, "✓ Service restarted"},
+	} {
+		t.Run(c.state+"/"+c.verb, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "systemd").quick()
+			states[c.state](b)
+			b.calls()
+			b.want(c.code, "service "+c.verb, c.says)
+			var calls []string
+			for _, call := range b.calls() {
+				calls = append(calls, strings.TrimPrefix(call, "systemctl --user "))
+			}
+			if got := strings.Join(calls, ", "); got != c.calls {
+				t.Errorf("it called\n  %s\nwant\n  %s", got, c.calls)
+			}
+			switch c.verb {
+			case "uninstall":
+				for _, name := range b.files() {
+					t.Errorf("%s is left", name)
+				}
+			case "install", "restart", "start":
+				if s := b.fakeState(); c.code == 0 && (s.PID == 0 || s.LoadedText != b.read(b.manager.path()) && c.state != "file gone") {
+					t.Errorf("PID %d runs not on what is on disk", s.PID)
+				}
+			}
+		})
+	}
+}
+
+func TestUpdateAdoptsAReplacedBinary(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.want(0, "service update", "Nothing to adopt: the service uses the present binary and definition")
+		b.wantCalls()
+		b.replaceCollector()
+		b.want(0, "service status", "⚠ Restart needed: the binary has been replaced since it was started. Run: runtimescope service restart")
+		before := b.fakeState().PID
+		b.want(0, "service update", "✓ Service restarted", "✓ Collector is healthy")
+		if now := b.fakeState().PID; now == before || now == 0 {
+			t.Errorf("PID %d, then %d", before, now)
+		}
+		b.calls()
+		b.want(0, "service update", "Nothing to adopt")
+		b.wantCalls()
+	})
+}
+
+func TestUpdateWritesTheDefinitionForAnotherCollector(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		old := b.read(b.manager.path())
+		other := b.fake.path("other/" + programFile(collectorName))
+		b.write(other, "#!/bin/sh\n", 0o755)
+		b.want(0, "service update --collector "+other, "✓ Wrote "+b.manager.path(), "Collector: "+other, "✓ Collector is healthy",
+			"The previous one differed and is kept: "+b.manager.path()+".bak")
+		if got := b.manager.parse(b.read(b.manager.path())).collector; got != other {
+			t.Errorf("the definition runs %s", got)
+		}
+		if got := b.read(b.manager.path() + ".bak"); got != old {
+			t.Errorf("the kept definition is\n%s", got)
+		}
+	})
+}
+
+func TestUpdateKeepsADefinitionEditedByHand(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	edited := strings.Replace(b.read(b.manager.path()), "256M", "1G", 1)
+	b.write(b.manager.path(), edited, 0o644)
+	b.want(0, "service update", "✓ Service restarted")
+	if b.read(b.manager.path()) != edited || b.fakeState().LoadedText != edited {
+		t.Error("update did not keep, or not load, the edited unit")
+	}
+	b.want(0, "service update", "Nothing to adopt")
+}
+
+func TestInstallKeepsEveryDefinitionEditedByHand(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		path := b.manager.path()
+		ours := ""
+		for i, edit := range []string{"<!-- one -->\n", "<!-- two -->\n", "<!-- three -->\n"} {
+			b.want(0, "service install")
+			if ours == "" {
+				ours = b.read(path)
+			}
+			edit = b.on("# ", "") + edit
+			b.write(path, ours+edit, 0o600)
+			b.want(0, "service install", "✓ Wrote "+path, "The previous one differed and is kept: "+path+".bak")
+			if b.read(path) != ours || b.read(path+".bak") != ours+edit {
+				t.Errorf("edit %d is not kept", i+1)
+			}
+		}
+		if !strings.Contains(b.read(path+".bak.1"), "one") || !strings.Contains(b.read(path+".bak.2"), "two") {
+			t.Errorf("older copies are gone: %q", b.files())
+		}
+		info, err := os.Stat(path)
+		if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o644 {
+			t.Errorf("%v %v", info.Mode(), err)
+		}
+		b.want(0, "service uninstall")
+		if _, err := os.Stat(path + ".bak"); err != nil {
+			t.Error("uninstall removed what the user wrote")
+		}
+	})
+}
+
+func TestInstallWarnsOfACollectorThatWillNotLast(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	path := b.fake.path("Cellar/runtimescope/0.10.7/bin/" + programFile(collectorName))
+	b.write(path, "#!/bin/sh\n", 0o755)
+	b.want(0, "service install --collector "+path, "Collector: "+path, "⚠ That path may not last: ", "--collector PATH")
+	b.want(0, "service status", "⚠ Survives the next upgrade: doubtful")
 }

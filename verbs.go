@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		return nil
 	case v == update && in.text == "":
 		planned = restart
-	case v == update, v == ensure && in.text != "":
+	case v == update, v == ensure && (in.text != "" || s.phase != running && s.phase != starting):
 		planned = install
 	}
 	// While we waited for the lock somebody else started the service on what we were to start it on: that is our result too.
@@ -226,7 +227,12 @@ func (w *world) uninstallService(ctx context.Context, o options) error {
 	if err != nil && s.file.exists {
 		return fmt.Errorf("%w\n    %s is kept: whether the service has stopped cannot be found out", err, s.file.path)
 	}
-	if err != nil {
+	var unreachable *hinted
+	leftover := w.manager.leftover(s)
+	if err != nil && (leftover != "" || !errors.As(err, &unreachable)) {
+		return err
+	}
+	if err != nil { // no manager, and nothing on disk for one
 		w.say.warn("%v", err)
 		w.say.info("Service is not installed.")
 		return nil
@@ -237,7 +243,6 @@ func (w *world) uninstallService(ctx context.Context, o options) error {
 	if err := foreignDefinition(w.manager, s); err != nil && s.phase != notInstalled {
 		return err
 	}
-	leftover := w.manager.leftover(s)
 	if s.phase == notInstalled && leftover == "" {
 		w.say.info("Service is not installed.")
 		return nil

@@ -1,0 +1,125 @@
+// Stories of dashboard: it makes sure that a collector serves, and opens the page or says where it is.
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// page is where the dashboard of a bench is.
+func (b *bench) page() string { return collectorURL(b.httpPort()) }
+
+func TestDashboardInstallsTheServiceFirst(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.env["DISPLAY"] = ":0"
+		b.want(0, "dashboard", "No collector is running — installing + starting the background service…", "✓ Wrote "+b.manager.path(),
+			"✓ Collector is healthy and serving on "+b.page(), "Opening "+b.page())
+		if calls := b.calls(); calls[len(calls)-1] != b.on("xdg-open", "open")+" "+b.page() {
+			t.Errorf("it called %q", calls)
+		}
+		b.want(0, "dashboard", "Opening "+b.page())
+		b.wantCalls(b.on("xdg-open", "open") + " " + b.page())
+		if strings.Contains(b.out.String(), "installing") {
+			t.Errorf("it installed again:\n%s", b.out.String())
+		}
+	})
+}
+
+func TestDashboardOpensNothingWhenAskedNotTo(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.env["DISPLAY"] = ":0"
+		b.installed()
+		b.want(0, "dashboard --no-open", b.page())
+		b.wantCalls()
+	})
+}
+
+func TestDashboardWithoutADesktopPrintsThePage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.want(0, "dashboard", b.page(), "there is no desktop here")
+	b.wantCalls()
+	b.env["WAYLAND_DISPLAY"] = "wayland-0"
+	b.want(0, "dashboard", "Opening "+b.page())
+}
+
+func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	eachManager(t, func(t *testing.T, b *bench) {
+		b.env["DISPLAY"] = ":0"
+		b.installed()
+		opener := b.on("xdg-open", "open")
+		b.plant(plant{Call: opener, Code: 3})
+		b.want(0, "dashboard", b.page(), "exit status 3")
+		if strings.Contains(b.out.String(), "Opening") {
+			t.Errorf("a ✓ for what failed:\n%s", b.out.String())
+		}
+		os.Remove(b.fake.path("bin/" + programFile(opener)))
+		b.want(0, "dashboard", b.page(), opener+": command not found")
+	})
+}
+
+func TestABrowserThatStaysIsNoFailure(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").installed()
+	b.env["DISPLAY"] = ":0"
+	b.plant(plant{Call: "xdg-open", Hang: true})
+	start := time.Now()
+	b.want(0, "dashboard", "Opening "+b.page())
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestDashboardStartsWhatIsStopped(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed().want(0, "service stop")
+		b.want(0, "dashboard --no-open", "✓ Collector is healthy", b.page())
+		if b.fakeState().PID == 0 {
+			t.Error("nothing runs")
+		}
+	})
+}
+
+func TestDashboardTellsOfACollectorThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.behaves("crash 3")
+		b.want(1, "dashboard", "✗ The collector exited with status 3 before it was ready")
+		for _, call := range b.calls() {
+			if strings.HasPrefix(call, "open") || strings.HasPrefix(call, "xdg-open") {
+				t.Errorf("it opened a page that nobody serves: %s", call)
+			}
+		}
+	})
+}
+
+func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	old, port := b.env[httpPortEnv], ""
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if http, _ := b.fakeState().fakePorts(); strconv.Itoa(http) == port {
+			b.answer(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer other.Close()
+	port = other.URL[strings.LastIndexByte(other.URL, ':')+1:]
+	b.write(b.manager.path(), strings.ReplaceAll(b.read(b.manager.path()), old, port), 0o644) // as an install that was killed leaves it
+	b.env[httpPortEnv] = port
+	signals := make(chan os.Signal, 1)
+	b.signals = signals
+	limit := time.AfterFunc(10*time.Second, func() { signals <- os.Interrupt })
+	defer limit.Stop()
+	b.want(0, "dashboard --no-open", "✓ Collector is healthy and serving on http://127.0.0.1:"+port)
+}

@@ -1,0 +1,306 @@
+// The machine of the fault test: one folder and one fake manager in memory, put back to its starting state before every
+// case. The seams through which the program reaches it are faultseams_test.go.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var faultManagers = []string{"systemd", "launchd"}
+
+// A faultStart is a state of the machine that a verb may meet.
+type faultStart struct {
+	name string
+	make func(*faultBed)
+}
+
+func faultStarts(manager string) []faultStart {
+	edit := func(bed *faultBed) {
+		path := bed.manager.path()
+		text := strings.Replace(bed.read(path), "256M", "1G", 1)   // the unit
+		text = strings.Replace(text, "268435456", "1073741824", 1) // the plist
+		bed.write(path, text, 0o644)
+	}
+	installed := func(more ...func(*faultBed)) func(*faultBed) {
+		return func(bed *faultBed) {
+			bed.must("service install")
+			for _, f := range more {
+				f(bed)
+			}
+		}
+	}
+	run := func(args ...string) func(*faultBed) { return func(bed *faultBed) { bed.must(strings.Join(args, " ")) } }
+	starts := []faultStart{
+		{"nothing installed", func(*faultBed) {}},
+		{"running", installed()},
+		{"stopped", installed(run("service stop"))},
+		{"crash-looping", installed(func(bed *faultBed) { bed.crashed("crash 3") })},
+		{"file gone but running", installed(func(bed *faultBed) { os.Remove(bed.manager.path()) })},
+		{"file there but never loaded", func(bed *faultBed) {
+			bed.must("service install")
+			text := bed.read(bed.manager.path())
+			bed.must("service uninstall")
+			bed.write(bed.manager.path(), text, 0o644)
+		}},
+		{"edited by hand and loaded", installed(edit, run("service restart"))},
+		{"edited by hand, not loaded", installed(edit, func(bed *faultBed) { bed.edited = true })},
+		{"edited by hand and stopped", installed(edit, run("service stop"))},
+		{"edited by hand with an older copy", installed(edit, run("service restart"), func(bed *faultBed) {
+			bed.write(bed.manager.path()+".bak", "older\n", 0o644)
+		})},
+		{"other port", installed(func(bed *faultBed) { bed.env[httpPortEnv], bed.edited = strconv.Itoa(bed.serve()), true })},
+		{"binary replaced", installed(func(bed *faultBed) { bed.replaced = true })},
+	}
+	if manager == "systemd" { // launchd never does
+		starts = append(starts, faultStart{"gave up", installed(func(bed *faultBed) { bed.crashed("gave up 3") })})
+	}
+	return starts
+}
+
+// A faultBed is a bench whose machine can be put back to how it was.
+type faultBed struct {
+	*bench
+	start    snapshot
+	replaced bool // the binary, since the start of the process
+	edited   bool // the definition may have been, since then, as far as the time tells
+}
+
+// A snapshot is the state of the fake manager and the files below HOME.
+type snapshot struct {
+	state fakeState
+	files []savedFile
+}
+
+type savedFile struct {
+	name, text, link string
+	mode             os.FileMode
+}
+
+func newFaultBed(t *testing.T, manager string, start faultStart) *faultBed {
+	b := newBenchIn(t, manager, memoryFolder(t))
+	b.fake.mem = &fakeMemory{state: b.fake.load()}
+	b.env["DISPLAY"] = ":0"
+	b.pace.probe, b.pace.slow, b.pace.look, b.pace.grace = time.Millisecond/5, time.Millisecond/2, time.Millisecond, 4*time.Millisecond
+	bed := &faultBed{bench: b}
+	b.env[httpPortEnv] = strconv.Itoa(bed.serve())
+	bed.world.run = inProcess{b.fake}
+	bed.processes = fakeTable{bed}
+	if manager == "launchd" {
+		bed.processes = lsofTable{run: bed.world.run}
+	}
+	start.make(bed)
+	bed.start = bed.save()
+	if bed.replaced {
+		bed.write(bed.fake.path("running"), fmt.Sprintf("%d\ni1\nn%s", bed.start.state.PID, bed.collector()), 0o600)
+	}
+	return bed
+}
+
+// memoryFolder is a folder in memory where there is one: tens of thousands of small files are made in it.
+func memoryFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "runtimescope-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// must runs a verb on the way to the starting state.
+func (bed *faultBed) must(args string) {
+	bed.t.Helper()
+	if code := bed.bench.runs(strings.Fields(args)...); code != 0 {
+		bed.t.Fatalf("%s: exit %d\n%s%s", args, code, bed.out.String(), bed.err.String())
+	}
+}
+
+func (bed *faultBed) pid() int { return bed.fakeState().PID }
+
+// definition is the name of the definition below HOME.
+func (bed *faultBed) definition() string {
+	name, _ := filepath.Rel(bed.home, bed.manager.path())
+	return filepath.ToSlash(name)
+}
+
+func (bed *faultBed) save() snapshot {
+	bed.t.Helper()
+	s := snapshot{state: bed.fakeState()}
+	err := filepath.WalkDir(bed.home, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || path == bed.home {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(bed.home, path)
+		f := savedFile{name: filepath.ToSlash(name), mode: info.Mode()}
+		if f.link, err = os.Readlink(path); err != nil && info.Mode().IsRegular() {
+			f.text = bed.read(path)
+		}
+		s.files = append(s.files, f)
+		return nil
+	})
+	if err != nil {
+		bed.t.Fatal(err)
+	}
+	return s
+}
+
+// restore puts the machine back to its starting state.
+func (bed *faultBed) restore() {
+	bed.t.Helper()
+	entries, _ := os.ReadDir(bed.home)
+	for _, entry := range entries {
+		os.RemoveAll(filepath.Join(bed.home, entry.Name()))
+	}
+	os.Remove(bed.fake.path("journal"))
+	for _, f := range bed.start.files {
+		path := filepath.Join(bed.home, f.name)
+		var err error
+		switch {
+		case f.mode.IsDir():
+			err = os.Mkdir(path, f.mode.Perm())
+		case f.link != "":
+			err = os.Symlink(f.link, path)
+		default:
+			err = os.WriteFile(path, []byte(f.text), f.mode.Perm())
+		}
+		if err != nil {
+			bed.t.Fatal(err)
+		}
+	}
+	s := bed.start.state
+	if bed.manager.name() == "launchd" { // which tells what is newer by the time
+		l := s.mac()
+		for _, j := range l.Jobs {
+			if j.Began = time.Now(); bed.edited {
+				j.Began = time.Now().Add(-time.Hour)
+			}
+		}
+		s.keep(l)
+	}
+	bed.fake.locked(func() { bed.fake.mem.state, bed.fake.mem.calls = s, nil })
+}
+
+// An outcome is all that counts of how the machine ended up.
+type outcome struct {
+	files map[string]string // below HOME: the text, or where a link points
+	text  string            // of the definition
+	// enabled is, for launchd, that the job is loaded
+	installed, enabled, up, serves, stale bool
+	port                                  int // where the collector listens, if it does
+}
+
+// settled leaves out what a way back need not restore: a process that had failed and now serves, whether systemd had
+// noticed an edit, and a link that starts nothing.
+func (o outcome) settled() outcome {
+	o.serves, o.port, o.stale = false, 0, false
+	if !o.installed {
+		o.files = maps.Clone(o.files)
+		maps.DeleteFunc(o.files, func(name, _ string) bool { return strings.HasSuffix(name, wantsLink) })
+		o.enabled = false
+	}
+	return o
+}
+
+// enabledAtLogin tells whether something on disk still starts the service.
+func (o outcome) enabledAtLogin() bool {
+	for name := range o.files {
+		if strings.HasSuffix(name, wantsLink) {
+			return true
+		}
+	}
+	return false
+}
+
+const wantsLink = ".wants/" + unitName
+
+func (bed *faultBed) outcome() outcome {
+	bed.t.Helper()
+	now := bed.save()
+	o := outcome{files: map[string]string{}, up: now.state.PID != 0 || now.state.Active == "activating", serves: now.state.serves()}
+	loaded := bed.manager.parse(now.state.LoadedText)
+	if bed.manager.name() == "launchd" {
+		for _, j := range now.state.mac().Jobs {
+			o.enabled, o.up = true, o.up || j.Scheduled
+			loaded.collector, loaded.ports = j.Program, ports{}
+			loaded.ports.read(j.Environ)
+		}
+	}
+	for _, f := range now.files {
+		if !f.mode.IsDir() && !strings.HasSuffix(f.name, ".log") {
+			o.files[f.name] = f.text + f.link
+		}
+		if strings.HasSuffix(f.name, wantsLink) {
+			o.enabled = true
+		}
+	}
+	o.text, o.installed = o.files[bed.definition()]
+	if o.up && o.installed {
+		o.stale = bed.manager.parse(o.text) != loaded || now.state.LoadedText != "" && o.text != now.state.LoadedText
+	}
+	if o.serves {
+		o.port, _ = now.state.fakePorts()
+	}
+	return o
+}
+
+// serve answers probes on a port of its own while the collector of the fake machine listens there. Net/http would
+// take more time than all the rest.
+func (bed *faultBed) serve() (port int) {
+	bed.t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		bed.t.Fatal(err)
+	}
+	bed.t.Cleanup(func() { listener.Close() })
+	port = listener.Addr().(*net.TCPAddr).Port
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if s := bed.fakeState(); s.serves() {
+				if http, _ := s.fakePorts(); http == port {
+					conn.Read(make([]byte, 4096))
+					io.WriteString(conn, "HTTP/1.0 200 OK\r\n\r\n{}")
+				}
+			}
+			conn.Close()
+		}
+	}()
+	return port
+}
+
+// fakeTable is the process table of a fake machine on systemd, where the real one reads /proc and so cannot fail.
+type fakeTable struct{ bed *faultBed }
+
+func (t fakeTable) holders(_ context.Context, port, _ int) ([]holder, error) {
+	if pid, ok := t.bed.fake.held(t.bed.fakeState())[port]; ok {
+		return []holder{{pid: pid, uid: -1, command: "/app/collector-server"}}, nil
+	}
+	return nil, nil
+}
+
+func (t fakeTable) belongs(_ context.Context, pid int, s state) bool { return pid == s.pid }
+
+func (t fakeTable) facts(context.Context, int) (time.Duration, int64, error) {
+	return time.Minute, 1 << 20, nil
+}
+
+func (t fakeTable) replaced(_ context.Context, pid int, _ string) bool {
+	return t.bed.replaced && pid == t.bed.start.state.PID
+}

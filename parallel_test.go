@@ -1,0 +1,133 @@
+// Many commands at the same time on one machine: each ends in a result of its own, none fails for the others' sake.
+package main
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// together runs a command n times at once and returns what each said.
+func (b *bench) together(n int, args ...string) (codes []int, said []string) {
+	b.t.Helper()
+	var wait sync.WaitGroup
+	codes, said = make([]int, n), make([]string, n)
+	for i := range n {
+		one := b.another()
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			codes[i] = one.runs(args...)
+			said[i] = one.out.String() + one.err.String()
+		}()
+	}
+	wait.Wait()
+	return codes, said
+}
+
+func TestTwentyDashboardsAtOnceStartOneCollector(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		codes, said := b.together(20, "dashboard", "--no-open")
+		for i, code := range codes {
+			if code != 0 || !strings.Contains(said[i], collectorURL(b.httpPort())) {
+				t.Errorf("number %d: exit %d\n%s", i, code, said[i])
+			}
+		}
+		starts := 0
+		for _, call := range b.calls() {
+			if strings.Contains(call, "enable --now") || strings.Contains(call, "bootstrap") || strings.Contains(call, "restart") {
+				starts++
+			}
+		}
+		if starts != 1 {
+			t.Errorf("the collector was started %d times", starts)
+		}
+		if s := b.fakeState(); s.Restarts != 0 || s.PID == 0 {
+			t.Errorf("PID %d, %d restarts", s.PID, s.Restarts)
+		}
+		for _, name := range b.files() {
+			if strings.HasSuffix(name, ".tmp") || strings.Contains(name, ".bak") || strings.Contains(name, "lock") {
+				t.Errorf("left is %s", name)
+			}
+		}
+	})
+}
+
+func TestTenRestartsAtOnceAllSucceed(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		codes, said := b.together(10, "service", "restart")
+		for i, code := range codes {
+			if code != 0 || !strings.Contains(said[i], "✓ Service restarted") {
+				t.Errorf("number %d: exit %d\n%s", i, code, said[i])
+			}
+		}
+		if s := b.fakeState(); s.PID == 0 || s.Active == "failed" {
+			t.Errorf("it ended %s, PID %d", s.Active, s.PID)
+		}
+	})
+}
+
+func TestTenInstallsAtOnceLeaveOneDefinition(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		codes, said := b.together(10, "service", "install")
+		for i, code := range codes {
+			if code != 0 {
+				t.Errorf("number %d: exit %d\n%s", i, code, said[i])
+			}
+		}
+		for _, name := range b.files() {
+			if strings.HasSuffix(name, ".tmp") || strings.Contains(name, ".bak") {
+				t.Errorf("left is %s", name)
+			}
+		}
+	})
+}
+
+func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		var wait sync.WaitGroup
+		for _, args := range []string{"install", "uninstall", "restart", "stop", "install", "uninstall", "status", "doctor"} {
+			one := b.another()
+			wait.Add(1)
+			go func() {
+				defer wait.Done()
+				code := one.runs("service", args)
+				notInstalled := strings.Contains(one.err.String(), errNotInstalled.Error()) || args == "doctor"
+				if code != 0 && !notInstalled {
+					t.Errorf("%s: exit %d\n%s%s", args, code, one.out.String(), one.err.String())
+				}
+			}()
+		}
+		wait.Wait()
+		_, err := os.Stat(b.manager.path())
+		if s := b.fakeState(); err != nil && s.PID != 0 {
+			t.Errorf("nothing installed, and PID %d runs", s.PID)
+		}
+		b.want(0, "service uninstall")
+		b.want(0, "service uninstall", "Service is not installed.")
+	})
+}
+
+func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	unlock, err := b.lock(t.Context(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	for _, verb := range []string{"restart", "stop", "uninstall"} {
+		signals := make(chan os.Signal, 1)
+		signals <- os.Interrupt
+		b.signals = signals
+		b.want(130, "service "+verb, "✗ Interrupted.")
+		b.wantCalls()
+	}
+}

@@ -1,0 +1,239 @@
+// What status says of each state of the service, in words and as JSON, on both managers.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// statusKeys are always there, the same on both platforms.
+var statusKeys = []string{"collector", "definition", "enabled", "healthy", "http_port", "last_exit", "linger", "manager", "memory_bytes",
+	"pid", "restart_needed", "restarts", "state", "uptime_seconds", "url", "verified", "version", "ws_port"}
+
+// json runs a command and reads the one object that it prints.
+func (b *bench) json(code int, args string) map[string]any {
+	b.t.Helper()
+	b.want(code, args)
+	var object map[string]any
+	if err := json.Unmarshal(b.out.Bytes(), &object); err != nil {
+		b.t.Fatalf("%s printed no JSON: %v\n%s", args, err, b.out.String())
+	}
+	if strings.Count(b.out.String(), "\n") != 1 || strings.Contains(b.out.String(), "✓") {
+		b.t.Errorf("%s printed more than one object:\n%s", args, b.out.String())
+	}
+	return object
+}
+
+// statusStates are the states, what each looks like in words and in JSON, and the exit status of --exit-code.
+type statusState struct {
+	name            string
+	set             func(b *bench)
+	state           string // of JSON; two words: systemd's and launchd's
+	exit            int
+	systemd, mac    string // in words; "" where there is no such state
+	healthy, enable bool
+	lastExit        string // in Go's %v
+}
+
+func statusStates() []statusState {
+	stop := func(b *bench) { b.installed().want(0, "service stop") }
+	return []statusState{
+		{"not installed", func(*bench) {}, "not-installed", 4, "Service not installed. Run: runtimescope service install",
+			"Service not installed. Run: runtimescope service install", false, false, "<nil>"},
+		{"running", func(b *bench) { b.installed() }, "running", 0, "✓ Service is active — PID ", "✓ Service running — PID ", true, true, "<nil>"},
+		{"stopped", stop, "stopped", 3, "⚠ Service state: inactive. Run: runtimescope service start",
+			"⚠ Service installed but not currently running. Run: runtimescope service start", false, true, "<nil>"},
+		{"crash-looping", func(b *bench) { b.installed().crashed("crash 3") }, "crash-looping", 3,
+			"⚠ Service state: activating (auto-restart) — crash-looping: systemd starts it again after 5s. See: runtimescope service logs",
+			"— crash-looping: launchd starts it again, ten seconds after the last start at the earliest", false, true, "map[code:3]"},
+		{"killed", func(b *bench) { b.installed().crashed("signal 9") }, "crash-looping", 3, "Last exit: SIGKILL", "Last exit: SIGKILL", false, true, "map[signal:SIGKILL]"},
+		{"gave up", func(b *bench) { b.installed().crashed("gave up 3") }, "failed", 3,
+			"⚠ Service state: failed — systemd has given up after 5 restarts. See: runtimescope service logs", "", false, true, "map[code:3]"},
+		{"ended cleanly", func(b *bench) { b.installed().crashed("exit 0") }, "stopped", 3, "⚠ Service state: inactive", "⚠ Service installed but not currently running", false, true, "?"},
+		{"running, not ready", func(b *bench) { b.installed(); b.behaves("silent") }, "running", 3, "⚠ Collector does not answer on http://127.0.0.1:",
+			"⚠ Collector does not answer on http://127.0.0.1:", false, true, "<nil>"},
+		{"file gone", func(b *bench) { b.installed(); os.Remove(b.manager.path()) }, "running", 0, "⚠ Its unit is gone: ", "", true, false, "<nil>"},
+		{"file never loaded", func(b *bench) {
+			b.installed()
+			text := b.read(b.manager.path())
+			b.want(0, "service uninstall")
+			b.write(b.manager.path(), text, 0o644)
+		}, "stopped", 3, "⚠ Service state: inactive", "⚠ Service installed but not currently running", false, false, "<nil>"},
+	}
+}
+
+func TestStatusInEveryState(t *testing.T) {
+	t.Parallel()
+	for _, c := range statusStates() {
+		for _, manager := range []string{"systemd", "launchd"} {
+			words := c.systemd
+			if manager == "launchd" {
+				words = c.mac
+			}
+			if words == "" {
+				continue
+			}
+			t.Run(manager+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, manager).quick()
+				c.set(b)
+				b.calls()
+				b.want(0, "service status", words)
+				if strings.Contains(b.out.String(), "✓ Collector is healthy") != c.healthy {
+					t.Errorf("healthy is %v:\n%s", c.healthy, b.out.String())
+				}
+				b.wantCalls()
+				b.want(c.exit, "service status --exit-code", words)
+				got := b.json(0, "service status --json")
+				if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, statusKeys) {
+					t.Errorf("its keys are\n%q, want\n%q", keys, statusKeys)
+				}
+				s := b.fakeState()
+				want := map[string]any{"manager": manager, "state": c.state, "healthy": c.healthy, "url": collectorURL(b.httpPort()),
+					"definition": b.manager.path()}
+				want["http_port"], want["ws_port"] = b.httpPort(), defaultWSPort
+				if c.state != "not-installed" {
+					want["collector"] = b.collector()
+				}
+				if c.lastExit != "?" {
+					want["last_exit"] = c.lastExit
+				}
+				if c.state == "running" {
+					want["pid"] = s.PID
+				} else {
+					want["pid"], want["uptime_seconds"], want["version"], want["verified"] = nil, nil, nil, nil
+				}
+				if c.healthy {
+					want["version"], want["verified"] = "0.10.7", true
+				}
+				if manager == "systemd" {
+					want["linger"] = false
+					if c.state != "not-installed" && c.name != "file gone" {
+						want["enabled"] = c.enable
+					}
+				} else {
+					want["linger"] = nil
+				}
+				if c.name == "file gone" { // only the manager can tell now
+					delete(want, "collector")
+					delete(want, "http_port")
+					delete(want, "url")
+					delete(want, "healthy")
+					delete(want, "verified")
+					delete(want, "version")
+				}
+				for key, value := range want {
+					if fmt.Sprint(got[key]) != fmt.Sprint(value) {
+						t.Errorf("%s is %v, want %v", key, got[key], value)
+					}
+				}
+				b.json(c.exit, "service status --json --exit-code")
+			})
+		}
+	}
+}
+
+func TestStatusTellsADefinitionThatIsNotLoaded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.write(b.manager.path(), strings.Replace(b.read(b.manager.path()), "256M", "1G", 1), 0o644)
+	b.want(0, "service status", "⚠ Restart needed: the definition has changed since it was loaded. Run: runtimescope service restart")
+	if got := b.json(0, "service status --json"); got["restart_needed"] != true {
+		t.Errorf("restart_needed is %v", got["restart_needed"])
+	}
+	b.want(0, "service restart")
+	if got := b.json(0, "service status --json"); got["restart_needed"] != false {
+		t.Errorf("restart_needed is %v", got["restart_needed"])
+	}
+	b.want(0, "service stop")
+	b.write(b.manager.path(), strings.Replace(b.read(b.manager.path()), "1G", "2G", 1), 0o644)
+	b.want(0, "service status", "⚠ The definition on disk has changed and is not loaded. Run: runtimescope service restart")
+}
+
+func TestStatusNamesWhoAnswersInsteadOfTheService(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.behaves("silent")
+		b.foreign(b.httpPort(), "python3 -m http.server")
+		b.want(0, "service status", "⚠ Not the service, but PID 666 (python3 -m http.server) answers on ")
+		if strings.Contains(b.out.String(), "✓ Collector") {
+			t.Errorf("a ✓ for somebody else's answer:\n%s", b.out.String())
+		}
+		b.want(3, "service status --exit-code", "another process answers")
+		got := b.json(0, "service status --json")
+		if got["healthy"] != false || got["verified"] != false || got["version"] != nil {
+			t.Errorf("healthy %v, verified %v, version %v", got["healthy"], got["verified"], got["version"])
+		}
+		b.want(0, "service stop")
+		b.want(0, "service status", "⚠ Port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
+	})
+}
+
+func TestStatusCountsRestarts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Restarts = 7 })
+	b.want(0, "service status", "⚠ Restarted 7 times after it failed")
+	if got := b.json(0, "service status --json"); fmt.Sprint(got["restarts"]) != "7" {
+		t.Errorf("restarts is %v", got["restarts"])
+	}
+}
+
+func TestStatusTellsLinger(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.want(0, "service status", "Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
+	b.write(b.fake.path("root/var/lib/systemd/linger/ada"), "", 0o644)
+	b.want(0, "service status", "Keeps running after logout: yes. To change: sudo loginctl disable-linger $USER")
+	if got := b.json(0, "service status --json"); got["linger"] != true {
+		t.Errorf("linger is %v", got["linger"])
+	}
+	b.want(0, "service install")
+	if strings.Contains(b.out.String(), "Optional always-on") {
+		t.Errorf("a hint that cures nothing:\n%s", b.out.String())
+	}
+}
+
+func TestStatusAsksTheManagerOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.want(0, "service status")
+	text := b.read(b.fake.path("calls"))
+	if n := strings.Count(text, "systemctl"); n != 1 || strings.Count(text, "\n") != 1 {
+		t.Errorf("it called\n%s", text)
+	}
+}
+
+func TestStatusWithoutAnAnswerFromTheManager(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
+	b.want(1, "service status", "⚠ Service installed, but its state is unknown", "No medium found")
+	got := b.json(1, "service status --json")
+	if got["state"] != "unknown" || got["healthy"] != nil || got["restart_needed"] != nil || len(got) != len(statusKeys) {
+		t.Errorf("it says %v", got)
+	}
+	os.Remove(b.manager.path())
+	b.want(0, "service status", "⚠ cannot reach the user manager of systemd", "Service not installed.")
+	got = b.json(0, "service status --json")
+	if got["state"] != "not-installed" || len(got) != len(statusKeys) {
+		t.Errorf("it says %v", got)
+	}
+	b.want(4, "service status --exit-code", "✗ the service is not installed")
+}
+
+func TestStatusWithoutItsPlistNamesIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "launchd").quick().installed()
+	os.Remove(b.manager.path())
+	b.want(0, "service status", "✓ Service running — PID ", "⚠ Its plist is gone: "+b.manager.path()+". Run: runtimescope service install, or uninstall")
+	if got := b.json(0, "service status --json"); got["state"] != "running" {
+		t.Errorf("it says %v", got)
+	}
+}

@@ -1,0 +1,345 @@
+// Stories of what is refused before anything changes: nothing is written then, and nothing is run that changes the
+// state of the machine.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// refused runs a command that must fail and leave everything as it was.
+func (b *bench) refused(args string, texts ...string) {
+	b.t.Helper()
+	b.calls()
+	before, state := strings.Join(b.files(), "\n"), b.fakeState()
+	b.want(1, args, texts...)
+	if !strings.HasPrefix(b.err.String(), "  ✗ ") {
+		b.t.Errorf("%s: the ✗ line does not come first:\n%s", args, b.err.String())
+	}
+	b.wantCalls()
+	if after := strings.Join(b.files(), "\n"); after != before {
+		b.t.Errorf("%s changed the files from\n%s\nto\n%s", args, before, after)
+	}
+	if now := b.fakeState(); now.PID != state.PID || now.LoadedText != state.LoadedText {
+		b.t.Errorf("%s changed the service", args)
+	}
+}
+
+var startingVerbs = []string{"install", "update", "restart", "start"}
+
+func TestAnInstallWithoutACollectorSaysWhereItLooked(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		os.Remove(b.collector())
+		folder := b.fake.path("onpath")
+		b.write(filepath.Join(folder, programFile(collectorName)), "data", 0o644)
+		b.path = []string{"relative", folder, b.fake.path("empty")}
+		if runtime.GOOS == "windows" {
+			b.path = []string{"relative", b.fake.path("empty")}
+		}
+		b.refused("service install", "Could not locate the `collector-server` binary", b.collector()+": not there",
+			`"relative" on PATH: not an absolute folder`, filepath.Join(b.fake.path("empty"), collectorName)+": not there")
+		if runtime.GOOS != "windows" {
+			b.refused("service install", filepath.Join(folder, collectorName)+": not executable")
+		}
+		b.refused("service run", "Could not locate the `collector-server` binary")
+		b.refused("service unit", "Could not locate the `collector-server` binary")
+	})
+}
+
+func TestTheCollectorBesideTheProgramComesBeforeThatOnPath(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		other := b.fake.path("onpath/" + programFile(collectorName))
+		b.write(other, "#!/bin/sh\n", 0o755)
+		b.path = []string{filepath.Dir(other)}
+		b.want(0, "service install", "Collector: "+b.collector())
+		b.want(0, "service uninstall")
+		os.Remove(b.collector())
+		b.want(0, "service install", "Collector: "+other)
+	})
+}
+
+func TestABadCollectorIsRefused(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		plain := b.fake.path("plain")
+		b.write(plain, "data", 0o644)
+		for _, verb := range []string{"install", "run"} {
+			b.refused("service "+verb+" --collector "+b.home, "✗ cannot use the collector "+b.home+": a folder")
+			b.refused("service "+verb+" --collector "+b.fake.path("nowhere"), "nowhere: not there")
+			if runtime.GOOS != "windows" {
+				b.refused("service "+verb+" --collector "+plain, "plain: not executable")
+			}
+		}
+	})
+}
+
+func TestACollectorThatVanishedIsRefusedBeforeARestart(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		os.Remove(b.collector())
+		b.refused("service restart", "✗ cannot use the collector of the service, "+b.collector()+": not there", "Try: runtimescope service install")
+		b.refused("service start", b.collector()+": not there")
+	})
+}
+
+func TestAPathThatADefinitionCannotCarryIsRefused(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("no such file names on Windows")
+	}
+	for _, c := range []struct{ folder, manager, says string }{
+		{"quo\"te", "systemd", `the character '"' is not allowed`},
+		{"apo'strophe", "systemd", `the character '\'' is not allowed`},
+		{"back\\slash", "systemd", `the character '\\' is not allowed`},
+		{"new\nline", "systemd", `the character '\n' is not allowed`},
+		{"bad\xffbyte", "systemd", "not UTF-8"},
+		{"bad\xffbyte", "launchd", "not UTF-8"},
+		{"bell\a", "launchd", `XML does not allow the character '\a'`},
+	} {
+		b := newBench(t, c.manager).quick()
+		path := filepath.Join(b.fake.dir, c.folder, collectorName)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			continue // a file system that has no such names
+		}
+		b.write(path, "#!/bin/sh\n", 0o755)
+		before := len(b.files())
+		if code := b.runs("service", "install", "--collector", path); code != 1 || !strings.Contains(b.err.String(), c.says) {
+			t.Errorf("%q on %s: exit %d, %s", c.folder, c.manager, code, b.err.String())
+		}
+		b.wantCalls()
+		if len(b.files()) != before {
+			t.Errorf("%q: it wrote %q", c.folder, b.files())
+		}
+	}
+}
+
+func TestAPathWithOddCharactersIsRunAsItIs(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"my dir", "100% real", "%h", "do$llar", "a&b", "naïve 日本", "a;b", "#hash"} {
+		eachQuick(t, func(t *testing.T, b *bench) {
+			path := filepath.Join(b.fake.dir, folder, programFile(collectorName))
+			b.write(path, "#!/bin/sh\n", 0o755)
+			if code := b.runs("service", "install", "--collector", path); code != 0 {
+				t.Fatalf("%s: exit %d\n%s", folder, code, b.err.String())
+			}
+			s, runs := b.fakeState(), ""
+			if b.manager.name() == "systemd" {
+				runs = fakeProgram(s.LoadedText)
+			} else {
+				runs = b.job().Program
+			}
+			if runs != path {
+				t.Errorf("the manager runs %q, want %q", runs, path)
+			}
+			b.want(0, "service status", "Collector: "+path)
+			b.want(0, "service restart", "✓ Service restarted")
+		})
+	}
+}
+
+func TestAHomeThatIsNoneIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, home := range []string{"", "relative/home"} {
+		for _, manager := range []string{"systemd", "launchd"} {
+			b := newBench(t, manager).quick()
+			b.world.home = home
+			if manager == "systemd" {
+				b.manager = systemd{home: home, uid: b.uid, getenv: b.getenv}
+			} else {
+				b.manager = launchd{home: home, uid: b.uid}
+			}
+			for _, verb := range []string{"install", "update", "restart", "start", "stop", "uninstall"} {
+				b.want(1, "service "+verb, fmt.Sprintf("✗ HOME is %q: it must be set to an absolute path", home))
+				b.wantCalls()
+			}
+		}
+	}
+}
+
+func TestSudoIsRefusedWithTheCommandWithoutIt(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.world.uid = 0
+		b.env["SUDO_USER"] = "ada"
+		b.commandLine = "runtimescope service install --timeout 5s"
+		for _, verb := range []string{"install", "restart", "stop", "uninstall"} {
+			b.refused("service "+verb, "run it without sudo", "Try: runtimescope service install --timeout 5s")
+		}
+	})
+}
+
+func TestAPortThatIsNoneIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		for _, name := range []string{httpPortEnv, wsPortEnv} {
+			for _, value := range []string{"abc", "0", "65536", "-1", "6768x", " 6768", "1e3"} {
+				old := b.env[name]
+				b.env[name] = value
+				says := " is not a port: it must be a number from 1 to 65535"
+				for _, args := range []string{"service install", "service update", "service restart", "service run", "service unit", "dashboard --no-open"} {
+					b.refused(args, "✗ "+name+says)
+				}
+				b.refused("service status", "✗ "+name+says)
+				b.env[name] = old
+			}
+		}
+	})
+}
+
+func TestTheSamePortTwiceIsRefused(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.env[wsPortEnv] = b.env[httpPortEnv]
+		b.refused("service install", "are both "+b.env[httpPortEnv]+": they must differ")
+	})
+}
+
+func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ command, says, try string }{
+		{"node /x/runtimescope-mcp/dist/index.js", "that is the collector inside your editor's plugin", "quit the editor"},
+		{"node /home/ada/.npm/mcp-server.js --stdio", "that is the collector inside your editor's plugin", "quit the editor"},
+		{"/opt/rs/collector-server", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
+		{"node /opt/runtimescope/collector/dist/standalone.js", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
+		{"python3 -m http.server 6767", "which is not ours", "stop it, or choose another port: "},
+	} {
+		eachQuick(t, func(t *testing.T, b *bench) {
+			listener, err := net.Listen("tcp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			wsPort := listener.Addr().(*net.TCPAddr).Port
+			b.env[wsPortEnv] = fmt.Sprint(wsPort)
+			for _, port := range []int{b.httpPort(), wsPort} {
+				b.foreign(port, c.command)
+				holder := fmt.Sprintf("✗ port %d is held by PID %d (%s)", port, foreignPID, c.command)
+				for _, args := range []string{"service install", "service install --dry-run", "service run"} {
+					b.refused(args, holder, c.says, "Try: "+c.try)
+				}
+			}
+			os.Remove(b.fake.path("foreign"))
+			b.fake.locked(func() { b.fake.writeProc(b.fake.load()) })
+			listener.Close()
+			b.installed().want(0, "service stop")
+			b.foreign(b.httpPort(), c.command)
+			for _, verb := range startingVerbs[2:] {
+				b.refused("service "+verb, "is held by PID 666", c.says)
+			}
+		})
+	}
+}
+
+func TestAMaskedUnitIsRefused(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links")
+	}
+	b := newBench(t, "systemd").quick()
+	if err := os.MkdirAll(filepath.Dir(b.manager.path()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/null", b.manager.path()); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range startingVerbs {
+		b.refused("service "+verb, "✗ the service is masked, that is, forbidden to start", "Try: systemctl --user unmask runtimescope.service")
+	}
+	b.refused("service uninstall", "masked")
+	b.want(0, "service status", "⚠ Service is masked, that is, forbidden to start. Run: systemctl --user unmask runtimescope.service")
+	b.want(3, "service status --exit-code", "masked")
+}
+
+func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links")
+	}
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed().want(0, "service stop")
+		target := b.fake.path("dotfiles/definition")
+		b.write(target, b.read(b.manager.path()), 0o644)
+		os.Remove(b.manager.path())
+		if err := os.Symlink(target, b.manager.path()); err != nil {
+			t.Fatal(err)
+		}
+		for _, verb := range append(startingVerbs, "uninstall") {
+			b.refused("service "+verb, b.manager.path()+" is a symbolic link to "+target)
+		}
+	})
+}
+
+func TestAnUnreachableManagerIsSaidBeforeAnythingIsWritten(t *testing.T) {
+	t.Parallel()
+	for _, words := range []string{
+		"Failed to connect to bus: No medium found",
+		"Failed to connect to bus: No such file or directory",
+		"Failed to connect to bus: Connection refused",
+		"Failed to connect to bus: Operation not permitted",
+		"Failed to connect to bus: $DBUS_SESSION_BUS_ADDRESS and $XDG_RUNTIME_DIR not defined (consider using --machine=<user>@.host --user to connect to bus of other user)",
+		"Failed to connect to user scope bus via local transport: No such file or directory",
+	} {
+		b := newBench(t, "systemd").quick()
+		b.fake.change(func(s *fakeState) { s.Busless = words })
+		b.refused("service install", "✗ cannot reach the user manager of systemd: ", words, "exit status 1", "Try: ")
+		b.refused("dashboard --no-open", "✗ cannot reach the user manager of systemd: ")
+		for _, verb := range startingVerbs[1:] {
+			b.refused("service "+verb, words)
+		}
+		b.want(0, "service uninstall", "⚠ cannot reach the user manager", "Service is not installed.")
+		b.want(0, "service status", "⚠ cannot reach the user manager", "Service not installed. Run: runtimescope service install")
+		b.want(4, "service status --exit-code", "not installed")
+
+		b.fake.change(func(s *fakeState) { s.Busless = "" })
+		b.installed()
+		b.fake.change(func(s *fakeState) { s.Busless = words })
+		for _, verb := range append(startingVerbs, "stop") {
+			b.refused("service "+verb, words)
+		}
+		b.refused("service uninstall", b.manager.path()+" is kept")
+		b.refused("service status", words)
+	}
+}
+
+func TestAMissingSystemctlNamesTheForegroundRun(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd")
+	os.Remove(b.fake.path("bin/" + programFile("systemctl")))
+	b.refused("service install", "✗ systemctl is not installed: this system does not run systemd", "Try: runtimescope service run")
+}
+
+func TestAHungManagerEndsInAClearError(t *testing.T) {
+	t.Parallel()
+	eachManager(t, func(t *testing.T, b *bench) {
+		run := b.world.run.(osRunner)
+		run.timeout = 3 * time.Second // a fake killed for being slow would keep its machine locked
+		b.world.run = run
+		b.plant(plant{Call: b.on("systemctl", "launchctl"), Hang: true})
+		start := time.Now()
+		b.refused("service install", "no answer within 3")
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestOtherSystemsAreNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.manager, b.platform = nil, "plan9"
+	for _, verb := range []string{"install", "update", "restart", "start", "stop", "uninstall", "status", "doctor", "logs"} {
+		b.want(1, "service "+verb, "✗ Platform 'plan9' is not supported (macOS launchd / Linux systemd only).", "Try: runtimescope service run")
+	}
+	b.fake.change(func(s *fakeState) { s.Behave = "silent" })
+	b.want(1, "dashboard --no-open", "Platform 'plan9' is not supported")
+}

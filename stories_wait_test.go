@@ -1,0 +1,231 @@
+// Stories of the wait for the collector: what counts as up, what does not, and how each other end is told.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestACrashIsToldAtOnceAndHow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ behave, systemd, launchd string }{
+		{"crash 3", "✗ The collector exited with status 3 before it was ready", "✗ The collector exited with status 3 before it was ready"},
+		{"signal 9", "✗ The collector was ended by SIGKILL before it was ready", "✗ The collector was ended by SIGKILL before it was ready"},
+		{"signal 11", "✗ The collector was ended by SIGSEGV before it was ready", "✗ The collector was ended by SIGSEGV before it was ready"},
+		{"exit 0", "✗ The collector exited with status 0 before it was ready", "✗ The collector exited with status 0 before it was ready"},
+		{"gave up 3", "✗ The collector exited with status 3 before it was ready", ""},
+		{"crash 203", "✗ The collector could not be run: status 203/EXEC", ""},
+	} {
+		eachQuick(t, func(t *testing.T, b *bench) {
+			says := b.on(c.systemd, c.launchd)
+			if says == "" {
+				return
+			}
+			b.behaves(c.behave)
+			start := time.Now()
+			b.want(1, "service install", "✓ Wrote "+b.manager.path(), says, "It logged:", "fatal: told to "+c.behave,
+				"The service stays installed.", "Look: runtimescope service status")
+			if took := time.Since(start); took > 15*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if b.read(b.manager.path()) == "" {
+				t.Error("the definition is gone")
+			}
+			b.want(1, "service restart", says)
+			if strings.Contains(b.out.String(), "✓") {
+				t.Errorf("a ✓ for a crash:\n%s", b.out.String())
+			}
+		})
+	}
+}
+
+func TestWhatTheManagerDoesNextIsTold(t *testing.T) {
+	t.Parallel()
+	for behave, says := range map[string]string{
+		"crash 3":   "systemd starts it again after 5s",
+		"exit 0":    "systemd does not start it again after a clean end",
+		"gave up 3": "systemd has given up after 5 restarts",
+	} {
+		b := newBench(t, "systemd").quick()
+		b.behaves(behave)
+		b.want(1, "service install", says)
+	}
+}
+
+func TestOnlyTheLinesOfThisStartAreShown(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.behaves("crash 1")
+		b.want(1, "service install", "fatal: told to crash 1")
+		b.behaves("crash 2")
+		b.want(1, "service restart", "fatal: told to crash 2")
+		if strings.Contains(b.err.String(), "crash 1") {
+			t.Errorf("it shows an older start:\n%s", b.err.String())
+		}
+	})
+}
+
+func TestACrashAfterItWasSeenRunningIsTold(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.behaves("crash later 4")
+		b.unready = 1 << 30
+		b.want(1, "service install --timeout 20s", "✗ The collector exited with status 4 before it was ready", "told to crash later 4")
+	})
+}
+
+func TestReadyAfterServiceUnavailable(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.unready = 7
+		b.want(0, "service install", "✓ Collector is healthy")
+		if b.probes < 8 {
+			t.Errorf("it asked %d times", b.probes)
+		}
+	})
+}
+
+func TestNotReadyInTimeIsAFailure(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.unready = 1 << 30
+		start := time.Now()
+		b.want(1, "service install --timeout 300ms", "✗ Collector did not respond on /readyz within 0.3s.", "answer 503",
+			"and stays installed", "Look: runtimescope service status")
+		if took := time.Since(start); took < 300*time.Millisecond || took > 10*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if strings.Contains(b.out.String(), "✓ Collector") || b.fakeState().PID == 0 {
+			t.Errorf("PID %d\n%s", b.fakeState().PID, b.out.String())
+		}
+		b.behaves("silent")
+		b.want(1, "service restart --timeout 200ms", "✗ Collector did not respond on /readyz within 0.2s.")
+		if strings.Contains(b.out.String(), "✓") {
+			t.Errorf("a ✓ without an answer:\n%s", b.out.String())
+		}
+	})
+}
+
+func TestAnAnswerThatIsNotTwoHundredIsNotHealth(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{301, 302, 404, 500} {
+		eachQuick(t, func(t *testing.T, b *bench) {
+			b.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Location", "/healthz")
+				if r.URL.Path == "/readyz" {
+					w.WriteHeader(code)
+				}
+			})
+			b.want(1, "service install --timeout 100ms", fmt.Sprintf("answer %d", code))
+		})
+	}
+}
+
+func TestAnotherProcessThatAnswersIsNotTheService(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.behaves("silent") // it never binds, and then somebody else does
+		b.unready = 0
+		b.want(0, "service stop")
+		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
+		b.want(1, "service restart --timeout 20s", "✗ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
+		if strings.Contains(b.out.String(), "✓") {
+			t.Errorf("a ✓ for somebody else's answer:\n%s", b.out.String())
+		}
+	})
+}
+
+// plantAfterPreflight lets f happen at the first command that changes something.
+func (b *bench) plantAfterPreflight(f func()) {
+	b.world.run = &triggered{Runner: b.world.run, f: f}
+}
+
+type triggered struct {
+	Runner
+	f func()
+}
+
+func TestAnAnswerWhoseOwnerCannotBeFoundOutIsUnverified(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.processes = procfs{b.fake.path("nowhere")}
+	b.want(0, "service install", "⚠ Collector is healthy and serving on "+collectorURL(b.httpPort())+" — unverified: ")
+	if strings.Contains(b.out.String(), "✓ Collector") {
+		t.Errorf("a ✓ for what is not known:\n%s", b.out.String())
+	}
+	b.want(0, "service status", "unverified: ")
+}
+
+func TestASignalWhileWaitingLeavesTheServiceAsItIs(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		for _, args := range []string{"service install", "service restart"} {
+			b.unready = 1 << 30
+			signals := make(chan os.Signal, 1)
+			b.signals = signals
+			seen := make(chan bool)
+			b.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case seen <- true:
+				default:
+				}
+				b.answer(w, r)
+			})
+			go func() {
+				<-seen
+				signals <- os.Interrupt
+			}()
+			b.want(130, args, "✗ Interrupted. The service is left as it is. Look: runtimescope service status")
+			if b.fakeState().PID == 0 || b.read(b.manager.path()) == "" {
+				t.Errorf("%s: PID %d, definition %q", args, b.fakeState().PID, b.read(b.manager.path()))
+			}
+		}
+	})
+}
+
+func TestTheHealthOfAServiceOnItsOwnPortIsFoundFromAnotherShell(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		port := b.env[httpPortEnv]
+		if !strings.Contains(b.read(b.manager.path()), port) {
+			t.Errorf("the definition does not have the port:\n%s", b.read(b.manager.path()))
+		}
+		delete(b.env, httpPortEnv)
+		healthy := "Collector is healthy and serving on http://127.0.0.1:" + port
+		for _, args := range []string{"service status", "service restart", "service install", "service start"} {
+			b.want(0, args, healthy)
+		}
+		b.want(0, "service update", "Nothing to adopt")
+		b.want(0, "dashboard --no-open", "http://127.0.0.1:"+port)
+		if !strings.Contains(b.read(b.manager.path()), port) {
+			t.Errorf("the port was lost:\n%s", b.read(b.manager.path()))
+		}
+	})
+}
+
+func TestNoOtherVariableGetsIntoTheDefinition(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.env["RUNTIMESCOPE_API_KEY"], b.env["PATH"], b.env[wsPortEnv] = "hush-hush", "/secret/path", "7001"
+		b.want(0, "service install")
+		text := b.read(b.manager.path())
+		if strings.Contains(text, "hush-hush") || strings.Contains(text, "/secret/path") || !strings.Contains(text, "7001") {
+			t.Errorf("the definition is\n%s", text)
+		}
+	})
+}
+
+func (r *triggered) Run(ctx context.Context, argv ...string) (string, error) {
+	if !readsOnly(argv) && r.f != nil {
+		r.f()
+		r.f = nil
+	}
+	return r.Runner.Run(ctx, argv...)
+}

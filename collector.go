@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,14 +43,12 @@ func (w *world) findCollector(asked string) (string, error) {
 		return filepath.Clean(path), nil
 	}
 	for _, dir := range w.path {
-		switch path := filepath.Join(dir, collectorName); {
-		case !filepath.IsAbs(dir):
+		if !filepath.IsAbs(dir) {
 			looked = append(looked, fmt.Sprintf("%q on PATH: not an absolute folder, so passed over", dir))
-		case executable(path).Error() != "not there":
-			looked = append(looked, fmt.Sprintf("%s: %v", path, executable(path)))
-		default:
-			looked = append(looked, path+": not there")
+			continue
 		}
+		path := filepath.Join(dir, programFile(collectorName))
+		looked = append(looked, fmt.Sprintf("%s: %v", path, executable(path)))
 	}
 	return "", &failure{"Could not locate the `collector-server` binary — looked next to `runtimescope` and on PATH. " +
 		"Install RuntimeScope so both binaries live in the same directory, or name it: --collector PATH", looked}
@@ -114,7 +113,7 @@ func whyNotRun(path, platform string) string {
 		return err.Error()
 	}
 	defer file.Close()
-	if line, err := bufio.NewReader(file).ReadString('\n'); strings.HasPrefix(line, "#!") && err == nil {
+	if line, _ := bufio.NewReader(io.LimitReader(file, 4096)).ReadString('\n'); strings.HasPrefix(line, "#!") {
 		words := strings.Fields(line[2:])
 		if len(words) == 0 {
 			return path + " names no interpreter in its first line"
@@ -139,7 +138,7 @@ func whyNotRun(path, platform string) string {
 	program, err := elf.NewFile(file)
 	var format *elf.FormatError
 	switch {
-	case errors.As(err, &format):
+	case errors.As(err, &format), errors.Is(err, io.EOF):
 		return path + " is neither a program of this system nor a script that names its interpreter"
 	case err != nil:
 		return ""

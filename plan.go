@@ -276,11 +276,9 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	if err := replaceFile(m.disk, bak, string(old)); err != nil {
 		return nil, errors.Join(err, putBack())
 	}
-	if err := replaceFile(m.disk, f.path, f.text); err != nil {
-		return nil, errors.Join(err, m.disk.do("remove", bak, func() error { return os.Remove(bak) }), putBack())
-	}
-	// The kept file goes back by a rename, which works on a full disk too.
-	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, nil
+	err = replaceFile(m.disk, f.path, f.text)
+	// The kept file goes back by a rename, which works on a full disk too, and also where a failed rename was done.
+	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, err
 }
 
 // replaceFile writes text to path, mode 0644, so that a reader, and a crash at any moment, sees the old file or the
@@ -344,9 +342,12 @@ func (f removeFile) do(_ context.Context, m machine) (func(context.Context) erro
 		return nil, err
 	}
 	if target, err := os.Readlink(f.path); err == nil {
+		if err := remove(f.path); err != nil {
+			return nil, err
+		}
 		return func(context.Context) error {
 			return m.disk.do("symlink", f.path, func() error { return os.Symlink(target, f.path) })
-		}, remove(f.path)
+		}, nil
 	}
 	old, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -3,7 +3,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -102,13 +101,12 @@ func (h holder) String() string {
 // refusal says who holds a port that the service needs, and what helps.
 func (h holder) refusal(port int, name string) error {
 	err := fmt.Errorf("port %d is held by %s", port, h)
-	program, _, _ := strings.Cut(filepath.Base(h.command), " ")
 	switch {
 	case h.pid == 0:
 		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, name))
 	case strings.Contains(h.command, "runtimescope-mcp") || strings.Contains(h.command, "mcp-server"):
 		return hint(fmt.Errorf("%w: that is the collector inside your editor's plugin", err), "quit the editor, then run this again")
-	case strings.HasPrefix(program, "collector-server") || strings.Contains(h.command, "runtimescope") || strings.Contains(h.command, "collector/dist/standalone"):
+	case strings.Contains(h.command, collectorName) || strings.Contains(h.command, "runtimescope") || strings.Contains(h.command, "collector/dist/standalone"):
 		return hint(fmt.Errorf("%w: that is another collector", err), fmt.Sprintf("kill %d, then run this again", h.pid))
 	}
 	return hint(fmt.Errorf("%w, which is not ours", err), fmt.Sprintf("stop it, or choose another port: %s=… runtimescope service install", name))

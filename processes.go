@@ -366,7 +366,7 @@ func parseElapsed(text string) (time.Duration, error) {
 		days, clock = "0", text
 	}
 	n, err := strconv.Atoi(days)
-	total := time.Duration(n) * 24
+	var total time.Duration
 	for _, part := range strings.Split("0:0:"+clock, ":")[strings.Count(clock, ":"):] {
 		unit, partErr := strconv.Atoi(part)
 		if partErr != nil {
@@ -374,6 +374,7 @@ func parseElapsed(text string) (time.Duration, error) {
 		}
 		total = total*60 + time.Duration(unit)
 	}
+	total += time.Duration(n) * 24 * 60 * 60
 	if err != nil {
 		return 0, fmt.Errorf("ps: no elapsed time: %q", text)
 	}

@@ -231,7 +231,7 @@ func ended(first, now state) bool {
 	case unknown:
 		return false
 	}
-	return now.word != "deactivating" || now.pid == 0
+	return !now.ending()
 }
 
 // A failure is a headline and what is known besides, each a line.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -61,6 +62,9 @@ type state struct {
 func (s state) gone() bool {
 	return s.pid == 0 && (s.phase == stopped || s.phase == failed || s.phase == notInstalled)
 }
+
+// ending tells whether systemd is stopping the service and has not ended all its processes.
+func (s state) ending() bool { return strings.HasPrefix(s.word, "deactivating") }
 
 // up tells whether the manager runs the service, or is about to.
 func (s state) up() bool { return s.phase == running || s.phase == starting || s.phase == crashLooping }

@@ -83,7 +83,7 @@ func parseUnitState(out string) (state, error) {
 		lastPID:  number("ExecMainPID"),
 		again:    p["RestartUSec"],
 		result:   p["Result"],
-		environ:  unitWords(p["Environment"]),
+		environ:  shownWords(p["Environment"]),
 	}
 	if p["UnitFileState"] == "linked" {
 		s.enabled = ptr(false)
@@ -273,7 +273,7 @@ func (m systemd) plan(v verb, s state, text string) []step {
 func (m systemd) gone() step {
 	return await{unitName + " has stopped", 30 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
 		s, err := m.state(ctx, run)
-		return err == nil && s.gone() && s.word != "deactivating", err
+		return err == nil && s.gone() && !s.ending(), err
 	}}
 }
 
@@ -283,9 +283,13 @@ func (m systemd) exitName(e exit) string {
 		return signalName(e.signal, "linux")
 	}
 	if name, ok := map[int]string{200: "CHDIR", 201: "NICE", 202: "FDS", 203: "EXEC", 204: "MEMORY", 205: "LIMITS", 206: "OOM_ADJUST",
-		207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 213: "SCHEDULER", 214: "CPUAFFINITY", 215: "GROUP", 216: "GROUP",
-		217: "USER", 218: "CAPABILITIES", 219: "CGROUP", 220: "SETSID", 222: "STDERR", 224: "PAM", 226: "NAMESPACE", 227: "NO_NEW_PRIVILEGES",
-		228: "SECCOMP", 233: "RUNTIME_DIRECTORY", 234: "MAC", 235: "CHOWN", 242: "NUMA_POLICY", 243: "CREDENTIALS", 245: "BPF"}[e.code]; ok {
+		207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 211: "IOPRIO", 212: "TIMERSLACK",
+		213: "SECUREBITS", 214: "SETSCHEDULER", 215: "CPUAFFINITY", 216: "GROUP", 217: "USER", 218: "CAPABILITIES",
+		219: "CGROUP", 220: "SETSID", 221: "CONFIRM", 222: "STDERR", 224: "PAM", 225: "NETWORK", 226: "NAMESPACE",
+		227: "NO_NEW_PRIVILEGES", 228: "SECCOMP", 229: "SELINUX_CONTEXT", 230: "PERSONALITY", 231: "APPARMOR",
+		232: "ADDRESS_FAMILIES", 233: "RUNTIME_DIRECTORY", 235: "CHOWN", 236: "SMACK_PROCESS_LABEL", 237: "KEYRING",
+		238: "STATE_DIRECTORY", 239: "CACHE_DIRECTORY", 240: "LOGS_DIRECTORY", 241: "CONFIGURATION_DIRECTORY",
+		242: "NUMA_POLICY", 243: "CREDENTIALS", 244: "BPF"}[e.code]; ok {
 		return fmt.Sprintf("status %d/%s", e.code, name)
 	}
 	return fmt.Sprintf("status %d", e.code)

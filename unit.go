@@ -147,6 +147,12 @@ func unitWords(value string) []string {
 	return words
 }
 
+// shownWords splits the Environment that "systemctl show" prints: unlike in a unit, % stands for itself, and a
+// backslash stands before what a shell would expand.
+func shownWords(value string) []string {
+	return unitWords(strings.NewReplacer(`\\`, `\\`, `\$`, "$", "\\`", "`", "%", "%%").Replace(value))
+}
+
 // unescape decodes what follows a backslash and says how many runes it used. An unknown escape is kept as it stands.
 func unescape(rest []rune) (string, int) {
 	if simple, ok := map[rune]string{'\\': `\`, '"': `"`, '\'': `'`, 's': " ", 't': "\t", 'n': "\n", 'r': "\r",

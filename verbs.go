@@ -198,7 +198,7 @@ func (w *world) stopService(ctx context.Context, o options) error {
 	if s.phase == notInstalled {
 		return errNotInstalled
 	}
-	idle := s.gone() && s.word != "deactivating" && (w.manager.name() == "systemd" || s.loaded == "")
+	idle := s.gone() && !s.ending() && (w.manager.name() == "systemd" || s.loaded == "")
 	steps := w.manager.plan(stop, s, "")
 	if idle {
 		steps = nil

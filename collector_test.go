@@ -1,0 +1,322 @@
+// Tests of where the collector is found, of paths that will not last, and of why a file could not be run.
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// collectorPlaces makes a folder with programs; a name that ends in "/" is a folder, one that ends in "-" a file that may not be run.
+func collectorPlaces(t testing.TB, names ...string) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		path, mode := filepath.Join(dir, filepath.FromSlash(strings.TrimSuffix(name, "-"))), os.FileMode(0o755)
+		if strings.HasSuffix(name, "-") {
+			mode = 0o644
+		}
+		folder := filepath.Dir(path)
+		if strings.HasSuffix(name, "/") {
+			folder = path
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if folder == path {
+			continue
+		}
+		if runtime.GOOS == "windows" {
+			path += ".exe"
+		}
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func collectorWorld(dir string, executables, path []string) *world {
+	in := func(names []string) []string {
+		var all []string
+		for _, name := range names {
+			if strings.HasPrefix(name, "/") {
+				name = filepath.Join(dir, name)
+			}
+			all = append(all, name)
+		}
+		return all
+	}
+	return &world{executables: func() []string { return in(executables) }, path: in(path)}
+}
+
+func TestTheCollectorIsFoundInThisOrder(t *testing.T) {
+	t.Parallel()
+	dir := collectorPlaces(t, "asked", "beside/collector-server", "target/collector-server", "one/collector-server", "two/collector-server", "empty/", "folder/collector-server/")
+	for _, c := range []struct {
+		asked             string
+		executables, path []string
+		want              string
+	}{
+		{"/asked", []string{"/beside/rs"}, []string{"/one"}, "/asked"},
+		{"", []string{"/beside/rs", "/target/rs"}, []string{"/one", "/two"}, "/beside/collector-server"},
+		{"", []string{"/empty/rs", "/target/rs"}, []string{"/one", "/two"}, "/target/collector-server"},
+		{"", []string{"/empty/rs"}, []string{"/empty", "/one", "/two"}, "/one/collector-server"},
+		{"", nil, []string{"one", "", ".", "/folder", "/two"}, "/two/collector-server"},
+	} {
+		asked := c.asked
+		if asked != "" {
+			asked = filepath.Join(dir, programFile(asked))
+		}
+		got, err := collectorWorld(dir, c.executables, c.path).findCollector(asked)
+		if want := filepath.Join(dir, programFile(c.want)); got != want || err != nil {
+			t.Errorf("%+v: got %s, %v", c, got, err)
+		}
+	}
+}
+
+func TestACollectorThatIsAskedForIsMadeAbsoluteAndChecked(t *testing.T) {
+	dir := collectorPlaces(t, "here", "folder/", "text-", "beside/collector-server")
+	t.Chdir(dir)
+	w := collectorWorld(dir, []string{"/beside/rs"}, nil)
+	for _, asked := range []string{"here", "./here", "folder/../here"} {
+		if got, err := w.findCollector(programFile(asked)); got != filepath.Join(dir, programFile("here")) || err != nil {
+			t.Errorf("%s: got %s, %v", asked, got, err)
+		}
+	}
+	wrong := map[string]string{"none": "not there", "folder": "a folder"}
+	if runtime.GOOS != "windows" {
+		wrong["text"] = "not executable"
+	}
+	for asked, why := range wrong {
+		got, err := w.findCollector(asked)
+		if want := fmt.Sprintf("cannot use the collector %s: %s", asked, why); got != "" || errText(err) != want {
+			t.Errorf("got %q, %v; want %s", got, err, want)
+		}
+	}
+}
+
+func TestALinkToTheCollectorIsNotResolved(t *testing.T) {
+	t.Parallel()
+	dir := collectorPlaces(t, "1.0/collector-server", "bin/")
+	link := filepath.Join(dir, "bin", programFile(collectorName))
+	if err := os.Symlink(filepath.Join(dir, "1.0", programFile(collectorName)), link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	for _, w := range []*world{collectorWorld(dir, []string{"/bin/rs"}, nil), collectorWorld(dir, nil, []string{"/bin"})} {
+		if got, err := w.findCollector(""); got != link || err != nil {
+			t.Errorf("got %s, %v", got, err)
+		}
+	}
+	if got, err := collectorWorld(dir, nil, nil).findCollector(link); got != link || err != nil {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+func TestTheErrorListsEveryPlaceAndWhatIsWrongThere(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("files here have no permission to execute, and programs another name")
+	}
+	dir := collectorPlaces(t, "text/collector-server-", "empty/", "folder/collector-server/")
+	_, err := collectorWorld(dir, []string{"/text/rs", "/empty/rs"}, []string{"/folder", "bin", "", "/none", "/text"}).findCollector("")
+	var list *failure
+	if !errors.As(err, &list) {
+		t.Fatalf("got %v", err)
+	}
+	if want := "Could not locate the `collector-server` binary — looked next to `runtimescope` and on PATH. " +
+		"Install RuntimeScope so both binaries live in the same directory, or name it: --collector PATH"; err.Error() != want {
+		t.Errorf("got %s", err)
+	}
+	want := []string{
+		dir + "/text/collector-server: not executable", dir + "/empty/collector-server: not there", dir + "/folder/collector-server: a folder",
+		`"bin" on PATH: not an absolute folder, so passed over`, `"" on PATH: not an absolute folder, so passed over`,
+		dir + "/none/collector-server: not there", dir + "/text/collector-server: not executable",
+	}
+	if !slices.Equal(list.notes, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(list.notes, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestThisProgramIsKnownByTheNameItWasStartedByAndByItsOwn(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := filepath.EvalSymlinks(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := collectorPlaces(t, "other/rs")
+	link := filepath.Join(dir, programFile("rs"))
+	if err := os.Symlink(self, link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	for _, c := range []struct {
+		arg0 string
+		path []string
+		want []string
+	}{
+		{link, nil, []string{link, real}},
+		{real, nil, []string{real}},
+		{"rs", []string{"relative", filepath.Join(dir, "none"), dir}, []string{link, real}},
+		{"rs", []string{filepath.Join(dir, "other"), dir}, []string{real}}, // another program of that name comes first
+		{"rs", nil, []string{real}},
+		{"", []string{dir}, []string{real}},
+		{filepath.Join(dir, "other", programFile("rs")), nil, []string{real}},
+		{filepath.Join(dir, "none"), nil, []string{real}},
+		{"-sh", []string{dir}, []string{real}},
+	} {
+		if got := executables(c.arg0, c.path); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q, want %q", c.arg0, got, c.want)
+		}
+	}
+}
+
+func TestSameFile(t *testing.T) {
+	t.Parallel()
+	dir := collectorPlaces(t, "a", "b")
+	a, b := filepath.Join(dir, programFile("a")), filepath.Join(dir, programFile("b"))
+	if !sameFile(a, a) || sameFile(a, b) || sameFile(a, filepath.Join(dir, "none")) || sameFile(filepath.Join(dir, "none"), a) {
+		t.Error("two names of one file are not told from two files")
+	}
+}
+
+func TestPathsThatWillNotLast(t *testing.T) {
+	t.Setenv("TMPDIR", "/somewhere/of/mine/")
+	temporary, version := "temporary folders are emptied", "it holds one version, and the next upgrade or clean-up removes it"
+	for path, want := range map[string]string{
+		"/tmp/x/collector-server":                            temporary,
+		"/private/tmp/collector-server":                      temporary,
+		"/var/tmp/collector-server":                          temporary,
+		"/dev/shm/collector-server":                          temporary,
+		"/var/folders/ab/T/collector-server":                 temporary,
+		"/private/var/folders/x/T/AppTranslocation/C/x":      temporary,
+		"/x/AppTranslocation/C/x":                            "macOS runs a quarantined program from a passing place",
+		"/x/.mount_rsAbC/usr/bin/x":                          "an AppImage is mounted anew each time",
+		"/nix/store/abc-rs-1.0/bin/collector-server":         version,
+		"/gnu/store/abc-rs-1.0/bin/collector-server":         version,
+		"/opt/homebrew/Cellar/rs/1.0/bin/collector-server":   version,
+		"/home/linuxbrew/.linuxbrew/Cellar/rs/1.0/bin/x":     version,
+		"/home/ada/.npm/_npx/12ab/node_modules/.bin/x":       "npx empties its folder",
+		"/home/ada/.cargo/bin/collector-server":              "",
+		"/usr/bin/collector-server":                          "",
+		"/opt/homebrew/bin/collector-server":                 "",
+		"/home/ada/.nix-profile/bin/collector-server":        "",
+		"/home/ada/tmpfiles/collector-server":                "",
+		"/nix/var/nix/profiles/default/bin/collector-server": "",
+		"/somewhere/of/mine2/collector-server":               "",
+		"":                                                   "",
+	} {
+		if got := fleeting(path); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	if runtime.GOOS != "windows" { // whose temporary folder is named by another variable
+		if got := fleeting("/somewhere/of/mine/x"); got != temporary {
+			t.Errorf("below TMPDIR: got %q", got)
+		}
+	}
+}
+
+func TestWhyAProgramCouldNotBeRun(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("no service manager starts a program here")
+	}
+	dir := collectorPlaces(t, "loader", "text-")
+	loader := filepath.Join(dir, "loader")
+	file := func(text string) string {
+		path := filepath.Join(dir, "prog")
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	path := file("")
+	const noexec = "it may have been built for another kind of processor, or lie on a file system mounted noexec"
+	neither := path + " is neither a program of this system nor a script that names its interpreter"
+	for _, c := range []struct{ what, text, want string }{
+		{"a script", "#!" + loader + " -x\necho", ""},
+		{"a script with a space", "#! \t" + loader + "\n", ""},
+		{"a script without its interpreter", "#!/nowhere/node --flag\n", "its interpreter /nowhere/node is not there"},
+		{"a script whose interpreter may not be run", "#!" + filepath.Join(dir, "text") + "\n", "its interpreter " + filepath.Join(dir, "text") + " is not executable"},
+		{"a script whose interpreter is a folder", "#!" + dir + "\n", "its interpreter " + dir + " is a folder"},
+		{"a script that names nothing", "#!\n", path + " names no interpreter in its first line"},
+		{"a script that names nothing but spaces", "#!  \necho\n", path + " names no interpreter in its first line"},
+		{"a script with Windows line ends", "#!" + loader + "\r\necho\r\n", path + " has Windows line ends, so that its interpreter is looked for under a wrong name"},
+		{"a script of one line without an end", "#!" + loader, ""},
+		{"such a script without its interpreter", "#!/nowhere/node", "its interpreter /nowhere/node is not there"},
+		{"text", "echo hello, this is a script without a first line\n", neither},
+		{"garbage", "\x00\x01\x02\x03garbage garbage garbage", neither},
+		{"a short file", "hi\n", neither},
+		{"an empty file", "", neither},
+		{"a program", collectorELF(t, loader), noexec},
+		{"a program without its loader", collectorELF(t, "/nowhere/ld-musl-x86_64.so.1"), "it needs the loader /nowhere/ld-musl-x86_64.so.1, which this system does not have"},
+		{"a static program", collectorELF(t, ""), noexec},
+		{"half a program", collectorELF(t, loader)[:70], neither},
+	} {
+		if got := whyNotRun(file(c.text), "linux"); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
+		}
+	}
+	for path, want := range map[string]string{"": "", filepath.Join(dir, "none"): filepath.Join(dir, "none") + " is not there", dir: dir + " is a folder",
+		filepath.Join(dir, "text"): filepath.Join(dir, "text") + " is not executable"} {
+		if got := whyNotRun(path, "linux"); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("no service manager starts a program here")
+	}
+	path := filepath.Join(t.TempDir(), "prog it")
+	noexec := "macOS may have quarantined it (xattr -d com.apple.quarantine '" + path + "'), or it was built for another kind of processor"
+	neither := path + " is neither a program of this system nor a script that names its interpreter"
+	for text, want := range map[string]string{
+		"\xcf\xfa\xed\xfe\x07\x00": noexec, "\xfe\xed\xfa\xcf": noexec, "\xce\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xce": noexec,
+		"\xca\xfe\xba\xbe": noexec, "\xca\xfe\xba\xbf": noexec,
+		"": neither, "\xcf\xfa": neither, "text that is no script": neither, collectorELF(t, "/nowhere/ld.so"): neither,
+		"#!/nowhere/sh\n": "its interpreter /nowhere/sh is not there",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got := whyNotRun(path, "darwin"); got != want {
+			t.Errorf("%.8q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// collectorELF is the beginning of a 64-bit program that names its loader, or none: enough to be read.
+func collectorELF(t testing.TB, loader string) string {
+	t.Helper()
+	var b bytes.Buffer
+	head := elf.Header64{Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Ehsize: 64, Phoff: 64, Phentsize: 56, Phnum: 2, Shentsize: 64}
+	parts := []elf.Prog64{{Type: uint32(elf.PT_LOAD)}, {Type: uint32(elf.PT_NOTE)}}
+	if loader != "" {
+		parts[1] = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 2*56, Filesz: uint64(len(loader) + 1)}
+	}
+	for _, part := range []any{head, parts, []byte(loader + "\x00")} {
+		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}

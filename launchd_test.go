@@ -1,0 +1,745 @@
+// Tests of the plist's text, against encoding/xml, of what is read out of launchctl, of why it refuses something, and
+// of which steps each verb takes.
+package main
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// launchdHostile is a path of all that is allowed in one and means something somewhere.
+const launchdHostile = `/Users/ada/my apps/"it's" 100% $HOME & <é日本> ]]> #;\/collector-server`
+
+func TestThePlistIsWrittenLikeThis(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("paths have another separator here")
+	}
+	for name, c := range map[string]struct {
+		home string
+		d    definition
+	}{
+		"plist-default.plist": {"/Users/ada", definition{"/usr/local/bin/collector-server", ports{}}},
+		"plist-ports.plist":   {"/Users/ada", definition{"/usr/local/bin/collector-server", ports{7001, 7002}}},
+		"plist-hostile.plist": {"/Users/a & <b>", definition{launchdHostile + "\r\n\t", ports{7001, 6767}}},
+	} {
+		text, err := launchd{home: c.home}.render(c.d)
+		if err != nil {
+			t.Error(err)
+		}
+		golden(t, name, text)
+	}
+}
+
+func TestWhatAPlistCannotCarryIsRefusedByItsCharacter(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/a\x00b":       `a plist cannot carry "/a\x00b": XML does not allow the character '\x00'`,
+		"/a\x1bb":       `a plist cannot carry "/a\x1bb": XML does not allow the character '\x1b'`,
+		"/a\x1fb":       `a plist cannot carry "/a\x1fb": XML does not allow the character '\x1f'`,
+		"/a\ufffeb":     `a plist cannot carry "/a\ufffeb": XML does not allow the character '\ufffe'`,
+		"/a\uffffb":     `a plist cannot carry "/a\uffffb": XML does not allow the character '\uffff'`,
+		"/a\xffb":       `a plist cannot carry "/a\xffb": it is not UTF-8`,
+		"/\xed\xa0\x80": `a plist cannot carry "/\xed\xa0\x80": it is not UTF-8`,
+		"/a\tb\nc\rd":   "", "/a\x7fb": "", "/a\ufffdb": "", "/a\U0001fffeb": "", "/a b": "", `/"'\`: "",
+	} {
+		if text, err := (launchd{home: "/Users/ada"}).render(definition{collector: path}); errText(err) != want || (text == "") != (want != "") {
+			t.Errorf("%q: %v", path, err)
+		}
+		if _, err := (launchd{home: path}).render(definition{collector: "/x"}); errText(err) != want {
+			t.Errorf("as a home: %q: %v", path, err)
+		}
+	}
+}
+
+func FuzzPlistCarriesTheVeryText(f *testing.F) {
+	for _, text := range []string{"", "/x", launchdHostile, "&amp;&#13;", "\r\n\r", "<![CDATA[", "a\u0085b", "\xff", "\x01"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		carries := xmlCarries(text) == nil
+		allowed := utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
+			return !(r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xd7ff || r >= 0xe000 && r <= 0xfffd || r >= 0x10000)
+		})
+		if carries != allowed {
+			t.Fatalf("%q: carries %v", text, carries)
+		}
+		if !carries {
+			return
+		}
+		var got string
+		if err := xml.Unmarshal([]byte("<string>"+xmlText(text)+"</string>"), &got); err != nil || got != text {
+			t.Errorf("%q is read as %q, %v", text, got, err)
+		}
+	})
+}
+
+// A launchdPlist is a plist as encoding/xml reads it: keys and values in turn.
+type launchdPlist struct {
+	Dict launchdDict `xml:"dict"`
+}
+
+type launchdDict struct {
+	Keys  []string `xml:"key"`
+	Inner string   `xml:",innerxml"`
+	Array []struct {
+		Strings []string `xml:"string"`
+	} `xml:"array"`
+	Strings []string      `xml:"string"`
+	Dicts   []launchdDict `xml:"dict"`
+}
+
+func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
+	f.Add("/usr/local/bin/collector-server", "/Users/ada", 0, 0)
+	f.Add(launchdHostile, "/Users/a & b", 7001, 7002)
+	f.Add("/a\r\n</string><string>/b", "/<!-- -->", 6768, 6767)
+	f.Fuzz(func(t *testing.T, program, home string, http, ws int) {
+		d := definition{program, ports{abs(http) % 65536, abs(ws) % 65536}}
+		m := launchd{home: home}
+		text, err := m.render(d)
+		if err != nil {
+			if xmlCarries(program) == nil && xmlCarries(home) == nil {
+				t.Error(err)
+			}
+			return
+		}
+		if err := wellFormed(text); err != nil {
+			t.Errorf("not well-formed: %v", err)
+		}
+		var read launchdPlist
+		if err := xml.Unmarshal([]byte(text), &read); err != nil {
+			t.Fatal(err)
+		}
+		if len(read.Dict.Array) != 1 || !slices.Equal(read.Dict.Array[0].Strings, []string{program}) {
+			t.Errorf("launchd runs %q, want %q", read.Dict.Array, program)
+		}
+		if keys := []string{"Label", "ProgramArguments", "RunAtLoad", "KeepAlive", "StandardOutPath", "StandardErrorPath", "EnvironmentVariables", "ProcessType",
+			"ThrottleInterval", "HardResourceLimits"}; !slices.Equal(read.Dict.Keys, keys) {
+			t.Errorf("keys %q", read.Dict.Keys)
+		}
+		logs := m.logFiles()
+		if want := []string{label, logs[1], logs[0], "Background"}; !slices.Equal(read.Dict.Strings, want) {
+			t.Errorf("values %q, want %q", read.Dict.Strings, want)
+		}
+		environment := read.Dict.Dicts[1]
+		keys, values := []string{"PATH", "HOME"}, []string{"/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", home}
+		for _, word := range d.ports.environment() {
+			key, value, _ := strings.Cut(word, "=")
+			keys, values = append(keys, key), append(values, value)
+		}
+		if !slices.Equal(environment.Keys, keys) || !slices.Equal(environment.Strings, values) {
+			t.Errorf("environment %q %q", environment.Keys, environment.Strings)
+		}
+		if got := m.parse(text); got != systemdSaidPorts(d) {
+			t.Errorf("read back as %+v, want %+v", got, d)
+		}
+	})
+}
+
+func TestAPlistThatSomebodyEditedIsRead(t *testing.T) {
+	t.Parallel()
+	const head, foot = `<?xml version="1.0" encoding="UTF-8"?><plist version="1.0"><dict>`, `</dict></plist>`
+	const program = `<key>ProgramArguments</key><array><string>/x</string><string>--flag</string></array>`
+	for _, c := range []struct {
+		text string
+		want definition
+	}{
+		{"", definition{}},
+		{"bplist00\xd1\x01", definition{}},
+		{"<plist><array/></plist>", definition{}},
+		{head + foot, definition{}},
+		{head + program + foot, definition{"/x", ports{}}},
+		{head + program, definition{}},
+		{head + `<key>Program</key><string>/y</string>` + program + foot, definition{"/y", ports{}}},
+		{head + program + `<key>Program</key><string>/y &amp; <![CDATA[<z>]]><!-- no --></string>` + foot, definition{"/y & <z>", ports{}}},
+		{head + `<key>ProgramArguments</key><array/>` + foot, definition{}},
+		{head + `<key>ProgramArguments</key><array><integer>5</integer></array>` + foot, definition{"5", ports{}}},
+		{head + `<key>ProgramArguments</key><string>/x</string>` + foot, definition{}},
+		{head + `<key>ProgramArguments</key><array><dict/></array>` + foot, definition{}},
+		{head + `<key>X</key><dict><key>Program</key><string>/no</string></dict>` + program + foot, definition{"/x", ports{}}},
+		{head + `<key>EnvironmentVariables</key><dict><key>RUNTIMESCOPE_HTTP_PORT</key><string>7001</string><key>A</key><true/><key>RUNTIMESCOPE_PORT</key><integer>7002</integer></dict>` + foot,
+			definition{"", ports{7001, 7002}}},
+		{head + `<key>EnvironmentVariables</key><dict><key>RUNTIMESCOPE_HTTP_PORT</key><array/></dict>` + foot, definition{}},
+		{head + `<key>EnvironmentVariables</key><dict><key>RUNTIMESCOPE_HTTP_PORT</key><string>seven</string></dict>` + foot, definition{}},
+		{head + `<key>EnvironmentVariables</key><string>RUNTIMESCOPE_HTTP_PORT=7001</string>` + foot, definition{}},
+		{head + `<key>RUNTIMESCOPE_HTTP_PORT</key><string>7001</string>` + foot, definition{}},
+		{strings.Repeat("<dict>", 10000), definition{}},
+		{head + `<key>Deep</key>` + strings.Repeat("<array>", 60) + strings.Repeat("</array>", 60) + program + foot, definition{}},
+	} {
+		if got := (launchd{}).parse(c.text); got != c.want {
+			t.Errorf("%.200q: got %+v, want %+v", c.text, got, c.want)
+		}
+	}
+}
+
+func TestWhatIsNoPlistIsToldApart(t *testing.T) {
+	t.Parallel()
+	plain, err := launchd{home: "/Users/ada"}.render(definition{collector: "/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wellFormed(plain); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{"", "text", "<x></x>", "<plist", "<plist>", "<plist></dict>", plain[:len(plain)/2], strings.Replace(plain, "/x<", "/x & y<", 1)} {
+		if wellFormed(text) == nil {
+			t.Errorf("%.60q is a plist", text)
+		}
+	}
+}
+
+func TestTheStateOfAJob(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		listed, printed string
+		want            state
+	}{
+		{"running", "running", state{phase: running, word: "running", pid: 31259, start: "31259", lastExit: &exit{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
+		{"running", "", state{phase: running, word: "running", pid: 31259, start: "31259"}},
+		{"running-again", "running", state{phase: running, word: "running", pid: 31260, start: "31260", lastExit: &exit{code: 3}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
+		{"", "running", state{phase: running, word: "running", pid: 28474, start: "28474", lastExit: &exit{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
+		{"", "running-first", state{phase: running, word: "running", pid: 28474, start: "28474", restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "stopped", state{phase: stopped, word: "not running", start: "0", lastExit: &exit{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "", state{phase: stopped, word: "stopped", start: "0", unsure: true}},
+		{"", "stopped", state{phase: stopped, word: "not running", start: "0", lastExit: &exit{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "never-exited", state{phase: stopped, word: "not running", start: "0", unsure: true, restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "xpcproxy", state{phase: starting, word: "xpcproxy", start: "0", restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"exit-1", "throttled", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
+		{"exit-1", "", state{phase: crashLooping, word: "crash-looping", start: "0", lastExit: &exit{code: 1}}},
+		{"", "throttled", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
+		{"exit-78", "exit-78", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
+		{"", "exit-78", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
+		{"sigkill", "killed", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
+		{"", "killed", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
+		{"sigterm", "", state{phase: crashLooping, word: "crash-looping", start: "0", lastExit: &exit{signal: 15}}},
+		{"running", "sigtermed", state{phase: stopped, word: "SIGTERMed", pid: 31259, start: "31259", restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"", "", state{phase: stopped, word: "stopped", start: "0", unsure: true}},
+	} {
+		text := func(tool, name string) string {
+			if name == "" {
+				return ""
+			}
+			return fakebinText(t, "launchctl-"+tool+"-"+name+".txt")
+		}
+		if got := parseJobState(text("list", c.listed), text("print", c.printed)); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("list %q, print %q: got\n%s\nwant\n%s", c.listed, c.printed, systemdSummary(got), systemdSummary(c.want))
+		}
+	}
+}
+
+func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
+	t.Parallel()
+	for printed, check := range map[string]func(s state) bool{
+		"\tstate = spawning\n":                                        func(s state) bool { return s.phase == starting && !s.unsure },
+		"\tstate = spawn scheduled\n":                                 func(s state) bool { return s.phase == starting },
+		"\tstate = languishing\n":                                     func(s state) bool { return s.phase == stopped && s.unsure && s.word == "languishing" },
+		"\t\tstate = running\n\t\tpid = 7\n":                          func(s state) bool { return s.pid == 0 && s.word == "stopped" },
+		"\tjob state = running\n":                                     func(s state) bool { return s.word == "stopped" },
+		"\tstate = running\n\tstate = exited\n\tpid = 7\n\tpid = 8\n": func(s state) bool { return s.pid == 7 && s.word == "running" },
+		"\truns = 0\n":                                                func(s state) bool { return *s.restarts == 0 },
+		"\truns = many\n\texit timeout = long\n":                      func(s state) bool { return s.restarts == nil && s.exitTimeout == 0 },
+		"\tlast exit code = 0\n":                                      func(s state) bool { return s.phase == stopped && !s.unsure && *s.lastExit == exit{} },
+		"\tlast terminating signal = Killed\n":                        func(s state) bool { return s.lastExit == nil },
+		"\tlast terminating signal = Hangup: one\n":                   func(s state) bool { return s.lastExit == nil },
+	} {
+		if s := parseJobState("", printed); !check(s) {
+			t.Errorf("%q: got %s", printed, systemdSummary(s))
+		}
+	}
+}
+
+func FuzzTheStateOfAJob(f *testing.F) {
+	for _, name := range []string{"running", "stopped", "exit-78", "killed"} {
+		list := strings.Replace(name, "killed", "sigkill", 1)
+		f.Add(fakebinText(f, "launchctl-list-"+list+".txt"), fakebinText(f, "launchctl-print-"+name+".txt"))
+	}
+	f.Add("\t\"PID\" = -5;", "\tpid = -1\n\truns = -9")
+	f.Fuzz(func(t *testing.T, listed, printed string) {
+		s := parseJobState(listed, printed)
+		if s.word == "" || s.phase == "" || s.start != strconv.Itoa(s.pid) || s.restarts != nil && *s.restarts < 0 {
+			t.Errorf("%q %q: %s", listed, printed, systemdSummary(s))
+		}
+		if e := s.lastExit; e != nil && e.code != 0 && e.signal != 0 {
+			t.Errorf("%q %q: both ended and killed: %+v", listed, printed, *e)
+		}
+		for _, key := range []string{"PID", "LastExitStatus", ""} {
+			if value := listValue(listed, key); strings.Contains(value, "\n") || !strings.Contains(listed, value) {
+				t.Errorf("%q: %q is %q", listed, key, value)
+			}
+		}
+	})
+}
+
+func TestValuesOfAList(t *testing.T) {
+	t.Parallel()
+	text := "{\n\t\"Label\" = \"x;y\";\n\t\"M\" = {\n\t\t\"PID\" = 1;\n\t};\n\t\"PID\" = 42;\n\t\"PID\" = 43;\n\t\"Odd\" = 5\n};\n"
+	for key, want := range map[string]string{"PID": "42", "Label": `"x;y"`, "Odd": "5", "M": "{", "None": "", "": "", "ID": ""} {
+		if got := listValue(text, key); got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+}
+
+const (
+	launchdList  = "launchctl list com.runtimescope.collector"
+	launchdPrint = "launchctl print gui/501/com.runtimescope.collector"
+	launchdUser  = "launchctl print user/501/com.runtimescope.collector"
+	launchdOff   = "launchctl print-disabled gui/501"
+)
+
+func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
+	t.Parallel()
+	listed, printed := fakebinText(t, "launchctl-list-running.txt"), fakebinText(t, "launchctl-print-running.txt")
+	fails := func(code int) error { return planFailed(code, "", "launchctl") }
+	for _, c := range []struct {
+		what                  string
+		list, print, user     error
+		phase                 phase
+		domain, loaded, noGUI bool
+		pid, code             int
+		inUser                bool
+		calls                 []string
+	}{
+		{what: "loaded", phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint}},
+		{what: "not loaded", list: fails(113), print: fails(113), phase: notInstalled, calls: []string{launchdList, launchdPrint}},
+		{what: "loaded in a session that list does not see", list: fails(113), phase: running, pid: 28474, loaded: true, calls: []string{launchdList, launchdPrint}},
+		{what: "loaded in the user domain", print: fails(113), phase: running, pid: 31259, loaded: true, inUser: true, calls: []string{launchdList, launchdPrint, launchdUser}},
+		{what: "print does not work", print: fails(1), user: fails(1), phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint, launchdUser}},
+		{what: "no GUI session", list: fails(113), print: fails(125), phase: unknown, noGUI: true, code: 125, calls: []string{launchdList, launchdPrint}},
+		{what: "no GUI domain", list: fails(113), print: fails(112), phase: unknown, noGUI: true, code: 112, calls: []string{launchdList, launchdPrint}},
+		{what: "no GUI session, but loaded", print: fails(125), phase: running, pid: 31259, loaded: true, inUser: true, calls: []string{launchdList, launchdPrint, launchdUser}},
+		{what: "list does not work", list: fails(1), phase: unknown, code: 1, calls: []string{launchdList}},
+		{what: "neither works", list: fails(113), print: fails(1), phase: notInstalled, calls: []string{launchdList, launchdPrint}},
+	} {
+		var calls []string
+		m := launchd{home: t.TempDir(), uid: 501, user: "ada"}
+		run := planRunner{calls: &calls, outputs: map[string]string{}, answers: map[string]error{launchdList: c.list, launchdPrint: c.print, launchdUser: c.user}}
+		for call, text := range map[string]string{launchdList: listed, launchdPrint: printed, launchdUser: printed} {
+			if run.answers[call] == nil {
+				run.outputs[call] = text
+			}
+		}
+		s, err := m.state(context.Background(), run)
+		if s.phase != c.phase || s.pid != c.pid || max(0, exitCode(err)) != c.code || strings.Contains(errText(err), "no GUI session") != c.noGUI {
+			t.Errorf("%s: got %s, %v", c.what, systemdSummary(s), err)
+		}
+		domain := "gui/501"
+		if c.inUser {
+			domain = "user/501"
+		}
+		if err == nil && s.domain != domain || c.loaded && s.loaded != m.path() || !c.loaded && s.loaded != "" {
+			t.Errorf("%s: domain %s, loaded %q", c.what, s.domain, s.loaded)
+		}
+		if !slices.Equal(calls, c.calls) {
+			t.Errorf("%s: ran %q", c.what, calls)
+		}
+	}
+}
+
+func TestWhyLaunchctlGivesNoAnswer(t *testing.T) {
+	t.Parallel()
+	m := launchd{uid: 501, user: "ada"}
+	_, missing := osRunner{}.Run(context.Background(), "launchctl")
+	if err := m.unreachable(missing); err.Error() != "launchctl is not on this system" || fixOf(err) != "runtimescope service run" {
+		t.Errorf("got %v", err)
+	}
+	for _, code := range []int{112, 125} {
+		cause := planFailed(code, "x", "launchctl", "print")
+		err := m.unreachable(cause)
+		want := fmt.Sprintf("user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (launchctl print: exit status %d: x)", code)
+		if err.Error() != want || fixOf(err) != "runtimescope service run" || exitCode(err) != code {
+			t.Errorf("got %v", err)
+		}
+		run := planRunner{answers: map[string]error{launchdPrint: cause}}
+		if err := m.reach(context.Background(), run); err.Error() != want {
+			t.Errorf("reach: got %v", err)
+		}
+	}
+	for _, err := range []error{planFailed(113, "x", "launchctl"), planFailed(1, "", "launchctl"), errPlanDisk} {
+		if got := m.unreachable(err); got != err {
+			t.Errorf("got %v", got)
+		}
+		if got := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: err}}); got != nil {
+			t.Errorf("reach: got %v", got)
+		}
+	}
+	if err := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: missing}}); !strings.Contains(errText(err), "not on this system") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestADisabledAgentIsSeen(t *testing.T) {
+	t.Parallel()
+	m := launchd{uid: 501}
+	for name, want := range map[string]bool{"12": false, "13": false, "not": true} {
+		run := planRunner{outputs: map[string]string{launchdOff: fakebinText(t, "launchctl-print-disabled-"+name+".txt")}}
+		if got := m.enabled(context.Background(), run); got == nil || *got != want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+	if got := m.enabled(context.Background(), planRunner{}); got == nil || !*got {
+		t.Error("an agent that is not in the list is switched off")
+	}
+	if got := m.enabled(context.Background(), planRunner{answers: map[string]error{launchdOff: planFailed(1, "", "launchctl")}}); got != nil {
+		t.Errorf("without an answer: %v", *got)
+	}
+}
+
+// launchdHome is a home with a plist that launchd would take.
+func launchdHome(t *testing.T) launchd {
+	t.Helper()
+	m := launchd{home: t.TempDir(), uid: max(0, os.Getuid()), user: "ada"}
+	text, err := m.render(definition{collector: "/usr/local/bin/collector-server"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Dir(m.path()), m.logs()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(m.path(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
+	t.Parallel()
+	me := max(0, os.Getuid())
+	write := func(m launchd, text string) {
+		if err := os.WriteFile(m.path(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		what      string
+		code      int
+		print     string // what print says; "" when the job is not there
+		off       string // what print-disabled says
+		prepare   func(m launchd)
+		unix      bool
+		other     bool // the user is another one than the owner of the files
+		says, fix string
+	}{
+		{"ending", 5, "sigtermed", "", nil, false, false, "the old collector is still ending (E)", "runtimescope service restart"},
+		{"switched off", 5, "", "13", nil, false, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
+		{"switched off, with a number that says so", 119, "", "", nil, false, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
+		{"loaded already", 37, "running", "not", nil, false, false, "the job is loaded already (E)", "runtimescope service restart"},
+		{"no session", 125, "", "", nil, false, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
+		{"half a plist", 5, "", "", func(m launchd) { write(m, "<plist><dict>") }, false, false,
+			"PATH is not a well-formed plist: XML syntax error on line 1: unexpected EOF (E)", "runtimescope service install"},
+		{"no plist", 5, "", "", func(m launchd) { write(m, "x") }, false, false, "PATH is not a well-formed plist: there is no <plist> in it (E)", "runtimescope service install"},
+		{"no program", 5, "", "", func(m launchd) { write(m, "<plist><dict></dict></plist>") }, false, false, "PATH names no program (E)", "runtimescope service install"},
+		{"writable by others", 5, "", "", func(m launchd) { os.Chmod(m.path(), 0o622) }, true, false,
+			"PATH may be written by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
+		{"nothing to be seen", 5, "", "", nil, false, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			if c.unix && runtime.GOOS == "windows" {
+				t.Skip("files have no such permissions here")
+			}
+			m := launchdHome(t)
+			if c.prepare != nil {
+				c.prepare(m)
+			}
+			target := fmt.Sprintf("gui/%d/%s", me, label)
+			run := planRunner{answers: map[string]error{}, outputs: map[string]string{}}
+			if c.print != "" {
+				run.outputs["launchctl print "+target] = fakebinText(t, "launchctl-print-"+c.print+".txt")
+			} else {
+				run.answers["launchctl print "+target] = planFailed(113, "", "launchctl")
+			}
+			if c.off != "" {
+				run.outputs[fmt.Sprintf("launchctl print-disabled gui/%d", me)] = fakebinText(t, "launchctl-print-disabled-"+c.off+".txt")
+			}
+			cause := planFailed(c.code, "Bootstrap failed", "launchctl", "bootstrap", "x")
+			err := m.explain(context.Background(), run, cause)
+			want := strings.NewReplacer("PATH", m.path(), "(E)", "("+cause.Error()+")").Replace(c.says)
+			if errText(err) != want || fixOf(err) != strings.ReplaceAll(c.fix, "UID", strconv.Itoa(me)) || exitCode(err) != c.code {
+				t.Errorf("got\n%v\n%s\nwant\n%s", err, fixOf(err), want)
+			}
+		})
+	}
+}
+
+func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
+	t.Parallel()
+	m := launchdHome(t)
+	if why := m.logFault(); why != "" {
+		t.Errorf("a log that is not there yet: %s", why)
+	}
+	if err := os.Mkdir(m.logFiles()[1], 0o755); err != nil { // root may open anything else
+		t.Fatal(err)
+	}
+	why := m.logFault()
+	if !strings.HasPrefix(why, "launchd cannot open its log: open "+m.logFiles()[1]+": ") || m.whyNever("/nowhere") != why {
+		t.Errorf("got %q", why)
+	}
+	run := planRunner{answers: map[string]error{"launchctl print " + m.domain() + "/" + label: planFailed(113, "", "launchctl")}}
+	err := m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap"))
+	if want := why + " (launchctl bootstrap: exit status 5: x)"; errText(err) != want || fixOf(err) != "sudo chown -R ada "+quoteArgv([]string{m.logs()}) {
+		t.Errorf("got %v, %s", err, fixOf(err))
+	}
+	os.Remove(m.logFiles()[1])
+	if err := os.WriteFile(m.logFiles()[1], nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if why := m.logFault(); why != "" {
+		t.Errorf("a log that may be written: %s", why)
+	}
+	if why := m.whyNever("/nowhere"); why != "/nowhere is not there" {
+		t.Errorf("got %q", why)
+	}
+}
+
+func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
+	t.Parallel()
+	m := launchdHome(t)
+	if err := m.unusable(); err != nil {
+		t.Error(err)
+	}
+	if runtime.GOOS != "windows" {
+		m.uid++
+		if err, want := m.unusable(), fmt.Sprintf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), m.uid-1, m.uid); m.uid > 1 && errText(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		} else if m.uid == 1 && err != nil {
+			t.Errorf("a plist of root's is refused: %v", err)
+		}
+		m.uid--
+		for mode, bad := range map[os.FileMode]bool{0o644: false, 0o600: false, 0o664: true, 0o602: true, 0o755: false} {
+			if err := os.Chmod(m.path(), mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.unusable(); (err != nil) != bad {
+				t.Errorf("mode %v: %v", mode, err)
+			}
+		}
+	}
+	if err := os.Remove(m.path()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.unusable(); err != nil {
+		t.Errorf("without a plist: %v", err)
+	}
+	if err := os.Mkdir(m.path(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.unusable(); err == nil {
+		t.Error("a folder is a plist")
+	}
+}
+
+func TestFailuresThatAreNotLaunchctlsAreLeftAsTheyAre(t *testing.T) {
+	t.Parallel()
+	m := launchdHome(t)
+	for _, err := range []error{errPlanDisk, planFailed(5, "x", "lsof"), planFailed(5, "x", "launchctl", "bootout"), planFailed(3, "x", "launchctl"), planFailed(-1, "", "launchctl", "bootstrap")} {
+		if got := m.explain(context.Background(), planRunner{}, err); got != err {
+			t.Errorf("got %v, want %v", got, err)
+		}
+	}
+	run := planRunner{outputs: map[string]string{"launchctl error 5": "5: Input/output error\n"}}
+	if got := m.explain(context.Background(), run, planFailed(5, "", "launchctl", "bootout")); got.Error() != "launchctl bootout: exit status 5: 5: Input/output error" {
+		t.Errorf("a bare number: got %v", got)
+	}
+	os.Remove(m.path())
+	run.answers = map[string]error{"launchctl print " + m.domain() + "/" + label: planFailed(113, "", "launchctl")}
+	if got := m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap")); !os.IsNotExist(errorsUnwrapFirst(got)) || exitCode(got) != 5 {
+		t.Errorf("without a plist: got %v", got)
+	}
+}
+
+// errorsUnwrapFirst is the first of the errors that one wraps.
+func errorsUnwrapFirst(err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()[0]
+	}
+	return err
+}
+
+func TestThePlansForLaunchd(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("paths have another separator here")
+	}
+	m := launchd{home: "/nowhere/ada", uid: 501}
+	there := file{path: m.path(), text: "old", exists: true}
+	states := []struct {
+		name string
+		state
+	}{
+		{"not installed", state{phase: notInstalled, domain: "gui/501"}},
+		{"not loaded", state{phase: stopped, domain: "gui/501", file: there}},
+		{"running", state{phase: running, pid: 5, domain: "gui/501", loaded: m.path(), exitTimeout: 5 * time.Second, file: there}},
+		{"running in the user domain", state{phase: running, pid: 5, domain: "user/501", loaded: m.path(), file: there}},
+		{"running, its file gone", state{phase: running, pid: 5, domain: "gui/501", loaded: m.path()}},
+	}
+	var b strings.Builder
+	for _, v := range []verb{install, restart, stop, uninstall, ensure} {
+		for _, s := range states {
+			for _, text := range []string{"new", ""} {
+				if v == install || text == "" {
+					fmt.Fprintf(&b, "== %s, %s, write %q\n%s\n", v, s.name, text, planText(m.plan(v, s.state, text)))
+				}
+			}
+		}
+	}
+	golden(t, "plans-launchd.txt", b.String())
+	if got := planText(m.plan(stop, state{}, "")); !strings.HasPrefix(got, "run launchctl bootout gui/501/") {
+		t.Errorf("without a domain: %s", got)
+	}
+}
+
+func TestALogThatHasGrownIsEmptiedAtAStart(t *testing.T) {
+	t.Parallel()
+	m := launchdHome(t)
+	for i, size := range []int64{logLimit + 1, logLimit} {
+		if err := os.WriteFile(m.logFiles()[i], nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(m.logFiles()[i], size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for v, want := range map[verb]bool{install: true, restart: true, stop: false, uninstall: false} {
+		var cut []string
+		for _, s := range m.plan(v, state{}, "") {
+			if log, ok := s.(truncateLog); ok {
+				cut = append(cut, log.path)
+			}
+		}
+		if wanted := []string{m.logFiles()[0]}; want && !slices.Equal(cut, wanted) || !want && cut != nil {
+			t.Errorf("%s: empties %q", v, cut)
+		}
+	}
+	mark := m.mark()
+	if want := map[string]int64{m.logFiles()[1]: logLimit}; !reflect.DeepEqual(mark.lengths, want) {
+		t.Errorf("got %v", mark.lengths)
+	}
+}
+
+func TestTheLogOfOneStartIsWhatCameAfterTheMark(t *testing.T) {
+	t.Parallel()
+	m := launchdHome(t)
+	add := func(i int, text string) {
+		file, err := os.OpenFile(m.logFiles()[i], os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err == nil {
+			_, err = file.WriteString(text)
+			file.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := func(mark logMark) []string { return m.startLog(context.Background(), nil, state{}, mark) }
+	if got := log(m.mark()); got != nil {
+		t.Errorf("without a log: %q", got)
+	}
+	add(0, "old\n")
+	add(1, "old output\n")
+	before := time.Now()
+	mark := m.mark()
+	if mark.time.Before(before.Add(-time.Second)) || mark.time.After(time.Now()) {
+		t.Errorf("the time is %v", mark.time)
+	}
+	if got := log(mark); got != nil {
+		t.Errorf("nothing was logged: %q", got)
+	}
+	add(1, "new output\n")
+	if got := log(mark); !slices.Equal(got, []string{"new output"}) {
+		t.Errorf("got %q", got)
+	}
+	for n := range 41 {
+		add(0, fmt.Sprintln("new", n))
+	}
+	if got := log(mark); len(got) != 40 || got[0] != "new 1" || got[39] != "new 40" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWhetherAJobIsRegistered(t *testing.T) {
+	t.Parallel()
+	m := launchd{uid: 501}
+	fails := func(code int) error { return planFailed(code, "", "launchctl") }
+	for _, c := range []struct {
+		what                string
+		printed             string
+		print, list         error
+		gone, settled, back bool
+		fails               bool
+	}{
+		{"loaded", "running", nil, nil, false, true, true, false},
+		{"ending", "sigtermed", nil, nil, false, false, false, false},
+		{"not found", "", fails(113), fails(1), true, true, false, false},
+		{"no domain", "", fails(112), fails(1), true, true, false, false},
+		{"no session", "", fails(125), fails(1), true, true, false, false},
+		{"no print, loaded", "", fails(1), nil, false, true, true, false},
+		{"no print, not found", "", fails(64), fails(113), true, true, false, false},
+		{"no answer", "", fails(1), fails(1), false, false, false, true},
+	} {
+		run := planRunner{outputs: map[string]string{}, answers: map[string]error{launchdPrint: c.print, launchdList: c.list}}
+		if c.printed != "" {
+			run.outputs[launchdPrint] = fakebinText(t, "launchctl-print-"+c.printed+".txt")
+		}
+		for name, check := range map[string]struct {
+			step  step
+			holds bool
+		}{"gone": {m.gone("gui/501", 0), c.gone}, "settled": {m.settled("gui/501", 0), c.settled}, "back": {m.back("gui/501"), c.back}} {
+			if holds, err := check.step.(await).holds(context.Background(), run); holds != check.holds || (err != nil) != c.fails {
+				t.Errorf("%s: %s is %v, %v", c.what, name, holds, err)
+			}
+		}
+	}
+	steps := []step{m.gone("gui/501", 0), m.gone("gui/501", 5*time.Second), m.settled("gui/501", 5*time.Second), m.back("gui/501")}
+	want := "wait until com.runtimescope.collector is gone, at most 30s\nwait until com.runtimescope.collector is gone, at most 15s\n" +
+		"wait until com.runtimescope.collector has ended, at most 15s\nwait until com.runtimescope.collector is loaded, at most 5s\n"
+	if got := planText(steps); got != want {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
+	t.Parallel()
+	m := launchd{}
+	for e, want := range map[exit]string{{}: "status 0", {code: 1}: "status 1", {code: 78}: "status 78/EX_CONFIG", {code: 203}: "status 203", {signal: 9}: "SIGKILL", {signal: 10}: "SIGBUS"} {
+		if got := m.exitName(e); got != want {
+			t.Errorf("%+v: got %s", e, got)
+		}
+	}
+	for e, want := range map[exit]bool{{}: false, {code: 78}: true, {code: 77}: false, {code: 203}: false, {signal: 78}: false} {
+		if got := m.never(e); got != want {
+			t.Errorf("%+v: got %v", e, got)
+		}
+	}
+	for p, want := range map[phase]string{
+		crashLooping: "launchd starts it again, ten seconds after the last start at the earliest", stopped: "launchd does not start it again after a clean end",
+		notInstalled: "launchd does not know the job any more", running: "launchd has started it again already", starting: "launchd has started it again already",
+	} {
+		if got := m.next(state{phase: p}); got != want {
+			t.Errorf("%s: got %s", p, got)
+		}
+	}
+}
+
+func TestLaunchdIsNamedAndItsPathsAreThese(t *testing.T) {
+	t.Parallel()
+	m := launchd{home: "/Users/ada", uid: 501}
+	logs := m.logFiles()
+	got := []string{m.name(), m.what(), filepath.ToSlash(m.path()), filepath.ToSlash(m.logs()), filepath.ToSlash(logs[0]), filepath.ToSlash(logs[1]), m.domain()}
+	want := []string{"launchd", "plist", "/Users/ada/Library/LaunchAgents/com.runtimescope.collector.plist", "/Users/ada/.runtimescope/logs",
+		"/Users/ada/.runtimescope/logs/collector.err.log", "/Users/ada/.runtimescope/logs/collector.out.log", "gui/501"}
+	if !slices.Equal(got, want) || m.linger() != nil || m.leftover(state{}) != "" {
+		t.Errorf("got %q", got)
+	}
+}

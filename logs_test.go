@@ -1,0 +1,410 @@
+// Tests of the end of a log, of following files that are emptied and made again, and of what is asked of the journal.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func logsFile(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTheLastLinesOfALog(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text string
+		from int64
+		n    int
+		want []string
+	}{
+		{"", 0, 5, nil},
+		{"", 7, 5, nil},
+		{"a\nb\nc\n", 0, 0, nil},
+		{"a\nb\nc\n", 0, 1, []string{"c"}},
+		{"a\nb\nc\n", 0, 2, []string{"b", "c"}},
+		{"a\nb\nc\n", 0, 3, []string{"a", "b", "c"}},
+		{"a\nb\nc\n", 0, 50, []string{"a", "b", "c"}},
+		{"a\nb\nc", 0, 1, []string{"c"}},
+		{"a\nb\nc", 0, 2, []string{"b", "c"}},
+		{"a", 0, 5, []string{"a"}},
+		{"\n", 0, 5, []string{""}},
+		{"\n\na\n\n", 0, 2, []string{"a", ""}},
+		{"a\r\nb\r\n", 0, 1, []string{"b\r"}},
+		{"a\nb\nc\n", 2, 5, []string{"b", "c"}},
+		{"a\nb\nc\n", 3, 5, []string{"", "c"}},
+		{"a\nb\nc\n", 4, 5, []string{"c"}},
+		{"a\nb\nc\n", 6, 5, nil},
+		{"a\nb\nc\n", 7, 5, []string{"a", "b", "c"}}, // emptied since, and written again
+		{"a\nb\nc\n", 2, 1, []string{"c"}},
+	} {
+		got, err := lastLines(logsFile(t, c.text), c.from, c.n)
+		if !slices.Equal(got, c.want) || err != nil {
+			t.Errorf("%q from %d, %d lines: got %q, %v; want %q", c.text, c.from, c.n, got, err, c.want)
+		}
+	}
+	if got, err := lastLines(filepath.Join(t.TempDir(), "none"), 0, 5); !errors.Is(err, os.ErrNotExist) || got != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := lastLines(t.TempDir(), 0, 5); err == nil {
+		t.Error("a folder has lines")
+	}
+}
+
+func TestTheLastLinesOfALogThatIsLongerThanABlock(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for n := range 30000 { // about 400 kB
+		all = append(all, fmt.Sprintf("line %d of it", n))
+	}
+	path := logsFile(t, strings.Join(all, "\n")+"\n")
+	for _, n := range []int{1, 50, 5000, 20000, 30000, 40000} {
+		got, err := lastLines(path, 0, n)
+		if want := all[max(0, len(all)-n):]; !slices.Equal(got, want) || err != nil {
+			t.Errorf("%d lines: got %d from %.20q on, %v", n, len(got), append(got, "")[0], err)
+		}
+	}
+	from := int64(len(strings.Join(all[:25000], "\n")) + 1)
+	if got, err := lastLines(path, from, 40000); !slices.Equal(got, all[25000:]) || err != nil {
+		t.Errorf("from an offset: got %d, %v", len(got), err)
+	}
+}
+
+func TestOfAHugeLogOneMegabyteIsRead(t *testing.T) {
+	t.Parallel()
+	path := logsFile(t, "first\n")
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const size = 1 << 31
+	if runtime.GOOS == "windows" {
+		t.Skip("a file with a hole takes its whole size here")
+	}
+	if err := file.Truncate(size); err != nil {
+		t.Skip("no file with a hole here:", err)
+	}
+	got, err := lastLines(path, 0, 5)
+	if err != nil || len(got) != 1 || len(got[0]) != 1<<20 {
+		t.Fatalf("got %d lines, %v", len(got), err)
+	}
+	if _, err := file.WriteAt([]byte("\nthe\nlast\n"), size-10); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := lastLines(path, 0, 2); !slices.Equal(got, []string{"the", "last"}) || err != nil {
+		t.Errorf("got %.50q, %v", got, err)
+	}
+}
+
+func TestACopiedLogIsForItsOwnerOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	text := strings.Repeat("line\n", 50000)
+	for path, text := range map[string]string{from: text, to: text + text} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := copyFile(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(to); string(got) != text || err != nil {
+		t.Errorf("copied %d bytes of %d, %v", len(got), len(text), err)
+	}
+	os.Remove(to)
+	if err := copyFile(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(to); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := copyFile(filepath.Join(dir, "none"), to); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if err := copyFile(from, filepath.Join(dir, "none", "to")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if err := copyFile(dir, to); err == nil {
+		t.Error("a folder was copied")
+	}
+}
+
+func TestPartOfAFileIsCopied(t *testing.T) {
+	t.Parallel()
+	path := logsFile(t, "0123456789")
+	var b bytes.Buffer
+	if n, err := copyFrom(&b, path, 3, 7); n != 4 || b.String() != "3456" || err != nil {
+		t.Errorf("got %d %q, %v", n, b.String(), err)
+	}
+	if n, err := copyFrom(&b, path, 8, 20); n != 2 || b.String() != "345689" || err != nil { // shorter by now
+		t.Errorf("got %d %q, %v", n, b.String(), err)
+	}
+	if n, err := copyFrom(&b, path+"none", 0, 1); n != 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+// A logsOutput is an output that may be looked at while it is written.
+type logsOutput struct {
+	sync.Mutex
+	text strings.Builder
+}
+
+func (o *logsOutput) Write(p []byte) (int, error) {
+	o.Lock()
+	defer o.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *logsOutput) String() string {
+	o.Lock()
+	defer o.Unlock()
+	return o.text.String()
+}
+
+func logsWorld(out io.Writer, run Runner) *world {
+	return &world{say: voice{stdout: out, stderr: io.Discard}, pace: pace{follow: time.Millisecond}, run: run, uid: 1000}
+}
+
+func TestBothLogsAreShownUnderTheirNames(t *testing.T) {
+	t.Parallel()
+	full, other, empty := logsFile(t, "a\nb\nc\n"), logsFile(t, "x\ny"), logsFile(t, "")
+	none := filepath.Join(t.TempDir(), "none")
+	for _, c := range []struct {
+		paths []string
+		lines int
+		want  string
+	}{
+		{[]string{full, other}, 2, "==> " + full + " <==\nb\nc\n==> " + other + " <==\nx\ny\n"},
+		{[]string{none, other}, 50, "==> " + other + " <==\nx\ny\n"},
+		{[]string{full, empty}, 1, "==> " + full + " <==\nc\n"},
+		{[]string{full, other}, 0, ""},
+		{[]string{none, none}, 50, "  ⚠ There is no log in " + filepath.Dir(none) + ": the service has not been started yet\n"},
+		{[]string{none, empty}, 50, "  ⚠ The log is empty\n"},
+		{[]string{none, none}, 0, ""},
+	} {
+		var out logsOutput
+		if err := logsWorld(&out, nil).fileLogs(context.Background(), c.paths, options{lines: c.lines}); err != nil || out.String() != c.want {
+			t.Errorf("got %q, %v; want %q", out.String(), err, c.want)
+		}
+	}
+	if err := logsWorld(io.Discard, nil).fileLogs(context.Background(), []string{t.TempDir()}, options{lines: 5}); err == nil {
+		t.Error("a folder is shown as a log")
+	}
+}
+
+func TestLogsAreFollowedThroughEmptyingAndThroughBeingMadeAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	add := func(path, text string) {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err == nil {
+			_, err = file.WriteString(text)
+			file.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(one, "long first line\nsecond\n")
+	var out logsOutput
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- logsWorld(&out, nil).fileLogs(ctx, []string{one, two}, options{lines: 1, follow: true})
+	}()
+	want := ""
+	shows := func(text string) {
+		t.Helper()
+		want += text
+		for end := time.Now().Add(20 * time.Second); out.String() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("got\n%s\nwant\n%s", out.String(), want)
+			}
+		}
+	}
+	shows("==> " + one + " <==\nsecond\n")
+	add(one, "third\nhalf a")
+	shows("third\nhalf a")
+	add(one, " line\n")
+	shows(" line\n")
+	add(two, "other\n")
+	shows("==> " + two + " <==\nother\n")
+	if err := os.Truncate(one, 0); err != nil {
+		t.Fatal(err)
+	}
+	add(one, "anew\n") // shorter than before
+	shows("==> " + one + " <==\nanew\n")
+	if err := os.Remove(two); err != nil {
+		t.Fatal(err)
+	}
+	add(one, "more\n")
+	shows("more\n")
+	add(two, "x\n")
+	shows("==> " + two + " <==\nx\n")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("ending it is a failure: %v", err)
+	}
+}
+
+// A logsRunner is a journalctl: it says something, and then it ends, or waits to be killed.
+type logsRunner struct {
+	planRunner
+	stdout, stderr string
+	end            *exit
+	err            error // it cannot be started
+	ran            *[]string
+	killed         chan os.Signal
+}
+
+func (r logsRunner) Start(stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
+	*r.ran = append(*r.ran, strings.Join(argv, " "))
+	if r.err != nil {
+		return nil, r.err
+	}
+	io.WriteString(stdout, r.stdout)
+	io.WriteString(stderr, r.stderr)
+	return r, nil
+}
+
+func (r logsRunner) Pid() int { return 5 }
+
+func (r logsRunner) Signal(sig os.Signal) error {
+	r.killed <- sig
+	return nil
+}
+
+func (r logsRunner) Wait() (exit, error) {
+	if r.end == nil {
+		<-r.killed
+		return exit{signal: 9}, nil
+	}
+	return *r.end, nil
+}
+
+func TestTheJournalIsShown(t *testing.T) {
+	t.Parallel()
+	const empty = "  ⚠ The journal has no line of runtimescope.service\n" +
+		"  If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.\n"
+	_, missing := osRunner{}.Start(nil, nil, nil, "journalctl")
+	clean, failed := &exit{}, &exit{code: 3}
+	for _, c := range []struct {
+		what             string
+		o                options
+		run              logsRunner
+		says, fails, fix string
+	}{
+		{"lines", options{lines: 7}, logsRunner{stdout: "one\ntwo\n", end: clean}, "one\ntwo\n", "", ""},
+		{"nothing", options{lines: 7}, logsRunner{end: clean}, empty, "", ""},
+		{"no lines, as asked", options{}, logsRunner{end: clean}, "", "", ""},
+		{"not allowed", options{lines: 7}, logsRunner{end: &exit{code: 1},
+			stderr: "Hint: You are currently not seeing messages from other users and the system.\nNo journal files were opened due to insufficient permissions.\n"}, "",
+			"this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own",
+			"sudo usermod -aG systemd-journal $USER, then log in again"},
+		{"no journalctl", options{lines: 7}, logsRunner{err: missing}, "", "journalctl is not installed, so the log of the service cannot be read", ""},
+		{"another failure", options{lines: 7}, logsRunner{stdout: "one\n", stderr: " no \n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7: exit status 3: no", ""},
+		{"not to be started", options{lines: 7}, logsRunner{err: errPlanDisk}, "", errPlanDisk.Error(), ""},
+		{"no answer", options{lines: 7}, logsRunner{stdout: "one\n"}, "one\n", "journalctl gave no answer within 20ms", ""},
+		{"followed until it ends", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: clean}, "one\n", "", ""},
+		{"followed until it fails", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --follow: exit status 3", ""},
+	} {
+		var ran []string
+		c.run.ran, c.run.killed = &ran, make(chan os.Signal, 1)
+		var out logsOutput
+		w := logsWorld(&out, c.run)
+		w.pace.journal = 20 * time.Millisecond
+		if c.run.end != nil {
+			w.pace.journal = 20 * time.Second
+		}
+		err := w.journal(context.Background(), []string{"A=1", "+", "B=2"}, c.o)
+		fix := ""
+		if err != nil {
+			fix = fixOf(err)
+		}
+		if out.String() != c.says || errText(err) != c.fails || fix != c.fix {
+			t.Errorf("%s: got %q, %v, %q", c.what, out.String(), err, fix)
+		}
+		want := fmt.Sprintf("journalctl --no-pager --quiet --lines=%d", c.o.lines)
+		if c.o.follow {
+			want += " --follow"
+		}
+		if want += " A=1 + B=2"; !slices.Equal(ran, []string{want}) {
+			t.Errorf("%s: it ran %q, want %q", c.what, ran, want)
+		}
+	}
+}
+
+func TestAnInterruptedJournalEndsAndOnlyFollowingEndsWell(t *testing.T) {
+	t.Parallel()
+	for follow, want := range map[bool]error{false: errInterrupted, true: nil} {
+		ctx, cancel := context.WithCancel(context.Background())
+		var ran []string
+		w := logsWorld(io.Discard, logsRunner{ran: &ran, killed: make(chan os.Signal, 1)})
+		w.pace.journal = 20 * time.Second
+		time.AfterFunc(10*time.Millisecond, cancel)
+		if err := w.journal(ctx, nil, options{lines: 7, follow: follow}); err != want {
+			t.Errorf("follow %v: got %v", follow, err)
+		}
+		cancel()
+	}
+}
+
+func TestEachManagerHasItsLogs(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	m := launchd{home: home}
+	if err := os.MkdirAll(m.logs(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range m.logFiles() {
+		if err := os.WriteFile(path, []byte(filepath.Base(path)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out logsOutput
+	w := logsWorld(&out, nil)
+	w.getenv, w.home, w.manager = func(string) string { return "" }, home, m
+	if err := w.logs(context.Background(), options{lines: 5}); err != nil {
+		t.Error(err)
+	}
+	first, second := m.logFiles()[0], m.logFiles()[1]
+	if want := "==> " + first + " <==\ncollector.err.log\n==> " + second + " <==\ncollector.out.log\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+	var ran []string
+	w = logsWorld(&out, logsRunner{stdout: "x\n", end: &exit{}, ran: &ran})
+	w.getenv, w.home, w.manager, w.pace.journal = func(string) string { return "" }, home, systemd{uid: 1000}, 20*time.Second
+	if err := w.logs(context.Background(), options{lines: 5}); err != nil {
+		t.Error(err)
+	}
+	want := "journalctl --no-pager --quiet --lines=5 _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + " +
+		"SYSLOG_IDENTIFIER=runtimescope _UID=1000"
+	if !slices.Equal(ran, []string{want}) {
+		t.Errorf("it ran %q", ran)
+	}
+	w.home = "relative"
+	if err := w.logs(context.Background(), options{}); errText(err) != `HOME is "relative": it must be set to an absolute path` {
+		t.Errorf("got %v", err)
+	}
+}

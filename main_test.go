@@ -1,0 +1,334 @@
+// Tests of the command line: what each word means, the help, misuse, and how an error becomes words and an exit status.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mainWorld is a world that can do nothing but speak.
+func mainWorld() (w *world, stdout, stderr *bytes.Buffer) {
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	return &world{say: voice{stdout: stdout, stderr: stderr}, getenv: func(string) string { return "" }, platform: "plan9"}, stdout, stderr
+}
+
+// mainRun runs the whole program in that world.
+func mainRun(args ...string) (code int, stdout, stderr string) {
+	w, out, err := mainWorld()
+	code = w.report(w.dispatch(context.Background(), args))
+	return code, out.String(), err.String()
+}
+
+func TestRequestedHelpGoesToStdout(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"", "help", "--help", "-h"} {
+		code, stdout, stderr := mainRun(strings.Fields(args)...)
+		if code != 0 || stderr != "" {
+			t.Errorf("%q: exit %d, %q", args, code, stderr)
+		}
+		golden(t, "help.txt", stdout)
+		code, stdout, stderr = mainRun(append([]string{"service"}, strings.Fields(args)...)...)
+		if code != 0 || stderr != "" {
+			t.Errorf("service %q: exit %d, %q", args, code, stderr)
+		}
+		golden(t, "help-service.txt", stdout)
+	}
+}
+
+func TestTheUsageOfEveryCommandIsThis(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	for _, table := range []struct {
+		prefix []string
+		of     []subcommand
+	}{{nil, commands()}, {[]string{"service"}, serviceCommands()}} {
+		for _, c := range table.of {
+			for _, flag := range []string{"--help", "-h", "-help"} {
+				if c.name == "service" {
+					continue // it has a table of its own
+				}
+				code, stdout, stderr := mainRun(append(table.prefix, c.name, flag)...)
+				if code != 0 || stderr != "" || !strings.Contains(stdout, c.short) {
+					t.Errorf("%s %s: exit %d, %q, %q", c.name, flag, code, stdout, stderr)
+				}
+				if flag == "--help" {
+					all.WriteString(stdout + "\n")
+				}
+			}
+		}
+	}
+	golden(t, "usage.txt", all.String())
+}
+
+func TestEveryFlagOfATableHasHelp(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, c := range append(commands(), serviceCommands()...) {
+		for _, key := range c.flags {
+			seen[key] = true
+			if spelling, meaning := flagHelp(key); spelling == "" || meaning == "" || len(spelling) > 17 {
+				t.Errorf("%s: %q %q", key, spelling, meaning)
+			}
+		}
+		if len(c.name) > 11 {
+			t.Errorf("%s does not fit the column", c.name)
+		}
+	}
+	if len(seen) != 10 {
+		t.Errorf("%d flags are in use: %v", len(seen), seen)
+	}
+}
+
+func TestTheVersion(t *testing.T) {
+	for _, args := range []string{"version", "--version", "-v"} {
+		code, stdout, stderr := mainRun(args)
+		if want := "runtimescope " + versionText() + "\n"; code != 0 || stdout != want || stderr != "" {
+			t.Errorf("%s: exit %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+	old := version
+	defer func() { version = old }()
+	version = ""
+	if got := versionText(); got == "" || strings.ContainsAny(got, " ()") {
+		t.Errorf("a version nobody set is %q", got)
+	}
+	version = "1.2.3"
+	if code, stdout, _ := mainRun("version"); code != 0 || stdout != "runtimescope 1.2.3\n" {
+		t.Errorf("exit %d, %q", code, stdout)
+	}
+}
+
+func TestMisuseIsSaidOnStderrWithTheHelpThatGoesWithIt(t *testing.T) {
+	t.Parallel()
+	top, service := help("runtimescope", "command", commands()), help("runtimescope service", "subcommand", serviceCommands())
+	usage := func(name string) string {
+		for _, c := range serviceCommands() {
+			if c.name == name {
+				return c.usage("runtimescope service")
+			}
+		}
+		for _, c := range commands() {
+			if c.name == name {
+				return c.usage("runtimescope")
+			}
+		}
+		return "none"
+	}
+	for _, c := range []struct{ args, says, help string }{
+		{"x", "Unknown command: x", top},
+		{"Service", "Unknown command: Service", top},
+		{"install", "Unknown command: install", top},
+		{"--x", "Unknown command: --x", top},
+		{"--help x", "runtimescope help: unexpected argument: x", "  runtimescope help\n\n  Show help\n"},
+		{"help x", "runtimescope help: unexpected argument: x", "  runtimescope help\n\n  Show help\n"},
+		{"version x", "runtimescope version: unexpected argument: x", usage("version")},
+		{"-v --json", "runtimescope version: flag provided but not defined: -json", usage("version")},
+		{"dashboard x", "runtimescope dashboard: unexpected argument: x", usage("dashboard")},
+		{"dashboard --no-open=maybe", `runtimescope dashboard: invalid boolean value "maybe" for -no-open: parse error`, usage("dashboard")},
+		{"service x", "Unknown subcommand: x", service},
+		{"service -v", "Unknown subcommand: -v", service},
+		{"service --version", "Unknown subcommand: --version", service},
+		{"service Install", "Unknown subcommand: Install", service},
+		{"service help x", "runtimescope service help: unexpected argument: x", "  runtimescope service help\n\n  Show this help\n"},
+		{"service stop now", "runtimescope service stop: unexpected argument: now", usage("stop")},
+		{"service stop --timeout 5s", "runtimescope service stop: flag provided but not defined: -timeout", usage("stop")},
+		{"service install -- x", "runtimescope service install: unexpected argument: x", usage("install")},
+		{"service install --collector", "runtimescope service install: flag needs an argument: -collector", usage("install")},
+		{"service install --collector=", `runtimescope service install: invalid value "" for flag -collector: a path is missing`, usage("install")},
+		{"service restart --timeout 5", `runtimescope service restart: invalid value "5" for flag -timeout: time: missing unit in duration "5"`, usage("restart")},
+		{"service restart --timeout 0s", `runtimescope service restart: invalid value "0s" for flag -timeout: must be more than nothing`, usage("restart")},
+		{"service start --timeout=-1s", `runtimescope service start: invalid value "-1s" for flag -timeout: must be more than nothing`, usage("start")},
+		{"service update --x", "runtimescope service update: flag provided but not defined: -x", usage("update")},
+		{"service uninstall --json", "runtimescope service uninstall: flag provided but not defined: -json", usage("uninstall")},
+		{"service status -n", "runtimescope service status: flag provided but not defined: -n", usage("status")},
+		{"service status --json x", "runtimescope service status: unexpected argument: x", usage("status")},
+		{"service doctor --exit-code", "runtimescope service doctor: flag provided but not defined: -exit-code", usage("doctor")},
+		{"service logs -n", "runtimescope service logs: flag needs an argument: -n", usage("logs")},
+		{"service logs -n ten", `runtimescope service logs: invalid value "ten" for flag -n: must be a number of lines`, usage("logs")},
+		{"service logs -n -1", `runtimescope service logs: invalid value "-1" for flag -n: must be a number of lines`, usage("logs")},
+		{"service logs -n 5x", `runtimescope service logs: invalid value "5x" for flag -n: must be a number of lines`, usage("logs")},
+		{"service logs -n 99999999999999999999", `runtimescope service logs: invalid value "99999999999999999999" for flag -n: must be a number of lines`, usage("logs")},
+		{"service run --dry-run", "runtimescope service run: flag provided but not defined: -dry-run", usage("run")},
+		{"service unit --systemd --launchd", "runtimescope service unit: --systemd and --launchd exclude each other", usage("unit")},
+	} {
+		code, stdout, stderr := mainRun(strings.Fields(c.args)...)
+		if want := "  ✗ " + c.says + "\n" + c.help; code != 1 || stdout != "" || stderr != want {
+			t.Errorf("%s: exit %d, %q, got\n%s\nwant\n%s", c.args, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestFlagsAreRead(t *testing.T) {
+	t.Parallel()
+	defaults := options{timeout: time.Minute, lines: 50}
+	with := func(change func(*options)) options {
+		o := defaults
+		change(&o)
+		return o
+	}
+	for _, c := range []struct {
+		args string
+		want options
+	}{
+		{"install", defaults},
+		{"install -n", with(func(o *options) { o.dryRun = true })},
+		{"install --dry-run", with(func(o *options) { o.dryRun = true })},
+		{"install --dry-run=false", defaults},
+		{"install --collector /a/b --timeout 90s", with(func(o *options) { o.collector, o.timeout = "/a/b", 90*time.Second })},
+		{"install --collector=rel -n --timeout=2m", with(func(o *options) { o.collector, o.timeout, o.dryRun = "rel", 2*time.Minute, true })},
+		{"update -n --timeout 1ms --collector x", with(func(o *options) { o.collector, o.timeout, o.dryRun = "x", time.Millisecond, true })},
+		{"restart -n --timeout 5s", with(func(o *options) { o.dryRun, o.timeout = true, 5*time.Second })},
+		{"start -n --timeout 5s", with(func(o *options) { o.dryRun, o.timeout = true, 5*time.Second })},
+		{"stop -n", with(func(o *options) { o.dryRun = true })},
+		{"uninstall --dry-run", with(func(o *options) { o.dryRun = true })},
+		{"status --json --exit-code", with(func(o *options) { o.json, o.exitCode = true, true })},
+		{"doctor --json", with(func(o *options) { o.json = true })},
+		{"logs -n 5 -f", with(func(o *options) { o.lines, o.follow = 5, true })},
+		{"logs -f -n=0", with(func(o *options) { o.lines, o.follow = 0, true })},
+		{"run --collector x", with(func(o *options) { o.collector = "x" })},
+		{"unit --launchd", with(func(o *options) { o.launchd = true })},
+		{"unit --systemd --collector x", with(func(o *options) { o.systemd, o.collector = true, "x" })},
+		{"dashboard --no-open", with(func(o *options) { o.noOpen = true })},
+		{"version", defaults},
+		{"help --", defaults},
+	} {
+		words := strings.Fields(c.args)
+		for _, command := range append(serviceCommands(), commands()...) {
+			if command.name == words[0] {
+				if got, err := command.parse(words[1:]); err != nil || !reflect.DeepEqual(got, c.want) {
+					t.Errorf("%s: got %+v, %v", c.args, got, err)
+				}
+				break
+			}
+		}
+	}
+	if _, err := serviceCommands()[0].parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEveryCommandButHelpDoesSomething(t *testing.T) {
+	t.Parallel()
+	for _, c := range append(commands(), serviceCommands()...) {
+		if (c.do == nil) != (c.name == "help" || c.name == "service") {
+			t.Errorf("%s: %v", c.name, c.do == nil)
+		}
+	}
+}
+
+func TestWithoutAServiceManagerEveryCommandThatNeedsOneSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"install", "stop", "start", "restart", "status", "uninstall", "logs", "doctor", "update"} {
+		code, stdout, stderr := mainRun("service", name)
+		want := "  ✗ Platform 'plan9' is not supported (macOS launchd / Linux systemd only).\n  Try: runtimescope service run\n"
+		if code != 1 || stdout != "" || stderr != want {
+			t.Errorf("%s: exit %d, %q, %q", name, code, stdout, stderr)
+		}
+	}
+}
+
+func TestAnErrorIsSaidOnceWithAllThatIsKnown(t *testing.T) {
+	t.Parallel()
+	plain := errors.New("no disk")
+	list := &failure{"it ended", []string{"It logged:", "  fatal"}}
+	for _, c := range []struct {
+		what string
+		err  error
+		code int
+		says string
+	}{
+		{"nothing", nil, 0, ""},
+		{"an error", plain, 1, "  ✗ no disk\n"},
+		{"a hint", hint(plain, "make room"), 1, "  ✗ no disk\n  Try: make room\n"},
+		{"a hint inside", fmt.Errorf("so: %w", hint(plain, "make room")), 1, "  ✗ so: no disk\n  Try: make room\n"},
+		{"an empty hint", hint(plain, ""), 1, "  ✗ no disk\n"},
+		{"a failure", list, 1, "  ✗ it ended\n  It logged:\n    fatal\n"},
+		{"a failure with a hint", hint(list, "look"), 1, "  ✗ it ended\n  It logged:\n    fatal\n  Try: look\n"},
+		{"a first step that failed", &applyError{err: plain}, 1, "  ✗ no disk\n"},
+		{"undone", &applyError{err: plain, undone: true}, 1, "  ✗ no disk\n  What had been done was taken back.\n"},
+		{"undone with a hint", &applyError{err: hint(plain, "make room"), undone: true}, 1, "  ✗ no disk\n  Try: make room\n  What had been done was taken back.\n"},
+		{"half undone", &applyError{err: plain, undone: true, left: errors.New("still there")}, 1, "  ✗ no disk\n  Not all that had been done could be taken back: still there\n"},
+		{"misuse", &misuse{errors.New("what?"), "  help\n"}, 1, "  ✗ what?\n  help\n"},
+		{"a status", &statusError{errors.New("stopped"), 3}, 3, "  ✗ stopped\n"},
+		{"a status inside", fmt.Errorf("so: %w", &statusError{errors.New("stopped"), 42}), 42, "  ✗ so: stopped\n"},
+		{"an interruption", errInterrupted, 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
+		{"an interruption inside", fmt.Errorf("so: %w", errInterrupted), 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
+		{"a cancelled command", &commandError{argv: []string{"x"}, code: -1, cause: context.Canceled}, 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
+		{"a late command", &commandError{argv: []string{"x"}, code: -1, cause: context.DeadlineExceeded}, 1, "  ✗ x: context deadline exceeded\n"},
+	} {
+		w, stdout, stderr := mainWorld()
+		if code := w.report(c.err); code != c.code || stdout.String() != "" || stderr.String() != c.says {
+			t.Errorf("%s: exit %d, %q, %q; want %d, %q", c.what, code, stdout, stderr, c.code, c.says)
+		}
+	}
+}
+
+func TestAnOutputThatCannotBeWrittenIsRemembered(t *testing.T) {
+	t.Parallel()
+	first, second := errors.New("first"), errors.New("second")
+	target := &mainFailing{errs: []error{nil, first, second, nil}}
+	w := &watchedWriter{Writer: target}
+	for i, want := range []error{nil, first, second, nil} {
+		if n, err := w.Write([]byte("abc")); err != want || n != 3-3*min(1, len(errText(err))) {
+			t.Errorf("write %d: %d, %v", i, n, err)
+		}
+	}
+	if w.err != first {
+		t.Errorf("got %v", w.err)
+	}
+	if target.got.String() != "abcabc" {
+		t.Errorf("wrote %q", target.got.String())
+	}
+	if err := (&watchedWriter{Writer: io.Discard}).err; err != nil {
+		t.Error(err)
+	}
+}
+
+// A mainFailing writer fails as its list says.
+type mainFailing struct {
+	errs []error
+	got  bytes.Buffer
+}
+
+func (w *mainFailing) Write(p []byte) (int, error) {
+	err := w.errs[0]
+	w.errs = w.errs[1:]
+	if err != nil {
+		return 0, err
+	}
+	return w.got.Write(p)
+}
+
+func TestASignalEndsTheContext(t *testing.T) {
+	t.Parallel()
+	signals := make(chan os.Signal, 1)
+	w := &world{signals: signals}
+	ctx, cancel := w.untilSignal(context.Background())
+	defer cancel()
+	if ctx.Err() != nil {
+		t.Fatal("it has ended before")
+	}
+	signals <- os.Interrupt
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if ctx.Err() != context.Canceled {
+		t.Errorf("got %v", ctx.Err())
+	}
+	parent, stop := context.WithCancel(context.Background())
+	ctx, cancel = w.untilSignal(parent)
+	defer cancel()
+	stop()
+	<-ctx.Done()
+}

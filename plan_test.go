@@ -1,0 +1,806 @@
+// Tests of the steps: what each leaves on disk, whole or failed at any of its operations, and what its undo brings back.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var errPlanDisk = errors.New("no space left on device")
+
+// A planDisk records the operations and spoils some of them.
+type planDisk struct {
+	t     testing.TB
+	ops   []string               // "write x.tmp"
+	spoil func(n int) diskDamage // of the n-th operation, counted from 0
+}
+
+type diskDamage int
+
+const (
+	unharmed  diskDamage = iota
+	refused              // it fails and does nothing
+	halfDone             // a write leaves half of the text; everything else is refused
+	doneFails            // it does all and fails nevertheless
+	crash                // the machine stops
+)
+
+func (d *planDisk) do(op, path string, change func() error) error {
+	n := len(d.ops)
+	d.ops = append(d.ops, op+" "+filepath.Base(path))
+	damage := unharmed
+	if d.spoil != nil {
+		damage = d.spoil(n)
+	}
+	switch {
+	case damage == crash:
+		panic(errPlanDisk)
+	case damage == halfDone && op == "write":
+		if err := os.WriteFile(path, []byte("ha"), 0o600); err != nil {
+			d.t.Error(err)
+		}
+	case damage == doneFails:
+		change()
+	case damage == unharmed:
+		return change()
+	}
+	return errPlanDisk
+}
+
+func planMachine(d disk) machine {
+	return machine{run: planRunner{}, disk: d, started: func() {}, explain: func(_ context.Context, err error) error { return err }}
+}
+
+// A planRunner answers commands from a map, by their argv in one line; what it does not know succeeds in silence.
+type planRunner struct {
+	calls   *[]string
+	answers map[string]error
+	outputs map[string]string
+	check   func(context.Context)
+}
+
+func (r planRunner) Run(ctx context.Context, argv ...string) (string, error) {
+	call := strings.Join(argv, " ")
+	if r.calls != nil {
+		*r.calls = append(*r.calls, call)
+	}
+	if r.check != nil {
+		r.check(ctx)
+	}
+	return r.outputs[call], r.answers[call]
+}
+
+func (r planRunner) Start(io.Writer, io.Writer, []string, ...string) (process, error) {
+	return nil, errors.New("nothing is started here")
+}
+
+func planFailed(code int, stderr string, argv ...string) error {
+	return &commandError{argv: argv, code: code, stderr: stderr}
+}
+
+// planTree is a folder with its files, "name: text", folders as "name/", links as "name -> target".
+func planTree(t testing.TB, dir string) string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		name = filepath.ToSlash(name)
+		switch {
+		case entry.IsDir():
+			all = append(all, name+"/")
+		case entry.Type()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(path)
+			all = append(all, name+" -> "+target)
+			return err
+		default:
+			text, err := os.ReadFile(path)
+			all = append(all, name+": "+string(text))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, "\n")
+}
+
+// planFill makes the files of a folder.
+func planFill(t testing.TB, files map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func planUndo(t testing.TB, undo func(context.Context) error) {
+	t.Helper()
+	if undo != nil {
+		if err := undo(context.Background()); err != nil {
+			t.Errorf("undo: %v", err)
+		}
+	}
+}
+
+var planWrites = []struct {
+	name   string
+	before map[string]string
+	after  string
+}{
+	{"fresh", map[string]string{}, "x: new"},
+	{"with the rest of a killed run", map[string]string{"x.tmp": "rest"}, "x: new"},
+	{"same", map[string]string{"x": "new", "x.bak": "older"}, "x: new\nx.bak: older"},
+	{"different", map[string]string{"x": "old"}, "x: new\nx.bak: old"},
+	{"different, kept already", map[string]string{"x": "old", "x.bak": "old"}, "x: new\nx.bak: old"},
+	{"different, another kept", map[string]string{"x": "old", "x.bak": "older"}, "x: new\nx.bak: old\nx.bak.1: older"},
+	{"different, more kept", map[string]string{"x": "old", "x.bak": "older", "x.bak.1": "1", "x.bak.2": "2", "x.bak.4": "4"},
+		"x: new\nx.bak: old\nx.bak.1: 1\nx.bak.2: 2\nx.bak.3: older\nx.bak.4: 4"},
+	{"empty", map[string]string{"x": ""}, "x: new\nx.bak: "},
+}
+
+func TestWritingKeepsWhatWasThereAndUndoBringsItBack(t *testing.T) {
+	t.Parallel()
+	for _, c := range planWrites {
+		dir := planFill(t, c.before)
+		kept := maps.Clone(c.before)
+		delete(kept, "x.tmp")
+		before := planTree(t, planFill(t, kept))
+		undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(osDisk{}))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := planTree(t, dir); got != c.after {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.after)
+		}
+		if info, err := os.Stat(filepath.Join(dir, "x")); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o644 {
+			t.Errorf("%s: mode %v, %v", c.name, info.Mode(), err)
+		}
+		planUndo(t, undo)
+		if got := planTree(t, dir); c.name != "different, kept already" && got != before {
+			t.Errorf("%s: after undo\n%s\nwant\n%s", c.name, got, before)
+		} else if c.name == "different, kept already" && got != "x: old" { // the same text once instead of twice
+			t.Errorf("%s: after undo\n%s", c.name, got)
+		}
+	}
+}
+
+func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		before map[string]string
+		want   string
+		undo   string
+	}{
+		{map[string]string{}, "create x.tmp, write x.tmp, chmod x.tmp, sync x.tmp, rename x", "remove x"},
+		{map[string]string{"x": "new"}, "create x.tmp, write x.tmp, chmod x.tmp, sync x.tmp, rename x", ""},
+		{map[string]string{"x": "old", "x.bak": "older"}, "rename x.bak.1, create x.bak.tmp, write x.bak.tmp, chmod x.bak.tmp, sync x.bak.tmp, rename x.bak, " +
+			"create x.tmp, write x.tmp, chmod x.tmp, sync x.tmp, rename x", "rename x, rename x.bak"},
+	} {
+		d := &planDisk{t: t}
+		undo, err := writeFile{filepath.Join(planFill(t, c.before), "x"), "new"}.do(context.Background(), planMachine(d))
+		if got := strings.Join(d.ops, ", "); got != c.want || err != nil {
+			t.Errorf("got\n%s, %v\nwant\n%s", got, err, c.want)
+		}
+		d.ops = nil
+		planUndo(t, undo)
+		if got := strings.Join(d.ops, ", "); got != c.undo {
+			t.Errorf("undo: got %s, want %s", got, c.undo)
+		}
+	}
+}
+
+func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
+	t.Parallel()
+	for _, c := range planWrites {
+		for _, damage := range []diskDamage{refused, halfDone} {
+			for at := 0; ; at++ {
+				dir := planFill(t, c.before)
+				before := planTree(t, dir)
+				d := &planDisk{t: t, spoil: func(n int) diskDamage {
+					if n == at {
+						return damage
+					}
+					return unharmed
+				}}
+				undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(d))
+				if at >= len(d.ops) {
+					if at < 5 || err != nil {
+						t.Errorf("%s: only %d operations, %v", c.name, at, err)
+					}
+					break
+				}
+				if !errors.Is(err, errPlanDisk) {
+					t.Errorf("%s: %s failed and the step did not: %v", c.name, d.ops[at], err)
+				}
+				planUndo(t, undo)
+				got := planTree(t, dir)
+				if strings.Contains(before, "x.tmp") { // may go, may stay
+					before, got = strings.Replace(before, "\nx.tmp: rest", "", 1), strings.Replace(got, "\nx.tmp: rest", "", 1)
+					before, got = strings.TrimPrefix(before, "x.tmp: rest"), strings.TrimPrefix(got, "x.tmp: rest")
+				}
+				// The copy that was kept already may have been taken for the one that this run made.
+				if c.name == "different, kept already" {
+					before, got = strings.Replace(before, "\nx.bak: old", "", 1), strings.Replace(got, "\nx.bak: old", "", 1)
+				}
+				if got != before {
+					t.Errorf("%s: after a failed %s:\n%s\nwant\n%s", c.name, d.ops[at], got, before)
+				}
+			}
+		}
+	}
+}
+
+func TestWritingToADiskThatFailsFromSomeMomentOnLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range planWrites {
+		for _, damage := range []diskDamage{refused, doneFails} {
+			for at := range 14 {
+				dir := planFill(t, c.before)
+				d := &planDisk{t: t, spoil: func(n int) diskDamage {
+					if n >= at {
+						return damage
+					}
+					return unharmed
+				}}
+				apply(context.Background(), planMachine(d), []step{writeFile{filepath.Join(dir, "x"), "new"}})
+				planNothingLost(t, fmt.Sprintf("%s, failing from operation %d on", c.name, at), dir, c.before)
+			}
+		}
+	}
+}
+
+func TestACrashAtAnyMomentLeavesTheOldFileOrTheNewOneAndTheNextRunRepairsIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range planWrites {
+		for at := 0; ; at++ {
+			dir := planFill(t, c.before)
+			path := filepath.Join(dir, "x")
+			crashed := func() (crashed bool) {
+				defer func() { crashed = recover() != nil }()
+				d := &planDisk{t: t, spoil: func(n int) diskDamage {
+					if n == at {
+						return crash
+					}
+					return unharmed
+				}}
+				writeFile{path, "new"}.do(context.Background(), planMachine(d))
+				return false
+			}()
+			what := fmt.Sprintf("%s, crashed at operation %d", c.name, at)
+			planNothingLost(t, what, dir, c.before)
+			if _, err := (writeFile{path, "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			planNothingLost(t, what+", run again", dir, c.before)
+			if text, err := os.ReadFile(path); string(text) != "new" || err != nil {
+				t.Errorf("%s, run again: %q, %v", what, text, err)
+			}
+			if _, err := os.Stat(path + ".tmp"); err == nil {
+				t.Errorf("%s, run again: the temporary file stays", what)
+			}
+			if !crashed {
+				break
+			}
+		}
+	}
+}
+
+// planNothingLost checks that x is whole, old or new, and that every text that somebody may miss is still somewhere.
+func planNothingLost(t *testing.T, what, dir string, before map[string]string) {
+	t.Helper()
+	old, was := before["x"]
+	now, err := os.ReadFile(filepath.Join(dir, "x"))
+	if missing := errors.Is(err, fs.ErrNotExist); !(missing && !was || !missing && (string(now) == "new" || was && string(now) == old)) {
+		t.Errorf("%s: x is %q, %v", what, now, err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "x*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(name, ".tmp") {
+			texts = append(texts, string(text))
+		}
+	}
+	for name, text := range before {
+		if name != "x.tmp" && !slices.Contains(texts, text) {
+			t.Errorf("%s: %q is lost:\n%s", what, text, planTree(t, dir))
+		}
+	}
+}
+
+func TestWritingRefusesWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := &planDisk{t: t}
+	undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(d))
+	if undo != nil || err == nil || len(d.ops) != 0 {
+		t.Errorf("got %v after %q", err, d.ops)
+	}
+}
+
+func TestRemovingAFileAndItsUndo(t *testing.T) {
+	t.Parallel()
+	for _, before := range []map[string]string{{"x": "text"}, {"x": "text", "x.tmp": "rest"}, {"x.tmp": "rest"}, {}, {"x": ""}} {
+		dir := planFill(t, before)
+		delete(before, "x.tmp")
+		want := planTree(t, planFill(t, before))
+		undo, err := removeFile{filepath.Join(dir, "x")}.do(context.Background(), planMachine(osDisk{}))
+		if got := planTree(t, dir); got != "" || err != nil {
+			t.Errorf("%v: left %q, %v", before, got, err)
+		}
+		if _, was := before["x"]; was != (undo != nil) {
+			t.Errorf("%v: undo: %v", before, undo != nil)
+		}
+		planUndo(t, undo)
+		if got := planTree(t, dir); got != want {
+			t.Errorf("%v: undo made %q", before, got)
+		}
+	}
+}
+
+func TestRemovingThatFailsAtAnyOperationKeepsTheFile(t *testing.T) {
+	t.Parallel()
+	for at := range 2 {
+		dir := planFill(t, map[string]string{"x": "text", "y": "other"})
+		d := &planDisk{t: t, spoil: func(n int) diskDamage {
+			if n == at {
+				return refused
+			}
+			return unharmed
+		}}
+		undo, err := removeFile{filepath.Join(dir, "x")}.do(context.Background(), planMachine(d))
+		if undo != nil || !errors.Is(err, errPlanDisk) || planTree(t, dir) != "x: text\ny: other" {
+			t.Errorf("%q: %v\n%s", d.ops, err, planTree(t, dir))
+		}
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "x", "y"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if undo, err := (removeFile{filepath.Join(dir, "x")}).do(context.Background(), planMachine(osDisk{})); err == nil || undo != nil {
+		t.Errorf("a folder was removed: %v", err)
+	}
+}
+
+func TestRemovingALinkLeavesItsTargetAndUndoMakesItAgain(t *testing.T) {
+	t.Parallel()
+	dir := planFill(t, map[string]string{"target": "text"})
+	for _, target := range []string{"target", "gone"} {
+		link := filepath.Join(dir, "x")
+		if err := os.Symlink(target, link); err != nil {
+			t.Skip("no links here:", err)
+		}
+		undo, err := removeFile{link}.do(context.Background(), planMachine(osDisk{}))
+		if got := planTree(t, dir); got != "target: text" || err != nil || undo == nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		planUndo(t, undo)
+		if got := planTree(t, dir); got != "target: text\nx -> "+target {
+			t.Errorf("undo made %q", got)
+		}
+		os.Remove(link)
+	}
+}
+
+func TestALinkThatCouldNotBeRemovedNeedsNoUndo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Symlink("gone", filepath.Join(dir, "x")); err != nil {
+		t.Skip("no links here:", err)
+	}
+	d := &planDisk{t: t, spoil: func(n int) diskDamage {
+		if n == 1 {
+			return refused
+		}
+		return unharmed
+	}}
+	err := apply(context.Background(), planMachine(d), []step{removeFile{filepath.Join(dir, "x")}})
+	var failed *applyError
+	if !errors.As(err, &failed) || !errors.Is(err, errPlanDisk) || failed.left != nil {
+		t.Errorf("got %v, left %v", err, failed.left)
+	}
+}
+
+func TestMakingFoldersAndTheirUndo(t *testing.T) {
+	t.Parallel()
+	dir := planFill(t, map[string]string{"file": ""})
+	path := filepath.Join(dir, "a", "b", "c")
+	undo, err := makeFolder{path, 0o700}.do(context.Background(), planMachine(osDisk{}))
+	if got := planTree(t, dir); got != "a/\na/b/\na/b/c/\nfile: " || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	for name, want := range map[string]fs.FileMode{"a": 0o755, "a/b": 0o755, "a/b/c": 0o700} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	again, err := makeFolder{path, 0o755}.do(context.Background(), planMachine(osDisk{}))
+	if err != nil {
+		t.Error(err)
+	}
+	planUndo(t, again)
+	if got := planTree(t, dir); got != "a/\na/b/\na/b/c/\nfile: " {
+		t.Errorf("undo removed a folder that was there before: %q", got)
+	}
+	if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
+		t.Errorf("the mode of a folder that was there became %v", info.Mode())
+	}
+	planUndo(t, undo)
+	if got := planTree(t, dir); got != "file: " {
+		t.Errorf("undo left %q", got)
+	}
+}
+
+func TestUndoKeepsAFolderThatIsInUseByNow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	undo, err := makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(osDisk{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", "other"), []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	planUndo(t, undo)
+	if got := planTree(t, dir); got != "a/\na/other: text" {
+		t.Errorf("undo left %q", got)
+	}
+}
+
+func TestMakingFoldersThatFailsIsTakenBack(t *testing.T) {
+	t.Parallel()
+	for at := range 6 {
+		dir := t.TempDir()
+		d := &planDisk{t: t, spoil: func(n int) diskDamage {
+			if n == at {
+				return refused
+			}
+			return unharmed
+		}}
+		undo, err := makeFolder{filepath.Join(dir, "a", "b", "c"), 0o755}.do(context.Background(), planMachine(d))
+		if !errors.Is(err, errPlanDisk) || undo == nil {
+			t.Errorf("%q: %v", d.ops, err)
+		}
+		if want := []string{"mkdir a", "chmod a", "mkdir b", "chmod b", "mkdir c", "chmod c"}[:at+1]; !slices.Equal(d.ops, want) {
+			t.Errorf("got %q, want %q", d.ops, want)
+		}
+		planUndo(t, undo)
+		if got := planTree(t, dir); got != "" {
+			t.Errorf("failed at operation %d, left %q", at, got)
+		}
+	}
+}
+
+func TestAFolderThatSomebodyElseMakesFirstIsUsedAndNotTakenBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := planRaceDisk{}
+	undo, err := makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	planUndo(t, undo)
+	if got := planTree(t, dir); got != "a/\na/b/" {
+		t.Errorf("undo left %q", got)
+	}
+}
+
+// A planRaceDisk is one on which somebody else makes every folder a moment earlier.
+type planRaceDisk struct{}
+
+func (planRaceDisk) do(op, path string, change func() error) error {
+	if op == "mkdir" {
+		os.Mkdir(path, 0o755)
+	}
+	return change()
+}
+
+func TestMakingFoldersSaysWhatIsInTheWay(t *testing.T) {
+	t.Parallel()
+	dir := planFill(t, map[string]string{"file": "text"})
+	file := filepath.Join(dir, "file")
+	_, err := makeFolder{file, 0o755}.do(context.Background(), planMachine(osDisk{}))
+	if want := file + " is in the way: it is not a folder"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	_, err = makeFolder{filepath.Join(link, "a"), 0o755}.do(context.Background(), planMachine(osDisk{}))
+	if want := link + " is a link to nowhere"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if runtime.GOOS != "windows" { // where a file in the way is said to be no folder at all
+		if undo, err := (makeFolder{filepath.Join(file, "a"), 0o755}).do(context.Background(), planMachine(osDisk{})); err == nil || undo != nil {
+			t.Errorf("got %v", err)
+		}
+	}
+	if got := planTree(t, dir); got != "file: text\nlink -> nowhere" {
+		t.Errorf("it left %q", got)
+	}
+}
+
+func TestTruncatingALogKeepsACopyAndTheFileItself(t *testing.T) {
+	t.Parallel()
+	dir := planFill(t, map[string]string{"x": "lines", "x.1": "older and longer"})
+	path := filepath.Join(dir, "x")
+	old, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo, err := truncateLog{path}.do(context.Background(), planMachine(osDisk{}))
+	if got := planTree(t, dir); got != "x: \nx.1: lines" || undo != nil || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if now, err := os.Stat(path); err != nil || !os.SameFile(old, now) {
+		t.Error("the log is another file now: launchd would go on writing to the old one")
+	}
+}
+
+func TestTruncatingThatFailsKeepsTheLog(t *testing.T) {
+	t.Parallel()
+	for at, want := range []string{"x: lines", "x: lines\nx.1: lines"} {
+		dir := planFill(t, map[string]string{"x": "lines"})
+		d := &planDisk{t: t, spoil: func(n int) diskDamage {
+			if n == at {
+				return refused
+			}
+			return unharmed
+		}}
+		_, err := truncateLog{filepath.Join(dir, "x")}.do(context.Background(), planMachine(d))
+		if got := planTree(t, dir); got != want || !errors.Is(err, errPlanDisk) {
+			t.Errorf("%q: got %q, %v", d.ops, got, err)
+		}
+	}
+}
+
+func TestACommandStepForgivesTheStatusesThatCountAsDone(t *testing.T) {
+	t.Parallel()
+	var calls []string
+	m := planMachine(osDisk{})
+	m.run = planRunner{calls: &calls, answers: map[string]error{"a b": planFailed(5, "", "a", "b"), "u": planFailed(5, "", "u"), "gone": errors.New("x")}}
+	for _, c := range []struct {
+		step command
+		ok   bool
+	}{
+		{command{argv: []string{"fine"}}, true},
+		{command{argv: []string{"a", "b"}}, false},
+		{command{argv: []string{"a", "b"}, ok: []int{3, 5}}, true},
+		{command{argv: []string{"a", "b"}, ok: []int{3}}, false},
+		{command{argv: []string{"gone"}, ok: []int{0, 1}}, false},
+		{command{argv: []string{"a", "b"}, ok: []int{5}, undo: []string{"u"}}, true},
+		{command{argv: []string{"a", "b"}, undo: []string{"fine"}}, false}, // what failed may have been done in part
+	} {
+		calls = nil
+		undo, err := c.step.do(context.Background(), m)
+		if (err == nil) != c.ok || (undo != nil) != (c.step.undo != nil) {
+			t.Errorf("%v: %v", c.step, err)
+		}
+		planUndo(t, undo)
+		want := []string{strings.Join(c.step.argv, " ")}
+		if undo != nil {
+			want = append(want, strings.Join(c.step.undo, " "))
+		}
+		if !slices.Equal(calls, want) {
+			t.Errorf("it ran %q, want %q", calls, want)
+		}
+	}
+	undo, _ := command{argv: []string{"fine"}, undo: []string{"u"}}.do(context.Background(), m)
+	if err := undo(context.Background()); exitCode(err) != 5 {
+		t.Errorf("a failed undo says %v", err)
+	}
+}
+
+func TestACommandStepHasTimeForASlowStop(t *testing.T) {
+	t.Parallel()
+	m := planMachine(osDisk{})
+	m.run = planRunner{check: func(ctx context.Context) {
+		end, ok := ctx.Deadline()
+		if left := time.Until(end); !ok || left > changeDeadline || left < changeDeadline-10*time.Second {
+			t.Errorf("deadline in %s, %v", left, ok)
+		}
+	}}
+	command{argv: []string{"x"}}.do(context.Background(), m)
+}
+
+func TestAwaitPollsUntilItsConditionHolds(t *testing.T) {
+	t.Parallel()
+	n := 0
+	a := await{"x is gone", time.Minute, time.Millisecond, func(context.Context, Runner) (bool, error) {
+		n++
+		return n == 3, errors.New("not sure")
+	}}
+	if undo, err := a.do(context.Background(), planMachine(osDisk{})); undo != nil || err != nil || n != 3 {
+		t.Errorf("got %v after %d polls", err, n)
+	}
+}
+
+func TestAwaitEndsInTimeAndSaysWhatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	var problem error
+	a := await{"x is gone", 30 * time.Millisecond, time.Millisecond, func(ctx context.Context, _ Runner) (bool, error) {
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		return false, problem
+	}}
+	if _, err := a.do(context.Background(), planMachine(osDisk{})); fmt.Sprint(err) != "waited 30ms in vain until x is gone" {
+		t.Errorf("got %v", err)
+	}
+	problem = errors.New("no answer")
+	if _, err := a.do(context.Background(), planMachine(osDisk{})); err != problem {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A planStep notes that it was done, and undone.
+type planStep struct {
+	name      string
+	notes     *[]string
+	err, left error
+	noUndo    bool
+}
+
+func (s planStep) String() string { return s.name }
+
+func (s planStep) do(ctx context.Context, _ machine) (func(context.Context) error, error) {
+	*s.notes = append(*s.notes, s.name)
+	if ctx.Err() != nil {
+		*s.notes = append(*s.notes, "cancelled")
+	}
+	if s.noUndo {
+		return nil, s.err
+	}
+	return func(context.Context) error {
+		*s.notes = append(*s.notes, "undo "+s.name)
+		return s.left
+	}, s.err
+}
+
+func TestApplyDoesAllAndUndoesNothingWhenAllGoesWell(t *testing.T) {
+	t.Parallel()
+	var notes []string
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // an interrupted user must not be left half-way
+	m := planMachine(osDisk{})
+	m.explain = nil
+	err := apply(ctx, m, []step{planStep{name: "a", notes: &notes}, wayBack{planStep{name: "back", notes: &notes}}, planStep{name: "b", notes: &notes}})
+	if got := strings.Join(notes, ", "); got != "a, b" || err != nil {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+func TestApplyExplainsAFailureAndTakesBackTheLastStepFirst(t *testing.T) {
+	t.Parallel()
+	var notes []string
+	cause, explained := errors.New("cause"), errors.New("explained")
+	left1, left2 := errors.New("left 1"), errors.New("left 2")
+	m := planMachine(osDisk{})
+	m.explain = func(_ context.Context, err error) error {
+		notes = append(notes, "explain "+err.Error())
+		return explained
+	}
+	err := apply(context.Background(), m, []step{
+		planStep{name: "a", notes: &notes, left: left2},
+		wayBack{planStep{name: "back 1", notes: &notes}, planStep{name: "back 2", notes: &notes, err: left1}, planStep{name: "back 3", notes: &notes}},
+		planStep{name: "b", notes: &notes, noUndo: true},
+		planStep{name: "c", notes: &notes},
+		planStep{name: "d", notes: &notes, err: cause},
+		planStep{name: "e", notes: &notes},
+	})
+	want := "a, b, c, d, explain cause, undo d, undo c, back 1, back 2, undo a"
+	if got := strings.Join(notes, ", "); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	var failed *applyError
+	if !errors.As(err, &failed) || err.Error() != "explained" || !errors.Is(err, explained) {
+		t.Fatalf("got %v", err)
+	}
+	if !errors.Is(failed.left, left1) || !errors.Is(failed.left, left2) {
+		t.Errorf("left: %v", failed.left)
+	}
+}
+
+func TestApplySaysWhenAllWasTakenBack(t *testing.T) {
+	t.Parallel()
+	var notes []string
+	err := apply(context.Background(), planMachine(osDisk{}), []step{
+		planStep{name: "a", notes: &notes}, planStep{name: "b", notes: &notes, noUndo: true, err: errPlanDisk}})
+	var failed *applyError
+	if !errors.As(err, &failed) || failed.left != nil || strings.Join(notes, ", ") != "a, b, undo a" {
+		t.Errorf("got %v, left %v, %s", err, failed.left, notes)
+	}
+}
+
+func TestEveryUndoHasADeadlineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	m := planMachine(osDisk{})
+	m.run = planRunner{check: func(ctx context.Context) {
+		end, _ := ctx.Deadline()
+		if left := time.Until(end); left > undoDeadline || left < undoDeadline-5*time.Second {
+			t.Errorf("deadline in %s", left)
+		}
+		asked++
+	}}
+	back := wayBack{command{argv: []string{"x"}}}
+	var notes []string
+	apply(context.Background(), m, []step{back, back, planStep{name: "a", notes: &notes, err: errPlanDisk}})
+	if asked != 2 {
+		t.Errorf("%d undos", asked)
+	}
+}
+
+func TestTheMomentBeforeAStartIsNoted(t *testing.T) {
+	t.Parallel()
+	noted := 0
+	m := planMachine(osDisk{})
+	m.started = func() { noted++ }
+	if err := apply(context.Background(), m, []step{beforeStart{}}); err != nil || noted != 1 {
+		t.Errorf("noted %d times, %v", noted, err)
+	}
+}
+
+func TestADryRunShowsEveryStepInOrder(t *testing.T) {
+	t.Parallel()
+	got := dryRun([]step{
+		wayBack{command{argv: []string{"never", "shown"}}}, beforeStart{}, makeFolder{t.TempDir(), 0o755},
+		makeFolder{"/h/.config", 0o755}, makeFolder{"/h/logs", 0o700},
+		writeFile{"/h/x y", "[Unit]\n\nlast line\n"},
+		command{argv: []string{"systemctl", "--user", "enable", "a b"}, undo: []string{"x"}, ok: []int{5}},
+		await{"x is gone", 30 * time.Second, time.Second, nil},
+		truncateLog{"/h/log"}, removeFile{"/h/x"},
+	})
+	want := `would make folder /h/.config (0755)
+would make folder /h/logs (0700)
+would write /h/x y (0644):
+    [Unit]
+    
+    last line
+would run systemctl --user enable 'a b'
+would wait until x is gone, at most 30s
+would copy /h/log to /h/log.1 and empty it
+would remove /h/x
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := dryRun(nil); got != "" {
+		t.Errorf("got %q for nothing", got)
+	}
+}
+
+func TestTheRealDiskDoesWhatItIsTold(t *testing.T) {
+	t.Parallel()
+	if err := (osDisk{}).do("write", "x", func() error { return errPlanDisk }); err != errPlanDisk {
+		t.Errorf("got %v", err)
+	}
+}

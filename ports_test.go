@@ -1,0 +1,695 @@
+// Tests of the ports, of what is said to who holds one, and of both process tables: a /proc made by hand, and a lsof
+// and a ps that say what a table tells them to.
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPortsOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		http, ws string
+		want     ports
+		err      string
+	}{
+		{"", "", ports{}, ""},
+		{"7001", "", ports{7001, 0}, ""},
+		{"1", "65535", ports{1, 65535}, ""},
+		{"", "07", ports{0, 7}, ""},
+		{"0", "", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
+		{"7001", "65536", ports{}, "RUNTIMESCOPE_PORT is not a port: it must be a number from 1 to 65535"},
+		{"-1", "", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
+		{"", " 80", ports{}, "RUNTIMESCOPE_PORT is not a port: it must be a number from 1 to 65535"},
+		{"+80", "x", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
+		{"0x50", "", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
+		{"", "http\x1b", ports{}, "RUNTIMESCOPE_PORT is not a port: it must be a number from 1 to 65535"},
+	} {
+		got, err := envPorts(func(key string) string {
+			return map[string]string{httpPortEnv: c.http, wsPortEnv: c.ws}[key]
+		})
+		if text := errText(err); got != c.want || text != c.err {
+			t.Errorf("%q %q: got %v, %q", c.http, c.ws, got, text)
+		}
+	}
+}
+
+// errText is what an error says, "" when there is none.
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestPortsOfADefinitionTheLastOneCounts(t *testing.T) {
+	t.Parallel()
+	p := ports{1, 2}
+	p.read([]string{"PATH=/bin", "RUNTIMESCOPE_HTTP_PORT=7001", "RUNTIMESCOPE_PORT=x", "RUNTIMESCOPE_HTTP_PORT=7002", "XRUNTIMESCOPE_PORT=5", "RUNTIMESCOPE_PORT"})
+	if p != (ports{7002, 0}) {
+		t.Errorf("got %v", p)
+	}
+}
+
+func TestPortsFillInWhatIsNotSaid(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		p, q, or, orDefault ports
+		environment         string
+	}{
+		{ports{}, ports{1, 2}, ports{1, 2}, ports{6768, 6767}, ""},
+		{ports{3, 0}, ports{1, 2}, ports{3, 2}, ports{3, 6767}, "RUNTIMESCOPE_HTTP_PORT=3"},
+		{ports{0, 4}, ports{1, 2}, ports{1, 4}, ports{6768, 4}, "RUNTIMESCOPE_PORT=4"},
+		{ports{3, 4}, ports{}, ports{3, 4}, ports{3, 4}, "RUNTIMESCOPE_HTTP_PORT=3 RUNTIMESCOPE_PORT=4"},
+		{ports{6768, 6767}, ports{1, 2}, ports{6768, 6767}, ports{6768, 6767}, ""},
+		{ports{6767, 6768}, ports{1, 2}, ports{6767, 6768}, ports{6767, 6768}, "RUNTIMESCOPE_HTTP_PORT=6767 RUNTIMESCOPE_PORT=6768"},
+	} {
+		if got := c.p.or(c.q); got != c.or {
+			t.Errorf("%v or %v: got %v", c.p, c.q, got)
+		}
+		if got := c.p.orDefault(); got != c.orDefault {
+			t.Errorf("%v or default: got %v", c.p, got)
+		}
+		if got := strings.Join(c.p.environment(), " "); got != c.environment {
+			t.Errorf("%v: environment %s", c.p, got)
+		}
+	}
+}
+
+func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
+	t.Parallel()
+	const plugin, other, alien = ": that is the collector inside your editor's plugin", ": that is another collector", ", which is not ours"
+	const quit, kill, choose = "quit the editor, then run this again", "kill 5, then run this again", "stop it, or choose another port: X=… runtimescope service install"
+	for _, c := range []struct{ command, shown, says, helps string }{
+		{"/opt/vite --port 6768", "", alien, choose},
+		{"", "", alien, choose},
+		{"/opt/" + strings.Repeat("é", 100), "/opt/" + strings.Repeat("é", 77) + "…", alien, choose},
+		{"node /x/runtimescope-mcp/dist/index.js", "", plugin, quit},
+		{"node /x/mcp-server/index.js", "", plugin, quit},
+		{"/usr/bin/collector-server", "", other, kill},
+		{"/usr/bin/collector-server --config /etc/x", "", other, kill},
+		{"/opt/a b/collector-server", "", other, kill},
+		{"node /x/collector/dist/standalone.js", "", other, kill},
+		{"runtimescope service run", "", other, kill},
+	} {
+		if c.shown == "" {
+			c.shown = c.command
+		}
+		err := holder{pid: 5, uid: -1, command: c.command}.refusal(7001, "X")
+		if want := "port 7001 is held by PID 5 (" + c.shown + ")" + c.says; err.Error() != want || fixOf(err) != c.helps {
+			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
+		}
+	}
+	err := holder{uid: 33, command: "collector-server"}.refusal(7001, "X")
+	if want := "port 7001 is held by a process that this user may not look into (uid 33)"; err.Error() != want {
+		t.Errorf("got %s", err)
+	}
+	if want := "sudo lsof -nP -iTCP:7001 -sTCP:LISTEN, and stop it, or choose another port: X=… runtimescope service install"; fixOf(err) != want {
+		t.Errorf("got %s", fixOf(err))
+	}
+}
+
+func TestShortenCutsBetweenCharacters(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"", 0, ""}, {"éé", 3, "é…"}, {"éé", 4, "éé"}, {"éé", 1, "…"}, {"日本", 5, "日…"}} {
+		if got := shorten(c.text, c.n); got != c.want {
+			t.Errorf("%q to %d: got %q, want %q", c.text, c.n, got, c.want)
+		}
+	}
+}
+
+// portsLittleEndian skips what needs the /proc/net/tcp of a little-endian machine.
+func portsLittleEndian(t testing.TB) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the samples of /proc/net/tcp are of a little-endian machine")
+	}
+}
+
+func TestListenersOfRealTables(t *testing.T) {
+	t.Parallel()
+	portsLittleEndian(t)
+	addr := netip.MustParseAddr
+	for name, want := range map[string][]listener{
+		"proc-net-tcp-collector.txt": {{addr("127.0.0.1"), 6767, 1000, "323261"}, {addr("127.0.0.1"), 6768, 1000, "323265"}},
+		"proc-net-tcp-many.txt": {{addr("127.0.0.1"), 6768, 0, "577919"}, {addr("192.0.2.5"), 7006, 0, "577925"},
+			{addr("0.0.0.0"), 6767, 0, "577920"}, {addr("127.0.0.2"), 7005, 0, "577924"}},
+		"proc-net-tcp6-many.txt": {{addr("127.0.0.1"), 7003, 0, "577922"}, {addr("::1"), 7004, 0, "577923"}, {addr("::"), 7001, 0, "577921"}},
+	} {
+		if got := parseProcTCP(strings.NewReader(fakebinText(t, name))); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestListenersLeaveOutWhatIsNoListener(t *testing.T) {
+	t.Parallel()
+	good := "0: 00000000:1A70 00000000:0000 0A 0:0 0:0 0 7 0 99 1"
+	for _, line := range []string{
+		"", "sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+		strings.Replace(good, " 0A ", " 01 ", 1), strings.Replace(good, ":1A70", ":1A70F", 1), strings.Replace(good, ":1A70", "", 1),
+		strings.Replace(good, "00000000:1A70", "000000:1A70", 1), strings.Replace(good, "00000000:1A70", "0000000G:1A70", 1),
+		strings.Replace(good, " 7 ", " seven ", 1), "0: 00000000:1A70 00000000:0000 0A 0:0 0:0 0 7 0",
+		strings.Replace(good, "00000000:1A70", strings.Repeat("0", 30)+":1A70", 1), strings.Replace(good, ":1A70", ":", 1),
+	} {
+		if got := parseProcTCP(strings.NewReader(line + "\n")); len(got) != 0 {
+			t.Errorf("%q: got %v", line, got)
+		}
+	}
+	want := []listener{{netip.MustParseAddr("0.0.0.0"), 6768, 7, "99"}}
+	if got := parseProcTCP(strings.NewReader("x\n" + good)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func FuzzListeners(f *testing.F) {
+	for _, name := range []string{"proc-net-tcp-collector.txt", "proc-net-tcp-many.txt", "proc-net-tcp6-many.txt"} {
+		f.Add(fakebinText(f, name))
+	}
+	f.Add("0: 0:0 0 0A 0 0 0 0 0 0")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, l := range parseProcTCP(strings.NewReader(text)) {
+			if l.port < 0 || l.port > 65535 || !l.addr.IsValid() || l.addr.Is4In6() || l.inode == "" {
+				t.Errorf("%q: %+v", text, l)
+			}
+		}
+	})
+}
+
+// A portsProc is a /proc made by hand.
+type portsProc struct {
+	procfs
+	t    testing.TB
+	tcp  string
+	tcp6 string
+}
+
+func newPortsProc(t testing.TB) *portsProc {
+	t.Helper()
+	p := &portsProc{procfs{t.TempDir()}, t, "  sl  local_address\n", "  sl  local_address\n"}
+	p.put("net/tcp", p.tcp)
+	p.put("uptime", "10000.50 5000.00\n")
+	return p
+}
+
+func (p *portsProc) put(name, text string) {
+	p.t.Helper()
+	path := filepath.Join(p.root, name)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *portsProc) link(target, name string) {
+	p.t.Helper()
+	path := filepath.Join(p.root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		p.t.Skip("no links here:", err)
+	}
+}
+
+// listens adds a listening socket.
+func (p *portsProc) listens(addr string, port, uid, inode int) {
+	p.t.Helper()
+	raw := netip.MustParseAddr(addr).AsSlice()
+	for i := 0; i < len(raw); i += 4 {
+		binary.BigEndian.PutUint32(raw[i:], binary.NativeEndian.Uint32(raw[i:]))
+	}
+	line := fmt.Sprintf("   0: %s:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000  %4d        0 %d 1 0 100 0 0 10 0\n",
+		strings.ToUpper(hex.EncodeToString(raw)), port, uid, inode)
+	if len(raw) == 4 {
+		p.tcp += line
+		p.put("net/tcp", p.tcp)
+	} else {
+		p.tcp6 += line
+		p.put("net/tcp6", p.tcp6)
+	}
+}
+
+// process adds a process that has sockets open.
+func (p *portsProc) process(pid, parent int, command string, inodes ...int) {
+	p.t.Helper()
+	dir := strconv.Itoa(pid)
+	p.put(dir+"/cmdline", command)
+	p.put(dir+"/stat", fmt.Sprintf("%d (a ) R 9 (b) S %d 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 986700 1000000 1525 0 0 0\n", pid, parent))
+	p.link("/dev/null", dir+"/fd/0")
+	for i, inode := range inodes {
+		p.link(fmt.Sprintf("socket:[%d]", inode), fmt.Sprintf("%s/fd/%d", dir, i+3))
+	}
+}
+
+func (p *portsProc) wantHolders(port, first int, want ...holder) {
+	p.t.Helper()
+	got, err := p.holders(context.Background(), port, first)
+	if err != nil {
+		p.t.Error(err)
+	}
+	slices.SortFunc(got, func(a, b holder) int { return a.pid - b.pid })
+	if !slices.Equal(got, want) {
+		p.t.Errorf("port %d: got %+v, want %+v", port, got, want)
+	}
+}
+
+func TestHoldersAreThoseThatAnswerTheLoopbackAddress(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	for i, addr := range []string{"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"} {
+		p.listens(addr, 7000+i, 1000, 100+i)
+		p.process(500+i, 1, "answers\x00"+addr+"\x00", 100+i)
+	}
+	for i, addr := range []string{"127.0.0.2", "192.0.2.5", "::1", "fe80::1", "::ffff:192.0.2.5", "1.0.0.127"} {
+		p.listens(addr, 7000, 1000, 200+i)
+		p.process(600+i, 1, "elsewhere", 200+i)
+	}
+	for i, addr := range []string{"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"} {
+		p.wantHolders(7000+i, 0, holder{pid: 500 + i, uid: -1, command: "answers " + addr, wildcard6: addr == "::"})
+	}
+	p.wantHolders(7005, 0)
+}
+
+func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	p.listens("127.0.0.1", 7000, 1000, 1)
+	p.process(5, 1, "x", 1)
+	p.wantHolders(7000, 0, holder{pid: 5, uid: -1, command: "x"})
+	if err := os.Remove(filepath.Join(p.root, "net/tcp")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.holders(context.Background(), 7000, 0); !errors.Is(err, os.ErrNotExist) || got != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestTheProcessInQuestionIsTriedFirstAndAlone(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	p.listens("127.0.0.1", 7000, 1000, 1)
+	p.process(5, 1, "ours", 1)
+	p.process(9, 1, "shares it", 1)
+	p.wantHolders(7000, 5, holder{pid: 5, uid: -1, command: "ours"})
+	p.wantHolders(7000, 9, holder{pid: 9, uid: -1, command: "shares it"})
+	// a second socket on the port, which it has not
+	p.listens("127.0.0.1", 7000, 1000, 2)
+	p.process(7, 1, "other", 2)
+	p.wantHolders(7000, 5, holder{pid: 5, uid: -1, command: "ours"}, holder{pid: 7, uid: -1, command: "other"})
+}
+
+func TestWhoListensOnTheVeryAddressIsTheOneThatAnswers(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]string{{"127.0.0.1", "0.0.0.0", "::"}, {"0.0.0.0", "127.0.0.1", "::"}, {"0.0.0.0", "::", "::ffff:127.0.0.1"}} {
+		p := newPortsProc(t)
+		for i, addr := range order {
+			p.listens(addr, 7000, 1000, i+1)
+			p.process(10+i, 1, addr, i+1)
+		}
+		for i, addr := range order {
+			if netip.MustParseAddr(addr).Unmap().IsLoopback() {
+				p.wantHolders(7000, 0, holder{pid: 10 + i, uid: -1, command: addr})
+			}
+		}
+	}
+}
+
+func TestAHolderThatMayNotBeLookedIntoIsKnownByItsUser(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	p.listens("0.0.0.0", 7000, 33, 1)
+	p.process(5, 1, "not it", 2)
+	p.put("6/cmdline", "without an fd folder")
+	p.wantHolders(7000, 0, holder{pid: 0, uid: 33})
+	p.wantHolders(7000, 6, holder{pid: 0, uid: 33})
+	p.wantHolders(7000, 5, holder{pid: 0, uid: 33})
+}
+
+func TestOneHolderOfTwoSocketsIsOneHolder(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	p.listens("0.0.0.0", 7000, 1000, 1)
+	p.listens("::", 7000, 1000, 2)
+	p.process(5, 1, "both", 1, 2)
+	p.wantHolders(7000, 0, holder{pid: 5, uid: -1, command: "both", wildcard6: true})
+	p.wantHolders(7000, 5, holder{pid: 5, uid: -1, command: "both", wildcard6: true})
+}
+
+func TestHoldersAreFoundAmongManyProcesses(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	for port := 7000; port < 7005; port++ {
+		p.listens("127.0.0.1", port, 1000, port)
+	}
+	for pid := 2; pid < 40; pid++ {
+		p.process(pid, 1, "idle", pid)
+	}
+	for i, pid := range []int{2, 3, 17, 38, 39} { // the first, the last, and some between them, whoever of the workers gets them
+		p.link(fmt.Sprintf("socket:[%d]", 7000+i), fmt.Sprintf("%d/fd/9", pid))
+		p.wantHolders(7000+i, 0, holder{pid: pid, uid: -1, command: "idle"})
+	}
+}
+
+func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	for pid, parent := range map[int]int{10: 1, 11: 10, 12: 11, 20: 1, 30: 31, 31: 30, 40: 1, 41: 1, 42: 1, 43: 1} {
+		p.process(pid, parent, "x")
+	}
+	const ours = "/user.slice/app.slice/runtimescope.service"
+	p.put("40/cgroup", "0::"+ours+"\n")
+	p.put("41/cgroup", "12:pids:/elsewhere\n1:name=systemd:"+ours+"/sub\n0::/elsewhere\n")
+	p.put("42/cgroup", "0::"+ours+"2\n0::/x"+ours+"\n"+ours+"\n")
+	p.put("43/cgroup", "0::/with:colons"+ours+"\n")
+	p.put("50/stat", "50 (x) S 10 1\n") // torn
+	p.put("51/stat", "51 (x) S ten 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525 0 0 0\n")
+	for _, c := range []struct {
+		pid  int
+		s    state
+		want bool
+	}{
+		{10, state{pid: 10}, true},
+		{11, state{pid: 10}, true},
+		{12, state{pid: 10}, true},
+		{10, state{pid: 11}, false},
+		{20, state{pid: 10}, false},
+		{30, state{pid: 10}, false}, // a loop
+		{30, state{pid: 31}, true},
+		{99, state{pid: 10}, false},
+		{50, state{pid: 10}, false},
+		{51, state{pid: 10}, false},
+		{10, state{}, false},
+		{0, state{}, false},
+		{0, state{pid: 10}, false},
+		{1, state{pid: 10}, false},
+		{20, state{pid: 1}, true},
+		{40, state{cgroup: ours}, true},
+		{41, state{cgroup: ours}, true},
+		{42, state{cgroup: ours}, false},
+		{43, state{cgroup: "/with:colons" + ours}, true},
+		{40, state{pid: 10}, false},
+		{40, state{cgroup: ours, pid: 10}, true},
+		{12, state{cgroup: ours, pid: 10}, true},
+		{20, state{cgroup: ours}, false},
+		{0, state{cgroup: ours}, false},
+	} {
+		if got := p.belongs(context.Background(), c.pid, c.s); got != c.want {
+			t.Errorf("%d to %d %q: got %v", c.pid, c.s.pid, c.s.cgroup, got)
+		}
+	}
+}
+
+func TestADistantDescendantBelongsAndAnEndlessChainEnds(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	for pid := 3; pid <= 70; pid++ {
+		p.put(fmt.Sprintf("%d/stat", pid), fmt.Sprintf("%d (x) S %d 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525 0 0 0", pid, pid-1))
+	}
+	if !p.belongs(context.Background(), 66, state{pid: 2}) || p.belongs(context.Background(), 67, state{pid: 2}) {
+		t.Error("the chain is not followed for 64 steps")
+	}
+}
+
+func TestFactsOfAProcess(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	p.process(5, 1, "x")
+	age, memory, err := p.facts(context.Background(), 5)
+	if age != 133500*time.Millisecond || memory != 1525*int64(os.Getpagesize()) || err != nil {
+		t.Errorf("got %s, %d, %v", age, memory, err)
+	}
+	p.put("uptime", "9000.00 1\n") // less than the start: never a negative age
+	if age, _, err := p.facts(context.Background(), 5); age != 0 || err != nil {
+		t.Errorf("got %s, %v", age, err)
+	}
+	p.put("uptime", "soon\n")
+	if _, _, err := p.facts(context.Background(), 5); err == nil {
+		t.Error("no uptime is no error")
+	}
+	os.Remove(filepath.Join(p.root, "uptime"))
+	if _, _, err := p.facts(context.Background(), 5); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := p.facts(context.Background(), 6); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	for _, text := range []string{"", "7", "7 (x) S 1 2 3", "7 x S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1"} {
+		p.put("7/stat", text)
+		if _, _, err := p.facts(context.Background(), 7); errText(err) != "cannot read the stat of process 7" {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+func TestAReplacedProgramIsSeen(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	dir := t.TempDir()
+	write := func(name string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	now, sh := write("1.1/collector-server"), write("bin/sh")
+	p.process(5, 1, "x") // 133 seconds old, and all these files are younger
+	young, old := "10000.50 1\n", "9867.00 1\n"
+	for _, c := range []struct {
+		what, exe, path, uptime string
+		want                    bool
+	}{
+		{"the same file", now, now, young, false},
+		{"another of the same place, as Linux names it", write("1.1/collector-server (deleted)"), now, old, true},
+		{"another of the same name elsewhere", write("1.0/collector-server"), now, old, true},
+		{"a script, changed", sh, now, young, true},
+		{"a script, not changed", sh, now, old, false},
+		{"a program that is gone", now, filepath.Join(dir, "none"), young, false},
+		{"an unknown program", filepath.Join(dir, "none"), now, young, false},
+	} {
+		p.put("uptime", c.uptime)
+		os.Remove(filepath.Join(p.root, "5/exe"))
+		p.link(c.exe, "5/exe")
+		if got := p.replaced(context.Background(), 5, c.path); got != c.want {
+			t.Errorf("%s: got %v", c.what, got)
+		}
+	}
+	// through the link of a package manager, which goes from one version to the next
+	link := filepath.Join(dir, "collector")
+	if err := os.Symlink(now, link); err != nil {
+		t.Fatal(err)
+	}
+	p.put("uptime", old)
+	for exe, want := range map[string]bool{now: false, filepath.Join(dir, "1.0/collector-server"): true, sh: false} {
+		os.Remove(filepath.Join(p.root, "5/exe"))
+		p.link(exe, "5/exe")
+		if got := p.replaced(context.Background(), 5, link); got != want {
+			t.Errorf("%s through a link: got %v", exe, got)
+		}
+	}
+	if p.replaced(context.Background(), 6, now) {
+		t.Error("a process that is gone runs a replaced program")
+	}
+}
+
+func TestHoldersThroughLsofAndPs(t *testing.T) {
+	t.Parallel()
+	const lsof = "lsof -nP -iTCP:7001 -sTCP:LISTEN -Fpun"
+	forked := []holder{{pid: 7793, uid: 0, command: "/x/parent --flag"}, {pid: 7896, uid: 0}}
+	for _, c := range []struct {
+		what, out string
+		err       error
+		want      []holder
+		wantErr   bool
+	}{
+		{"two processes", fakebinText(t, "lsof-listen-forked.txt"), nil, forked, false},
+		{"nobody", "", planFailed(1, "", "lsof"), nil, false},
+		{"nobody, in a blank line", "\n", planFailed(1, "", "lsof"), nil, false},
+		{"a part of the answer", fakebinText(t, "lsof-listen-forked.txt"), planFailed(1, "lsof: WARNING: can't stat()", "lsof"), forked, false},
+		{"a failure", "", planFailed(2, "", "lsof"), nil, true},
+		{"no lsof", "", planFailed(-1, "", "lsof"), nil, true},
+	} {
+		var calls []string
+		run := planRunner{calls: &calls, answers: map[string]error{lsof: c.err, "ps -o command= -p 7896": planFailed(1, "", "ps")},
+			outputs: map[string]string{lsof: c.out, "ps -o command= -p 7793": "/x/parent --flag\n"}}
+		got, err := lsofTable{run}.holders(context.Background(), 7001, 5)
+		if (err != nil) != c.wantErr || !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, %v", c.what, got, err)
+		}
+		want := []string{lsof}
+		for _, h := range c.want {
+			want = append(want, fmt.Sprintf("ps -o command= -p %d", h.pid))
+		}
+		if !slices.Equal(calls, want) {
+			t.Errorf("%s: ran %q, want %q", c.what, calls, want)
+		}
+	}
+}
+
+func TestWhatLsofSays(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		out  string
+		want []holder
+	}{
+		{fakebinText(t, "lsof-listen-loopback.txt"), []holder{{pid: 7793, uid: 0}}},
+		{fakebinText(t, "lsof-listen-wildcard.txt"), []holder{{pid: 7793, uid: 0}}},
+		{fakebinText(t, "lsof-listen-v6-loopback.txt"), nil},
+		{fakebinText(t, "lsof-listen-forked.txt"), []holder{{pid: 7793, uid: 0}, {pid: 7896, uid: 0}}},
+		{"p5\nu501\nf7\nn192.0.2.5:6768\np6\nn[::]:6768\n", []holder{{pid: 6, uid: -1}}},
+		{"p5\nu501\nn[::ffff:127.0.0.1]:6768\nn127.0.0.1:6768\n", []holder{{pid: 5, uid: 501}}},
+		{"p5\nux\nn*:6768\n", []holder{{pid: 5, uid: -1}}},
+		{"n*:6768\npx\nn*:6768\np0\nn*:6768\np-5\nn*:6768\n", nil},
+		{"p5\nn\nn:\nn*\nnhost:6768\nn127.0.0.1\n", nil},
+		{"", nil},
+	} {
+		if got := parseLsof(c.out); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %+v, want %+v", c.out, got, c.want)
+		}
+	}
+}
+
+func FuzzWhatLsofSays(f *testing.F) {
+	for _, name := range []string{"loopback", "wildcard", "v6-loopback", "forked"} {
+		f.Add(fakebinText(f, "lsof-listen-"+name+".txt"))
+	}
+	f.Add("p5\nn:\nn")
+	f.Fuzz(func(t *testing.T, out string) {
+		seen := map[int]bool{}
+		for _, h := range parseLsof(out) {
+			if h.pid <= 0 || seen[h.pid] || h.command != "" {
+				t.Errorf("%q: %+v", out, h)
+			}
+			seen[h.pid] = true
+		}
+	})
+}
+
+func TestAProcessOfMacOSBelongsByItsAncestors(t *testing.T) {
+	t.Parallel()
+	const ps = "ps -axo pid=,ppid="
+	run := planRunner{outputs: map[string]string{ps: "    1     0\n   10     1\n   11    10\n   12 11\nodd line here\n   20     1\n   30    31\n   31    30\n"}}
+	for _, c := range []struct {
+		pid  int
+		s    state
+		want bool
+	}{
+		{10, state{pid: 10}, true}, {11, state{pid: 10}, true}, {12, state{pid: 10}, true}, {10, state{pid: 11}, false}, {20, state{pid: 10}, false},
+		{30, state{pid: 10}, false}, {99, state{pid: 10}, false}, {10, state{}, false}, {0, state{}, false}, {0, state{pid: 10}, false},
+	} {
+		if got := (lsofTable{run}).belongs(context.Background(), c.pid, c.s); got != c.want {
+			t.Errorf("%d to %d: got %v", c.pid, c.s.pid, got)
+		}
+	}
+	run.answers = map[string]error{ps: planFailed(1, "", "ps")}
+	if (lsofTable{run}).belongs(context.Background(), 11, state{pid: 10}) {
+		t.Error("it belongs though ps failed")
+	}
+}
+
+func TestFactsOfAProcessThroughPs(t *testing.T) {
+	t.Parallel()
+	const ps = "ps -o etime=,rss= -p 5"
+	for _, c := range []struct {
+		out    string
+		err    error
+		age    time.Duration
+		memory int64
+		says   string
+	}{
+		{"   02:13  62464\n", nil, 133 * time.Second, 63963136, ""},
+		{"1-00:00:01 1\n", nil, 24*time.Hour + time.Second, 1024, ""},
+		{"", nil, 0, 0, "ps says nothing of process 5"},
+		{"02:13\n", nil, 0, 0, "ps says nothing of process 5"},
+		{"x 5\n", nil, 0, 5120, `ps: no elapsed time: "x"`},
+		{"", planFailed(1, "", "ps"), 0, 0, "ps: exit status 1"},
+	} {
+		run := planRunner{answers: map[string]error{ps: c.err}, outputs: map[string]string{ps: c.out}}
+		age, memory, err := lsofTable{run}.facts(context.Background(), 5)
+		if age != c.age || memory != c.memory || errText(err) != c.says {
+			t.Errorf("%q: got %s, %d, %v", c.out, age, memory, err)
+		}
+	}
+}
+
+func TestElapsedTimes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"00:05": 5 * time.Second, "02:13": 133 * time.Second, "59:59": 3599 * time.Second, "01:02:03": 3723 * time.Second,
+		"3-04:05:06": 3*24*time.Hour + 4*time.Hour + 5*time.Minute + 6*time.Second, "10-00:00:00": 240 * time.Hour, "07": 7 * time.Second,
+	} {
+		if got, err := parseElapsed(text); got != want || err != nil {
+			t.Errorf("%q: got %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "x", "1:x", "x:1", "x-1:2:3", "-5:00", "1-", "1-2:3:x", ":", "1::2", "::::", "1 2"} {
+		if got, err := parseElapsed(text); got != 0 || errText(err) != fmt.Sprintf("ps: no elapsed time: %q", text) {
+			t.Errorf("%q: got %s, %v", text, got, err)
+		}
+	}
+}
+
+func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "collector-server"), filepath.Join(dir, "link")
+	if err := os.WriteFile(path, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inode(info) == "" {
+		t.Skip("files have no inode number on", runtime.GOOS)
+	}
+	const lsof, ps = "lsof -a -p 5 -d txt -Fin", "ps -o etime=,rss= -p 5"
+	for _, c := range []struct {
+		what, out, age, path string
+		err                  error
+		want                 bool
+	}{
+		{"the same", "p5\nftxt\ni" + inode(info) + "\nn" + path + "\ni7\nn/usr/lib/dyld\n", "01:00:00", path, nil, false},
+		{"the same through a link", "p5\ni" + inode(info) + "\nn" + path + "\n", "01:00:00", link, nil, false},
+		{"another inode", "p5\nftxt\ni1\nn" + path + "\ni" + inode(info) + "\nn/usr/lib/dyld\n", "00:00", path, nil, true},
+		{"no inode", "p5\nn" + path + "\n", "01:00:00", path, nil, false},
+		{"a script, changed", "p5\ni1\nn/bin/sh\n", "01:00:00", path, nil, true},
+		{"a script, not changed", "p5\ni1\nn/bin/sh\n", "00:00", path, nil, false},
+		{"lsof failed, changed", "", "01:00:00", path, planFailed(1, "", "lsof"), true},
+		{"lsof failed, not changed", "", "00:00", path, planFailed(1, "", "lsof"), false},
+		{"neither lsof nor ps", "", "", path, planFailed(1, "", "lsof"), false},
+		{"the program is gone", "p5\ni1\nn" + path + "\n", "01:00:00", filepath.Join(dir, "none"), nil, false},
+	} {
+		run := planRunner{answers: map[string]error{lsof: c.err}, outputs: map[string]string{lsof: c.out, ps: c.age + " 5"}}
+		if got := (lsofTable{run}).replaced(context.Background(), 5, c.path); got != c.want {
+			t.Errorf("%s: got %v", c.what, got)
+		}
+	}
+}

@@ -1,0 +1,400 @@
+// Tests of one probe against servers that behave and servers that do not, of whose socket it is that answers, and of
+// what tells one start of the service from the next.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// readyzServer answers with a handler and returns its port.
+func readyzServer(t testing.TB, answer http.HandlerFunc) (port int) {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().(*net.TCPAddr).Port
+}
+
+// readyzSpeaks is a server that reads a request, says text, and hangs up once hold has ended.
+func readyzSpeaks(t testing.TB, text string, hold func(net.Conn)) (port int) {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.WriteString(conn, text)
+				}
+				if hold != nil {
+					hold(conn)
+				}
+			}()
+		}
+	}()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func TestAProbeSaysWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	waits := func(conn net.Conn) { conn.Read(make([]byte, 1)) }
+	const head = "HTTP/1.1 200 OK\r\n"
+	for _, c := range []struct {
+		what, says string
+		port       int
+	}{
+		{"200", "", readyzSpeaks(t, head+"\r\nready", nil)},
+		{"204", "", readyzSpeaks(t, "HTTP/1.0 204 No Content\r\n\r\n", nil)},
+		{"299 without a word", "", readyzSpeaks(t, "HTTP/1.1 299\r\n\r\n", nil)},
+		{"503", "answer 503", readyzServer(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"status":"starting"}`, 503) })},
+		{"404", "answer 404", readyzServer(t, http.NotFound)},
+		{"199", "answer 199", readyzSpeaks(t, "HTTP/1.1 199 x\r\n\r\n", nil)},
+		{"300", "answer 300", readyzSpeaks(t, "HTTP/1.1 300 x\r\n\r\n", nil)},
+		{"999", "answer 999", readyzSpeaks(t, "HTTP/1.1 999 x\r\n\r\n", nil)},
+		{"as many bytes as it says", "", readyzSpeaks(t, head+"Content-Length: 5\r\n\r\nready", nil)},
+		{"more bytes than it says", "", readyzSpeaks(t, head+"content-length:5 \r\n\r\nready and more", nil)},
+		{"fewer bytes than it says", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 500\r\n\r\nready", nil)},
+		{"no length", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: many\r\n\r\nready", nil)},
+		{"half a head", "the answer was cut off", readyzSpeaks(t, head+"Content-Type: text/plain\r\n", nil)},
+		{"a refusal that is cut off", "the answer was cut off", readyzSpeaks(t, "HTTP/1.1 503 x\r\n", nil)},
+		{"nothing", `no HTTP answer: ""`, readyzSpeaks(t, "", nil)},
+		{"another protocol", `no HTTP answer: "SSH-2.0-OpenSSH_9.2"`, readyzSpeaks(t, "SSH-2.0-OpenSSH_9.2\r\n", nil)},
+		{"HTTP/2", `no HTTP answer: "HTTP/2 200"`, readyzSpeaks(t, "HTTP/2 200\r\n\r\n", nil)},
+		{"no status", `no HTTP answer: "HTTP/1.1 "`, readyzSpeaks(t, "HTTP/1.1 \r\n\r\n", nil)},
+		{"a status that is no number", `no HTTP status: "HTTP/1.1 OK"`, readyzSpeaks(t, "HTTP/1.1 OK\r\n\r\n", nil)},
+		{"a status that is none", `no HTTP status: "HTTP/1.1 99 x"`, readyzSpeaks(t, "HTTP/1.1 99 x\r\n\r\n", nil)},
+		{"a status that is too long", `no HTTP status: "HTTP/1.1 1000 x"`, readyzSpeaks(t, "HTTP/1.1 1000 x\r\n\r\n", nil)},
+		{"garbage", `no HTTP answer: "\x00\x01` + strings.Repeat("x", 57) + `…"`, readyzSpeaks(t, "\x00\x01\xff"+strings.Repeat("x", 500), nil)},
+		{"no word at all", "no answer within 500ms", readyzSpeaks(t, "", waits)},
+		{"no end", "no answer within 500ms", readyzSpeaks(t, head+"\r\nready", waits)},
+		{"no end of the head", "no answer within 500ms", readyzSpeaks(t, head, waits)},
+		{"an endless trickle", "no answer within 500ms", readyzSpeaks(t, head+"\r\n", func(conn net.Conn) {
+			for {
+				if _, err := conn.Write([]byte(".")); err != nil {
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		})},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			begin := time.Now()
+			err := new(world).probe(context.Background(), c.port)
+			if errText(err) != c.says {
+				t.Errorf("got %q, want %q", errText(err), c.says)
+			}
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+func TestAProbeOfAPortWhereNobodyListensIsRefused(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	listener.Close()
+	err = new(world).probe(context.Background(), port)
+	if _, ok := err.(syscall.Errno); !ok || strings.Contains(err.Error(), strconv.Itoa(port)) {
+		t.Errorf("got %T %v; want the bare error", err, err)
+	}
+}
+
+func TestWhetherAnybodyAcceptsConnections(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	if !answers(context.Background(), port) {
+		t.Error("nobody answers a port that is listened on")
+	}
+	listener.Close()
+	if answers(context.Background(), port) {
+		t.Error("somebody answers a port that nobody listens on")
+	}
+}
+
+func TestAProbeIsTheRequestThatTheCollectorExpects(t *testing.T) {
+	t.Parallel()
+	got := make(chan string, 1)
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	closed := make(chan error, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		reader := bufio.NewReader(conn)
+		text := ""
+		for !strings.HasSuffix(text, "\r\n\r\n") {
+			line, err := reader.ReadString('\n')
+			if err != nil {
+				break
+			}
+			text += line
+		}
+		got <- text
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok")
+		conn.(*net.TCPConn).CloseWrite()
+		_, err = reader.ReadByte()
+		closed <- err
+	}()
+	port := listener.Addr().(*net.TCPAddr).Port
+	if err := new(world).probe(context.Background(), port); err != nil {
+		t.Error(err)
+	}
+	want := fmt.Sprintf("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", port)
+	if request := <-got; request != want {
+		t.Errorf("got %q, want %q", request, want)
+	}
+	select {
+	case err := <-closed:
+		if err == nil {
+			t.Error("it said more")
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the connection stays open: the collector would wait for it when it ends")
+	}
+}
+
+func TestAProbeFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	elsewhere := readyzServer(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	port := readyzServer(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, collectorURL(elsewhere)+"/readyz", http.StatusFound)
+	})
+	if err := new(world).probe(context.Background(), port); errText(err) != "answer 302" || asked.Load() != 0 {
+		t.Errorf("got %v, and %d requests elsewhere", err, asked.Load())
+	}
+}
+
+func TestAProbeUsesNoProxy(t *testing.T) {
+	var asked atomic.Int32
+	proxy := readyzServer(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+		t.Setenv(name, collectorURL(proxy))
+	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		t.Setenv(name, "")
+	}
+	port := readyzServer(t, func(http.ResponseWriter, *http.Request) {})
+	if err := new(world).probe(context.Background(), port); err != nil || asked.Load() != 0 {
+		t.Errorf("got %v, and %d requests to the proxy", err, asked.Load())
+	}
+}
+
+func TestAProbeEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	port := readyzSpeaks(t, "", func(conn net.Conn) {
+		cancel()
+		conn.Read(make([]byte, 1))
+	})
+	begin := time.Now()
+	if err := new(world).probe(ctx, port); err == nil {
+		t.Error("a cancelled probe is ready")
+	}
+	if took := time.Since(begin); took >= probeTimeout {
+		t.Errorf("it took %s", took)
+	}
+	if err := new(world).probe(ctx, port); err == nil {
+		t.Error("a probe that was cancelled before is ready")
+	}
+}
+
+func TestOfALongAnswerTheBeginningIsRead(t *testing.T) {
+	t.Parallel()
+	for _, head := range []string{"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"} {
+		port := readyzSpeaks(t, head+strings.Repeat("x", 1000000), nil)
+		status, body, err := get(context.Background(), port, "/x")
+		if status != 200 || len(body) != answerLimit-len(head) || err != nil {
+			t.Errorf("got %d, %d bytes, %v", status, len(body), err)
+		}
+	}
+	port := readyzSpeaks(t, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X: y\r\n", 100000), nil)
+	if _, _, err := get(context.Background(), port, "/x"); errText(err) != "the answer was cut off" {
+		t.Errorf("an endless head: %v", err)
+	}
+}
+
+func TestTheVersionOfTheCollector(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status     int
+		body, want string
+	}{
+		{200, `{"status":"ok","version":"0.10.7","uptime":0}`, "0.10.7"},
+		{200, `{"version":"` + strings.Repeat("9", 100) + `"}`, strings.Repeat("9", 60) + "…"},
+		{200, `{"version":7}`, ""},
+		{200, `{}`, ""},
+		{200, `ready`, ""},
+		{200, ``, ""},
+		{204, ``, ""},
+		{404, `{"version":"0.10.7"}`, ""},
+		{500, `{"version":"0.10.7"}`, ""},
+	} {
+		port := readyzServer(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/api/health" || r.Method != http.MethodGet {
+				t.Errorf("%s %s", r.Method, r.URL)
+			}
+			w.WriteHeader(c.status)
+			io.WriteString(w, c.body)
+		})
+		if got := new(world).collectorVersion(context.Background(), port); got != c.want {
+			t.Errorf("%d %s: got %q", c.status, c.body, got)
+		}
+	}
+	port := readyzSpeaks(t, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"version":"0.10.7"}`, nil)
+	if got := new(world).collectorVersion(context.Background(), port); got != "" {
+		t.Errorf("of an answer that was cut off: %q", got)
+	}
+}
+
+// A readyzTable is a process table of one port: process N is the service's if it is in ours.
+type readyzTable struct {
+	processTable
+	held []holder
+	ours []int
+	err  error
+}
+
+func (t readyzTable) holders(context.Context, int, int) ([]holder, error) { return t.held, t.err }
+
+func (t readyzTable) belongs(_ context.Context, pid int, _ state) bool {
+	for _, n := range t.ours {
+		if n == pid {
+			return true
+		}
+	}
+	return false
+}
+
+func TestWhoseSocketItIsThatAnswers(t *testing.T) {
+	t.Parallel()
+	own, alien := holder{pid: 5, uid: -1, command: "collector-server"}, holder{pid: 7, uid: -1, command: "vite"}
+	for _, c := range []struct {
+		what string
+		held []holder
+		err  error
+		want ownership
+	}{
+		{"the service's", []holder{own}, nil, ownership{verified: true}},
+		{"two of the service's", []holder{own, {pid: 6, uid: -1, command: "its child"}}, nil, ownership{verified: true}},
+		{"somebody else's", []holder{alien}, nil, ownership{foreign: &alien}},
+		{"another user's", []holder{{uid: 33}}, nil, ownership{foreign: &holder{uid: 33}}},
+		{"both", []holder{own, alien}, nil, ownership{doubt: "port 7001 is also held by PID 7 (vite)"}},
+		{"both, the other way round", []holder{alien, own}, nil, ownership{doubt: "port 7001 is also held by PID 7 (vite)"}},
+		{"ours and another user's", []holder{own, {uid: 33}}, nil, ownership{doubt: "port 7001 is also held by " + holder{uid: 33}.String()}},
+		{"one of this user that may not be looked into", []holder{{uid: 1000}}, nil, ownership{doubt: "the process that holds port 7001 may not be looked into"}},
+		{"one of nobody knows whom", []holder{{uid: -1}}, nil, ownership{doubt: "the process that holds port 7001 may not be looked into"}},
+		{"nobody's", nil, nil, ownership{doubt: "no process is seen to hold port 7001"}},
+		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
+	} {
+		w := &world{uid: 1000, processes: readyzTable{held: c.held, ours: []int{0, 5, 6}, err: c.err}}
+		if got := w.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v, want %+v", c.what, got, c.want)
+		}
+	}
+}
+
+func TestAStartIsOverWhenItHasEndedOrAnotherHasBegun(t *testing.T) {
+	t.Parallel()
+	first := state{phase: running, start: "1", pid: 5}
+	for _, c := range []struct {
+		what       string
+		first, now state
+		want       bool
+	}{
+		{"the same", first, first, false},
+		{"nothing seen yet", state{}, state{phase: starting, start: "1"}, false},
+		{"the first that is seen", state{}, first, false},
+		{"another", first, state{phase: running, start: "2", pid: 6}, true},
+		{"another that is starting", first, state{phase: starting, start: "2", pid: 6}, true},
+		{"one between two processes", first, state{phase: starting, start: "2"}, false},
+		{"one of an unknown start", first, state{phase: running, pid: 5}, false},
+		{"unknown", first, state{phase: unknown}, false},
+		{"stopped", first, state{phase: stopped, word: "inactive"}, true},
+		{"never started", state{}, state{phase: stopped, word: "inactive"}, true},
+		{"failed", first, state{phase: failed, word: "failed"}, true},
+		{"about to be started again", first, state{phase: crashLooping, word: "activating (auto-restart)"}, true},
+		{"gone", first, state{phase: notInstalled}, true},
+	} {
+		if got := ended(c.first, c.now); got != c.want {
+			t.Errorf("%s: got %v", c.what, got)
+		}
+	}
+}
+
+func TestLogLinesAreShownIndentedTheLastTwelveOfThem(t *testing.T) {
+	t.Parallel()
+	if got := logNotes(nil); got != nil {
+		t.Errorf("got %q", got)
+	}
+	got := logNotes([]string{"a\r\n", "", strings.Repeat("x", 401)})
+	if want := []string{"It logged:", "  a", "  ", "  " + strings.Repeat("x", 400) + "…"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q", got)
+	}
+	var lines []string
+	for n := range 13 {
+		lines = append(lines, strconv.Itoa(n))
+	}
+	if got := logNotes(lines); len(got) != 13 || got[1] != "  1" || got[12] != "  12" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func FuzzAnswers(f *testing.F) {
+	f.Add("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready")
+	f.Add("HTTP/1.1 200 OK\r\n\r\n")
+	f.Add("HTTP/1.0 503 x\r\nContent-Length: -1\r\nContent-Length: 99\r\n\r\n")
+	f.Add("\r\n\r\n")
+	f.Add("HTTP/1.1  204\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > answerLimit {
+			return
+		}
+		status, _, err := get(context.Background(), readyzSpeaks(t, text, nil), "/readyz")
+		// What the standard library reads to its end must agree, unless it is more tolerant.
+		response, httpErr := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
+		if err == nil && (status < 100 || status > 999 || !strings.HasPrefix(text, "HTTP/1.") && strings.TrimSpace(text)[:7] != "HTTP/1.") {
+			t.Errorf("%q: %d", text, status)
+		}
+		if err == nil && httpErr == nil && response.StatusCode != status {
+			t.Errorf("%q: %d, and net/http reads %d", text, status, response.StatusCode)
+		}
+	})
+}

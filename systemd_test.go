@@ -1,0 +1,1014 @@
+// Tests of the unit's text, against a reader of systemd's syntax written for them and checked against what systemd 252
+// made of it, of what is read out of systemctl and journalctl, and of which steps each verb takes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// fakebinText is what a real tool said, see testdata/fakebin/README.md.
+func fakebinText(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "fakebin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(text), "\r\n", "\n")
+}
+
+// systemdHostile is a path of all that is allowed in one and means something somewhere.
+const systemdHostile = "/home/ada/my apps/100% %h $HOME ${x} & <é日本> #;=~*?[]{}()!|`/collector-server"
+
+func TestTheUnitIsWrittenLikeThis(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]definition{
+		"unit-default.service": {"/usr/local/bin/collector-server", ports{}},
+		"unit-ports.service":   {"/usr/local/bin/collector-server", ports{7001, 7002}},
+		"unit-hostile.service": {systemdHostile, ports{0, 65535}},
+	} {
+		text, err := systemd{}.render(d)
+		if err != nil {
+			t.Error(err)
+		}
+		golden(t, name, text)
+	}
+	plain, _ := systemd{}.render(definition{"/x", ports{}})
+	if said, _ := (systemd{}).render(definition{"/x", ports{6768, 6767}}); said != plain {
+		t.Error("default ports that are said are written")
+	}
+}
+
+// systemdProgram reads the program out of what stands after ExecStart=, as systemd.syntax(7) and systemd.service(5) say
+// and systemd 252 does: extract a word, unquote and unescape it, expand specifiers, then check the path.
+func systemdProgram(text, home string) (string, bool) {
+	text = strings.TrimLeft(strings.TrimSpace(text), "-@:+!")
+	var word []byte
+	quote := byte(0)
+	i := 0
+	for ; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c == '\\':
+			decoded, used := systemdEscape(text[i+1:])
+			word = append(word, decoded...)
+			i += used
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case quote == 0 && strings.IndexByte(" \t\n\r", c) >= 0:
+			text = text[:i] // the rest are arguments
+		default:
+			word = append(word, c)
+		}
+	}
+	if quote != 0 {
+		return "", false
+	}
+	var program strings.Builder
+	for i := 0; i < len(word); i++ {
+		if word[i] != '%' || i+1 == len(word) {
+			program.WriteByte(word[i])
+			continue
+		}
+		i++
+		switch next := word[i]; {
+		case next == '%':
+			program.WriteByte('%')
+		case next == 'h':
+			program.WriteString(home)
+		case next < 0x80 && (unicode.IsLetter(rune(next)) || unicode.IsDigit(rune(next))):
+			return "", false // the test has no use for the other specifiers
+		default:
+			program.WriteString("%" + string(rune(next)))
+		}
+	}
+	got := program.String()
+	for _, r := range got {
+		if r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) {
+			return "", false
+		}
+	}
+	if !utf8.ValidString(got) || !strings.HasPrefix(got, "/") || strings.HasSuffix(got, "/") {
+		return "", false
+	}
+	for strings.Contains(got, "//") {
+		got = strings.ReplaceAll(got, "//", "/")
+	}
+	return got, true
+}
+
+// systemdEscape decodes what follows a backslash; an unknown escape stays as it is.
+func systemdEscape(rest string) (decoded string, used int) {
+	if rest == "" {
+		return `\`, 0
+	}
+	if at := strings.IndexByte(`abfnrtv\"'s`, rest[0]); at >= 0 {
+		return "\a\b\f\n\r\t\v\\\"' "[at : at+1], 1
+	}
+	read := func(from, digits, base int) (uint64, bool) {
+		if len(rest) < from+digits {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(rest[from:from+digits], base, 32)
+		return n, err == nil && n != 0
+	}
+	switch rest[0] {
+	case 'x':
+		if n, ok := read(1, 2, 16); ok {
+			return string([]byte{byte(n)}), 3
+		}
+	case 'u':
+		if n, ok := read(1, 4, 16); ok {
+			return string(rune(n)), 5
+		}
+	case 'U':
+		if n, ok := read(1, 8, 16); ok && n <= unicode.MaxRune {
+			return string(rune(n)), 9
+		}
+	default:
+		if n, ok := read(0, 3, 8); ok && n < 256 {
+			return string([]byte{byte(n)}), 3
+		}
+	}
+	return `\`, 0
+}
+
+// systemdSaid is what systemd 252 made of programs, "refused" where it did not load the unit.
+func systemdSaid(t testing.TB) [][2]string {
+	t.Helper()
+	var all [][2]string
+	for _, line := range strings.Split(strings.TrimSuffix(fakebinText(t, "systemd-execstart.txt"), "\n"), "\n") {
+		text, program, ok := strings.Cut(line, "\t")
+		if !ok {
+			t.Fatalf("no tab in %q", line)
+		}
+		all = append(all, [2]string{text, program})
+	}
+	if len(all) < 40 {
+		t.Fatalf("only %d", len(all))
+	}
+	return all
+}
+
+func TestTheReaderOfTheseTestsReadsProgramsAsSystemdDoes(t *testing.T) {
+	t.Parallel()
+	for _, said := range systemdSaid(t) {
+		got, ok := systemdProgram(said[0], "/home/ada")
+		if !ok {
+			got = "refused"
+		}
+		if got != strings.ReplaceAll(said[1], "//", "/") {
+			t.Errorf("%s: got %s, systemd reads %s", said[0], got, said[1])
+		}
+	}
+}
+
+func TestProgramsAreReadBackAsSystemdReadsThem(t *testing.T) {
+	t.Parallel()
+	for _, said := range systemdSaid(t) {
+		if said[1] == "refused" || strings.Contains(said[0], "%h") && !strings.Contains(said[0], "%%h") {
+			continue // specifiers are left to systemd, which is asked first
+		}
+		got := systemd{}.parse("[Service]\nExecStart=" + said[0] + "\n").collector
+		if path.Clean(got) != path.Clean(said[1]) {
+			t.Errorf("%s: got %s, systemd reads %s", said[0], got, said[1])
+		}
+	}
+}
+
+func TestWhatSystemdCannotRunIsRefusedByItsCharacter(t *testing.T) {
+	t.Parallel()
+	for program, want := range map[string]string{
+		`/a"b`:      `systemd cannot run "/a\"b": the character '"' is not allowed in the path of a program`,
+		`/a'b`:      `systemd cannot run "/a'b": the character '\'' is not allowed in the path of a program`,
+		`/a\b`:      `systemd cannot run "/a\\b": the character '\\' is not allowed in the path of a program`,
+		"/a\nb":     `systemd cannot run "/a\nb": the character '\n' is not allowed in the path of a program`,
+		"/a\tb":     `systemd cannot run "/a\tb": the character '\t' is not allowed in the path of a program`,
+		"/a\x00b":   `systemd cannot run "/a\x00b": the character '\x00' is not allowed in the path of a program`,
+		"/a\x1fb":   `systemd cannot run "/a\x1fb": the character '\x1f' is not allowed in the path of a program`,
+		"/a\x7fb":   `systemd cannot run "/a\x7fb": the character '\x7f' is not allowed in the path of a program`,
+		"/a\xffb":   `systemd cannot run "/a\xffb": its name is not UTF-8`,
+		"/a\xc3":    `systemd cannot run "/a\xc3": its name is not UTF-8`,
+		"/a\ufffdb": "", "/a b": "", "/ a ": "", "/%%": "", "/$$": "", "/é\u0085\u2028": "",
+	} {
+		text, err := unitProgram(program)
+		if errText(err) != want || (text == "") != (want != "") {
+			t.Errorf("%q: got %q, %v", program, text, err)
+		}
+		if _, err := (systemd{}).render(definition{collector: program}); errText(err) != want {
+			t.Errorf("%q: render says %v", program, err)
+		}
+	}
+	if got, _ := unitProgram("/a b/100%/$x/${y}"); got != `"/a b/100%%/$x/${y}"` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func FuzzSystemdRunsTheVeryProgram(f *testing.F) {
+	for _, said := range systemdSaid(f) {
+		f.Add(said[1], 7001, 0)
+	}
+	f.Add(systemdHostile, 0, 65535)
+	f.Add("a\\\nExecStart=/b", 1, 2)
+	f.Add("%\xff%%", 6768, 6767)
+	f.Fuzz(func(t *testing.T, name string, http, ws int) {
+		program := path.Clean("/" + name)
+		if program == "/" {
+			return
+		}
+		d := definition{program, ports{abs(http) % 65536, abs(ws) % 65536}}
+		text, err := systemd{}.render(d)
+		if err != nil {
+			if utf8.ValidString(program) && !strings.ContainsFunc(program, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) }) {
+				t.Errorf("%q is refused: %v", program, err)
+			}
+			return
+		}
+		var read []string
+		for _, line := range strings.Split(text, "\n") {
+			if value, ok := strings.CutPrefix(line, "ExecStart="); ok {
+				got, ok := systemdProgram(value, "/home/ada")
+				read = append(read, fmt.Sprint(got, " ", ok))
+			}
+		}
+		if want := []string{program + " true"}; !slices.Equal(read, want) {
+			t.Errorf("systemd reads %q, want %q", read, want)
+		}
+		if got := (systemd{}).parse(text); got != systemdSaidPorts(d) {
+			t.Errorf("read back as %+v, want %+v", got, d)
+		}
+		if want := strings.Count(systemdPlain(t), "\n") + len(d.ports.environment()); strings.Count(text, "\n") != want {
+			t.Errorf("%d lines, want %d", strings.Count(text, "\n"), want)
+		}
+	})
+}
+
+func abs(n int) int { return max(n, -(n + 1)) }
+
+// systemdSaidPorts leaves out the ports that a definition does not have to say.
+func systemdSaidPorts(d definition) definition {
+	if d.ports.http == defaultHTTPPort {
+		d.ports.http = 0
+	}
+	if d.ports.ws == defaultWSPort {
+		d.ports.ws = 0
+	}
+	return d
+}
+
+func systemdPlain(t testing.TB) string {
+	t.Helper()
+	text, err := systemd{}.render(definition{collector: "/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestAUnitThatSomebodyEditedIsRead(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text string
+		want definition
+	}{
+		{"", definition{}},
+		{"ExecStart=/x\n", definition{}},
+		{"[Unit]\nExecStart=/x\n[Service]\n", definition{}},
+		{"[Service]\nExecStart=/x", definition{"/x", ports{}}},
+		{"\uFEFF[Service]\r\nExecStart=/x --flag\r\n", definition{"/x", ports{}}},
+		{"  [Service]  \n  ExecStart  =  /x  \n", definition{"/x", ports{}}},
+		{"[Service]\n# ExecStart=/no\n; ExecStart=/no\nExecStart=/x\n#ExecStart=/no\n", definition{"/x", ports{}}},
+		{"[Service]\nExecStart=/one\nExecStart=\nExecStart=/two\n", definition{"/two", ports{}}},
+		{"[Service]\nExecStart=/one\nExecStart=\n", definition{}},
+		{"[Service]\nExecStart=\\\n# a comment\n/x\n", definition{"/x", ports{}}},
+		{"[Service]\nExecStart=\"/a\\\nb\" c\n", definition{"/a b", ports{}}},
+		{"[Service]\nExecStart=/x \\\n\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{"/x", ports{0, 1}}},
+		{"[Service]\nExecStart=/x\\", definition{"/x", ports{}}},
+		{"[Service]\nExecStartPre=/no\nexecstart=/no\nExecStart=/x\n", definition{"/x", ports{}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001 RUNTIMESCOPE_PORT=7002\n", definition{"", ports{7001, 7002}}},
+		{"[Service]\nEnvironment=\"RUNTIMESCOPE_HTTP_PORT=7001\" 'RUNTIMESCOPE_PORT=7002' \"A=b c\"\n", definition{"", ports{7001, 7002}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7003\n", definition{"", ports{7003, 0}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{"", ports{0, 7002}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=seven\n", definition{}},
+		{"[Service]\nExecStart=/x\n[Install]\nExecStart=/no\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{"/x", ports{}}},
+	} {
+		if got := (systemd{}).parse(c.text); got != c.want {
+			t.Errorf("%q: got %+v, want %+v", c.text, got, c.want)
+		}
+	}
+}
+
+func TestWordsOfAUnit(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"":                       nil,
+		" \t ":                   nil,
+		"a b\tc":                 {"a", "b", "c"},
+		`"a b" 'c d' e`:          {"a b", "c d", "e"},
+		`"" '' x`:                {"", "", "x"},
+		`a"b c"d`:                {"ab cd"},
+		`"it's" 'say "hi"'`:      {"it's", `say "hi"`},
+		`a\ b`:                   {`a\`, "b"},
+		`\s\t\n\r\a\b\f\v\\\"\'`: {" \t\n\r\a\b\f\v\\\"'"},
+		`\x41\x4a\x4A`:           {"AJJ"},
+		`\101\x00\000\400`:       {`A\x00\000\400`},
+		`\u00e9\U0001F600\u00e`:  {"é\U0001F600" + `\u00e`},
+		`\xc3\xa9`:               {"é"},
+		`\q \x4 \xzz \`:          {`\q`, `\x4`, `\xzz`, `\`},
+		`100%% %%%% %h`:          {"100%", "%%", "%h"},
+		`"open`:                  {"open"},
+		"é\u00a0x":               {"é\u00a0x"},
+	} {
+		if got := unitWords(text); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func FuzzReadingAUnitNeverPanics(f *testing.F) {
+	f.Add(systemdPlain(f))
+	f.Add("[Service]\nExecStart=\"\\x\\u\\U\\")
+	for _, said := range systemdSaid(f) {
+		f.Add("[Service]\nExecStart=" + said[0])
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d := systemd{}.parse(text)
+		if d.ports.http < 0 || d.ports.http > 65535 || d.ports.ws < 0 || d.ports.ws > 65535 {
+			t.Errorf("%q: %+v", text, d)
+		}
+		for _, line := range unitLines(text) {
+			if strings.Contains(line, "\n") {
+				t.Errorf("%q: a line of two: %q", text, line)
+			}
+			for _, word := range unitWords(line) {
+				if len(word) > 3*len(line)+1 {
+					t.Errorf("%q: a word grew: %q", line, word)
+				}
+			}
+		}
+	})
+}
+
+const (
+	systemdApp  = "/home/ada/app/collector-server"
+	systemdUnit = "/home/ada/.config/systemd/user/runtimescope.service"
+	systemdTree = "/user.slice/user-1000.slice/user@1000.service/app.slice/runtimescope.service"
+)
+
+func TestTheStateOfARealUnit(t *testing.T) {
+	t.Parallel()
+	// what most of them have in common
+	unit := func(change func(s *state)) state {
+		s := state{phase: stopped, word: "inactive", restarts: ptr(0), enabled: ptr(true), again: "5s", result: "success", loaded: systemdUnit, program: systemdApp}
+		change(&s)
+		return s
+	}
+	up := func(pid int, start string, change func(s *state)) state {
+		return unit(func(s *state) {
+			s.phase, s.word, s.pid, s.lastPID, s.start, s.cgroup = running, "active", pid, pid, start, systemdTree
+			change(s)
+		})
+	}
+	same := func(*state) {}
+	for name, want := range map[string]state{
+		"not-found":              {phase: notInstalled, word: "inactive", restarts: ptr(0), enabled: ptr(false), again: "100ms", result: "success"},
+		"disabled-never-started": unit(func(s *state) { s.enabled = ptr(false) }),
+		"stopped": unit(func(s *state) {
+			s.environ = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
+		}),
+		"running":       up(31275, "0f404fe16bc24d199503efd796a25d1d", same),
+		"running-stale": up(31275, "0f404fe16bc24d199503efd796a25d1d", func(s *state) { s.stale = true }),
+		"running-file-gone": up(31275, "0f404fe16bc24d199503efd796a25d1d", func(s *state) {
+			s.loaded, s.program, s.again, s.enabled = "", "", "100ms", ptr(false)
+		}),
+		"running-hostile-path": up(31550, "60ee9a15ebb141e891cf462ce3762d8f", func(s *state) { s.program = "/home/ada/app/a b%c$d/collector-server" }),
+		"running-environment": up(31446, "3fff7d845d1041908e27df37b61bbbe9", func(s *state) {
+			s.environ = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
+		}),
+		"running-drop-in": up(28884, "99320dc5a9cd4943a25eb5b57fb32f6d", func(s *state) {
+			s.program, s.environ, s.dropIns = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}, true
+		}),
+		"auto-restart": unit(func(s *state) {
+			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31718, &exit{code: 3}, "exit-code"
+			s.start, s.environ = "537af3411daa49eeb13860eb68dfb254", []string{"STANDIN_EXIT=3"}
+		}),
+		"auto-restart-203": unit(func(s *state) {
+			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 32149, &exit{code: 203}, "exit-code"
+			s.start, s.program = "03c247e0dc304b50b9e17019b97a358c", "/home/ada/app/nowhere"
+		}),
+		"killed-auto-restart": unit(func(s *state) {
+			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31550, &exit{signal: 9}, "signal"
+			s.start, s.program = "60ee9a15ebb141e891cf462ce3762d8f", "/home/ada/app/a b%c$d/collector-server"
+		}),
+		"failed-gave-up": unit(func(s *state) {
+			s.phase, s.word, s.lastPID, s.lastExit, s.result, s.restarts = failed, "failed", 31922, &exit{code: 3}, "exit-code", ptr(5)
+			s.start, s.again, s.environ = "37fb2734b5524694be096d2ba8a36208", "100ms", []string{"STANDIN_EXIT=3"}
+		}),
+		"failed-timeout": unit(func(s *state) {
+			s.phase, s.word, s.lastPID, s.lastExit, s.result = failed, "failed", 376, &exit{signal: 9}, "timeout"
+			s.start, s.environ, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
+		}),
+		"start-limit-hit": unit(func(s *state) {
+			s.phase, s.word, s.lastPID, s.lastExit, s.result = failed, "failed", 32087, &exit{}, "start-limit-hit"
+			s.start = "72f4adfa0e9f4f879880dec0548463d6"
+		}),
+		"deactivating": unit(func(s *state) {
+			s.phase, s.word, s.pid, s.lastPID, s.cgroup = stopped, "deactivating (stop-sigterm)", 376, 376, systemdTree
+			s.start, s.environ, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
+		}),
+		"activating-start-pre": unit(func(s *state) {
+			s.phase, s.word, s.cgroup, s.enabled, s.start = starting, "activating (start-pre)", systemdTree, ptr(false), "0ff9339ad1514e91b14d6db2273b5ebb"
+		}),
+		"masked": unit(func(s *state) { s.masked, s.program, s.again, s.enabled = true, "", "100ms", ptr(false) }),
+		"bad-setting": unit(func(s *state) {
+			s.program, s.again = "", "100ms"
+			s.broken = `systemd cannot load the unit (bad-setting): org.freedesktop.systemd1.BadUnitSetting "Unit runtimescope.service has a bad unit file setting."`
+		}),
+		"error-not-utf8": unit(func(s *state) {
+			s.program, s.again, s.enabled = "", "100ms", ptr(false)
+			s.broken = `systemd cannot load the unit (error): org.freedesktop.DBus.Error.InvalidArgs "Unit runtimescope.service failed to load properly, please adjust/correct and reload service manager: Invalid argument"`
+		}),
+		"linked":          unit(func(s *state) { s.enabled = ptr(false) }),
+		"static":          unit(func(s *state) { s.enabled = ptr(false) }),
+		"enabled-runtime": unit(same),
+	} {
+		got, err := parseUnitState(fakebinText(t, "systemctl-show-"+name+".txt"))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, got\n%s\nwant\n%s", name, err, systemdSummary(got), systemdSummary(want))
+		}
+	}
+}
+
+// systemdSummary writes a state with what its pointers point to.
+func systemdSummary(s state) string {
+	value := func(p any) any {
+		if v := reflect.ValueOf(p); !v.IsNil() {
+			return v.Elem().Interface()
+		}
+		return nil
+	}
+	text := fmt.Sprintf("%v %v %v %v %v", value(s.restarts), value(s.memory), value(s.lastExit), value(s.enabled), s.environ)
+	s.restarts, s.memory, s.lastExit, s.enabled = nil, nil, nil, nil
+	return fmt.Sprintf("%s %+v", text, s)
+}
+
+func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
+	t.Parallel()
+	sample := fakebinText(t, "systemctl-show-running.txt")
+	for _, c := range []struct {
+		old, new string
+		check    func(s state) bool
+	}{
+		{"MemoryCurrent=[not set]", "MemoryCurrent=63963136", func(s state) bool { return *s.memory == 63963136 }},
+		{"MemoryCurrent=[not set]", "MemoryCurrent=18446744073709551615", func(s state) bool { return s.memory == nil }},
+		{"MemoryCurrent=[not set]\n", "", func(s state) bool { return s.memory == nil }},
+		{"ActiveState=active", "ActiveState=reloading", func(s state) bool { return s.phase == running && s.word == "reloading (running)" }},
+		{"ActiveState=active", "ActiveState=refreshing", func(s state) bool { return s.phase == running }},
+		{"ActiveState=active", "ActiveState=maintenance", func(s state) bool { return s.phase == unknown && s.word == "maintenance (running)" }},
+		{"ActiveState=active\nSubState=running", "ActiveState=activating\nSubState=auto-restart-queued", func(s state) bool { return s.phase == crashLooping }},
+		{"ActiveState=active\nSubState=running", "ActiveState=activating\nSubState=start", func(s state) bool { return s.phase == starting }},
+		{"UnitFileState=enabled", "UnitFileState=alias", func(s state) bool { return *s.enabled }},
+		{"UnitFileState=enabled", "UnitFileState=", func(s state) bool { return !*s.enabled }},
+		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=3\nExecMainStatus=11", func(s state) bool { return *s.lastExit == exit{signal: 11} }},
+		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=1\nExecMainStatus=0", func(s state) bool { return *s.lastExit == exit{} }},
+		{"MainPID=31275", "MainPID=many", func(s state) bool { return s.pid == 0 }},
+		{"Environment=", "Environment=\nEnvironment=A=1", func(s state) bool { return slices.Equal(s.environ, []string{"A=1"}) }},
+		{"NRestarts=0", "NRestarts=7", func(s state) bool { return *s.restarts == 7 }},
+		{"InvocationID=", "InvocationID=x\nInvocationID=", func(s state) bool { return s.start == "x" }},
+		{"LoadState=loaded", "LoadState=not-found", func(s state) bool { return s.phase == running }},
+		{" ; argv[]=", " ; x", func(s state) bool { return strings.HasPrefix(s.program, "/home/ada/app/collector-server ; x") }},
+	} {
+		text := strings.Replace(sample, c.old, c.new, 1)
+		if text == sample {
+			t.Fatalf("%q is not in the sample", c.old)
+		}
+		if s, err := parseUnitState(text); err != nil || !c.check(s) {
+			t.Errorf("%s: %v, got %s", c.new, err, systemdSummary(s))
+		}
+	}
+	for _, text := range []string{"", "x", "ActiveState=active\n", "LoadState=loaded\n", "ActiveState=\nLoadState=loaded\n", strings.Repeat("x", 500)} {
+		s, err := parseUnitState(text)
+		if want := fmt.Sprintf("systemctl show answered nothing that says a state: %q", shorten(text, 200)); errText(err) != want || s.phase != unknown {
+			t.Errorf("got %v, %s", err, s.phase)
+		}
+	}
+}
+
+func TestValuesOfTheEnvironmentThatSystemctlQuotesAreReadBack(t *testing.T) {
+	t.Parallel()
+	sample := strings.Replace(fakebinText(t, "systemctl-show-running.txt"), "Environment=", "Environment="+"\"A=new\\nline\" \"B=tab\\there\" \"C=back\\`tick\" D=100%% E=é F= \"G=doll\\$ar\"", 1)
+	s, err := parseUnitState(sample)
+	want := []string{"A=new\nline", "B=tab\there", "C=back`tick", "D=100%%", "E=é", "F=", "G=doll$ar"} // what the unit said to systemd 252
+	if err != nil || !slices.Equal(s.environ, want) {
+		t.Errorf("got %q, want %q", s.environ, want)
+	}
+}
+
+func FuzzTheStateOfAUnit(f *testing.F) {
+	for _, name := range []string{"running", "auto-restart", "masked", "bad-setting", "running-environment"} {
+		f.Add(fakebinText(f, "systemctl-show-"+name+".txt"))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := parseUnitState(text)
+		if err != nil {
+			if s.phase != unknown {
+				t.Errorf("%q: %s", text, s.phase)
+			}
+			return
+		}
+		if s.word == "" || s.phase == "" || s.restarts == nil || s.enabled == nil || s.unsure {
+			t.Errorf("%q: %s", text, systemdSummary(s))
+		}
+	})
+}
+
+func TestAUnitThatIsBeingStoppedHasNotEndedYet(t *testing.T) {
+	t.Parallel()
+	s, err := parseUnitState(fakebinText(t, "systemctl-show-deactivating.txt"))
+	if err != nil || s.gone() || ended(state{start: s.start, pid: s.pid}, s) {
+		t.Errorf("%v, %s", err, systemdSummary(s))
+	}
+	// its main process has ended, others of it have not
+	text := strings.Replace(fakebinText(t, "systemctl-show-deactivating.txt"), "\nMainPID=376", "\nMainPID=0", 1)
+	call := strings.Join(systemctl("show", unitName, "-p", unitProperties), " ")
+	run := planRunner{outputs: map[string]string{call: text}}
+	wait := systemd{}.gone().(await)
+	if holds, err := wait.holds(context.Background(), run); holds || err != nil {
+		t.Errorf("it is gone, %v", err)
+	}
+	run.outputs[call] = fakebinText(t, "systemctl-show-stopped.txt")
+	if holds, err := wait.holds(context.Background(), run); !holds || err != nil {
+		t.Errorf("it is not gone, %v", err)
+	}
+	run.answers = map[string]error{call: planFailed(1, "x", "systemctl")}
+	if holds, err := wait.holds(context.Background(), run); holds || err == nil {
+		t.Errorf("without an answer it is gone, %v", err)
+	}
+}
+
+func TestSystemctlIsAskedOnceForTheState(t *testing.T) {
+	t.Parallel()
+	const call = "systemctl --user show runtimescope.service -p LoadState,LoadError,ActiveState,SubState,MainPID,NRestarts,Result,ExecMainPID," +
+		"ExecMainCode,ExecMainStatus,ExecStart,Environment,RestartUSec,MemoryCurrent,ControlGroup,FragmentPath,DropInPaths,UnitFileState,NeedDaemonReload,InvocationID"
+	var calls []string
+	run := planRunner{calls: &calls, outputs: map[string]string{call: fakebinText(t, "systemctl-show-running.txt")}}
+	s, err := systemd{}.state(context.Background(), run)
+	if err != nil || s.pid != 31275 || !slices.Equal(calls, []string{call}) {
+		t.Errorf("got %d, %v from %q", s.pid, err, calls)
+	}
+	run.answers = map[string]error{call: planFailed(4, "no", "systemctl")}
+	if s, err := (systemd{}).state(context.Background(), run); s.phase != unknown || exitCode(err) != 4 {
+		t.Errorf("got %s, %v", s.phase, err)
+	}
+}
+
+func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("paths have another separator here")
+	}
+	const call = "systemctl --user show -p UnitPath"
+	run := planRunner{outputs: map[string]string{call: fakebinText(t, "systemctl-show-manager.txt")}}
+	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run); err != nil {
+		t.Error(err)
+	}
+	err := systemd{home: "/home/eve"}.reach(context.Background(), run)
+	if want := "the user manager of systemd does not look for units in /home/eve/.config/systemd/user, but in /home/ada/.config/systemd/user, " +
+		"/home/ada/.local/share/systemd/user: it was started with another HOME or XDG_CONFIG_HOME than this shell's"; errText(err) != want {
+		t.Errorf("got %v", err)
+	}
+	// by way of a link
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "real/.config/systemd/user"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	run.outputs[call] = "UnitPath=/etc/systemd/user " + filepath.Join(dir, "real/.config/systemd/user") + "\n"
+	if err := (systemd{home: filepath.Join(dir, "link")}).reach(context.Background(), run); err != nil {
+		t.Error(err)
+	}
+	// a folder with a space, which cannot be told from two
+	run.outputs[call] = "UnitPath=/home/a b/.config/systemd/user /etc/systemd/user\n"
+	if err := (systemd{home: "/home/a b"}).reach(context.Background(), run); err != nil {
+		t.Error(err)
+	}
+	run.outputs[call] = "UnitPath=\n"
+	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run); err != nil {
+		t.Error(err)
+	}
+	run.answers = map[string]error{call: planFailed(1, "no", "systemctl")}
+	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run); exitCode(err) != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no systemd here, and no owner of a file")
+	}
+	me := os.Getuid()
+	bus := planFailed(1, strings.TrimSpace(fakebinText(t, "systemctl-stderr-no-file.txt")), "systemctl", "--user", "show")
+	folder := func(names ...string) string {
+		root := t.TempDir()
+		for _, name := range names {
+			if name, ok := strings.CutSuffix(name, "="); ok {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(root, name), []byte("5.15.90.1-Microsoft-standard-WSL2\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := os.MkdirAll(filepath.Join(root, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return root
+	}
+	const wsl, booted, session = "proc/sys/kernel/osrelease=", "run/systemd/system", "run/user/1000"
+	mine := t.TempDir()
+	for _, c := range []struct {
+		what      string
+		m         systemd
+		container string
+		says, fix string
+	}{
+		{"WSL", systemd{uid: 1000, root: folder(wsl)}, "", "this WSL was not booted with systemd",
+			"printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown"},
+		{"docker", systemd{uid: 1000, root: folder(".dockerenv")}, "", "this container was not booted with systemd", "runtimescope service run"},
+		{"podman", systemd{uid: 1000, root: folder("run/.containerenv")}, "", "this container was not booted with systemd", "runtimescope service run"},
+		{"a container", systemd{uid: 1000, root: folder()}, "lxc", "this container was not booted with systemd", "runtimescope service run"},
+		{"another init", systemd{uid: 1000, root: folder(session)}, "", "this system was not booted with systemd", "runtimescope service run"},
+		{"root", systemd{uid: 0, root: folder(booted)}, "", "root has no login session here", "runtimescope service run, or log in as an ordinary user"},
+		{"no session", systemd{uid: 1000, user: "ada", root: folder(booted)}, "", "user ada has no login session: there is no /run/user/1000",
+			"log in directly (ssh, console), or: sudo loginctl enable-linger ada"},
+		{"an odd runtime folder", systemd{uid: 1000, runtimeDir: "/nowhere", root: folder(booted, session)}, "",
+			"XDG_RUNTIME_DIR is /nowhere, where no manager answers", "export XDG_RUNTIME_DIR=/run/user/1000"},
+		{"no runtime folder", systemd{uid: 1000, root: folder(booted, session)}, "", "no manager answers in /run/user/1000", "sudo systemctl start user@1000.service"},
+		{"the right one", systemd{uid: 1000, runtimeDir: "/run/user/1000/", root: folder(booted, session, wsl, ".dockerenv")}, "lxc",
+			"no manager answers in /run/user/1000", "sudo systemctl start user@1000.service"},
+		{"somebody else's runtime folder", systemd{uid: me + 1, runtimeDir: mine, root: folder(booted, session)}, "",
+			fmt.Sprintf("XDG_RUNTIME_DIR is %s, which belongs to another user (uid %d, not %d)", mine, me, me+1), fmt.Sprintf("export XDG_RUNTIME_DIR=/run/user/%d", me+1)},
+		{"one's own, with nobody in it", systemd{uid: me, runtimeDir: mine, root: folder(booted, fmt.Sprintf("run/user/%d", me))}, "",
+			"XDG_RUNTIME_DIR is " + mine + ", where no manager answers", fmt.Sprintf("export XDG_RUNTIME_DIR=/run/user/%d", me)},
+	} {
+		if strings.HasPrefix(c.m.runtimeDir, "/run/user/") && c.m.uid == 1000 {
+			if info, err := os.Stat(c.m.runtimeDir); err == nil {
+				if owner, _ := fileOwner(info); owner != 1000 {
+					continue // it is there on this very machine
+				}
+			}
+		}
+		c.m.getenv = func(key string) string { return map[string]string{"container": c.container}[key] }
+		err := c.m.unreachable(bus)
+		want := "cannot reach the user manager of systemd: " + c.says + " (systemctl --user show: exit status 1: Failed to connect to bus: No such file or directory)"
+		if err.Error() != want || fixOf(err) != c.fix || exitCode(err) != 1 {
+			t.Errorf("%s: got\n%s\n%s\nwant\n%s\n%s", c.what, err, fixOf(err), want, c.fix)
+		}
+		if got := c.m.explain(context.Background(), nil, bus); got.Error() != want {
+			t.Errorf("%s: explain says %s", c.what, got)
+		}
+	}
+}
+
+func TestOtherFailuresOfSystemctlAreLeftAsTheyAre(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{planFailed(1, "Failed to enable unit", "systemctl"), planFailed(-1, "", "systemctl"), errPlanDisk} {
+		if got := (systemd{}).unreachable(err); got != err {
+			t.Errorf("got %v, want %v", got, err)
+		}
+		if got := (systemd{}).explain(context.Background(), nil, err); got != err {
+			t.Errorf("got %v, want %v", got, err)
+		}
+	}
+	_, missing := osRunner{}.Run(context.Background(), "systemctl")
+	if got := (systemd{}).unreachable(missing); got.Error() != "systemctl is not installed: this system does not run systemd" || fixOf(got) != "runtimescope service run" {
+		t.Errorf("got %v", got)
+	}
+	other := planFailed(1, "Failed to connect to x", "journalctl")
+	if got := (systemd{}).explain(context.Background(), nil, other); got != other {
+		t.Errorf("got %v", got)
+	}
+}
+
+// planText shows all of a plan, what happens on the way back too.
+func planText(steps []step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		switch s := s.(type) {
+		case command:
+			fmt.Fprint(&b, s)
+			if len(s.ok) > 0 {
+				fmt.Fprintf(&b, "; %v are fine", s.ok)
+			}
+			if len(s.undo) > 0 {
+				fmt.Fprintf(&b, "; undo: %s", quoteArgv(s.undo))
+			}
+			fmt.Fprintln(&b)
+		case wayBack:
+			fmt.Fprintf(&b, "way back:\n%s\n", indent(planText(s)))
+		case writeFile:
+			fmt.Fprintf(&b, "write %s: %q\n", s.path, s.text)
+		case beforeStart:
+			fmt.Fprintln(&b, "note the moment before the start")
+		default:
+			fmt.Fprintln(&b, s)
+		}
+	}
+	return b.String()
+}
+
+func TestThePlansForSystemd(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("paths have another separator here")
+	}
+	m := systemd{home: "/nowhere/ada"}
+	there := file{path: m.path(), text: "old", exists: true}
+	states := []struct {
+		name string
+		state
+	}{
+		{"not installed", state{phase: notInstalled, enabled: ptr(false)}},
+		{"stopped", state{phase: stopped, file: there, loaded: m.path(), enabled: ptr(true)}},
+		{"stopped, never loaded, whether enabled is unknown", state{phase: stopped, file: there}},
+		{"running", state{phase: running, pid: 5, file: there, loaded: m.path(), enabled: ptr(true)}},
+		{"running, stale, not enabled", state{phase: running, pid: 5, file: there, loaded: m.path(), stale: true, enabled: ptr(false)}},
+		{"starting", state{phase: starting, file: there, loaded: m.path(), enabled: ptr(true)}},
+		{"crash-looping", state{phase: crashLooping, file: there, loaded: m.path(), enabled: ptr(true)}},
+		{"failed", state{phase: failed, file: there, loaded: m.path(), enabled: ptr(true)}},
+		{"running, its file gone", state{phase: running, pid: 5, enabled: ptr(false)}},
+		{"deactivating, its file gone", state{phase: stopped, pid: 5, enabled: ptr(false)}},
+		{"running, from a package", state{phase: running, pid: 5, loaded: "/usr/lib/systemd/user/runtimescope.service", enabled: ptr(true)}},
+	}
+	var b strings.Builder
+	for _, v := range []verb{install, restart, stop, uninstall, ensure} {
+		for _, s := range states {
+			for _, text := range []string{"new", ""} {
+				if v == install || text == "" {
+					fmt.Fprintf(&b, "== %s, %s, write %q\n%s\n", v, s.name, text, planText(m.plan(v, s.state, text)))
+				}
+			}
+		}
+	}
+	golden(t, "plans-systemd.txt", b.String())
+}
+
+func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
+	t.Parallel()
+	m := systemd{home: t.TempDir()}
+	if err := os.MkdirAll(filepath.Dir(m.wants()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if m.leftover(state{}) != "" {
+		t.Error("something is left of nothing")
+	}
+	if err := os.Symlink(m.path(), m.wants()); err != nil {
+		t.Skip("no links here:", err)
+	}
+	if want := filepath.Join(m.home, ".config/systemd/user/default.target.wants/runtimescope.service"); m.wants() != want {
+		t.Errorf("got %s", m.wants())
+	}
+	for _, c := range []struct {
+		s    state
+		want string
+	}{
+		{state{}, m.wants()},
+		{state{file: file{exists: true}}, ""},
+		{state{file: file{link: "/x"}}, ""},
+		{state{loaded: "/usr/lib/systemd/user/runtimescope.service"}, ""},
+	} {
+		if got := m.leftover(c.s); got != c.want {
+			t.Errorf("%+v: got %q", c.s.file, got)
+		}
+	}
+	want := "way back:\n    run systemctl --user daemon-reload\nremove " + m.wants() + "\nrun systemctl --user daemon-reload\n"
+	if got := planText(m.plan(uninstall, state{phase: notInstalled}, "")); got != want {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
+	t.Parallel()
+	m := systemd{}
+	named := 0
+	for _, line := range strings.Split(fakebinText(t, "systemd-exit-status.txt"), "\n") {
+		f := strings.Fields(line)
+		if len(f) != 3 || f[2] != "systemd" {
+			continue
+		}
+		code, err := strconv.Atoi(f[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code == 255 {
+			continue // a program may well mean that itself
+		}
+		named++
+		if got, want := m.exitName(exit{code: code}), "status "+f[1]+"/"+f[0]; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if !m.never(exit{code: code}) {
+			t.Errorf("%s was run", f[0])
+		}
+	}
+	if named < 40 {
+		t.Errorf("only %d names", named)
+	}
+	for _, code := range []int{0, 1, 3, 127, 199, 223, 234, 246, 255} {
+		if got, want := m.exitName(exit{code: code}), fmt.Sprintf("status %d", code); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for e, want := range map[exit]bool{{}: false, {code: 1}: false, {code: 199}: false, {code: 200}: true, {code: 245}: true, {code: 246}: false, {signal: 203}: false} {
+		if got := m.never(e); got != want {
+			t.Errorf("%+v: got %v", e, got)
+		}
+	}
+	if got := m.exitName(exit{signal: 9}); got != "SIGKILL" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestSignalsHaveTheNamesOfTheirPlatform(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		n             int
+		linux, darwin string
+	}{
+		{1, "SIGHUP", "SIGHUP"}, {2, "SIGINT", "SIGINT"}, {3, "SIGQUIT", "SIGQUIT"}, {4, "SIGILL", "SIGILL"}, {5, "SIGTRAP", "SIGTRAP"}, {6, "SIGABRT", "SIGABRT"},
+		{7, "SIGBUS", "signal 7"}, {8, "SIGFPE", "SIGFPE"}, {9, "SIGKILL", "SIGKILL"}, {10, "SIGUSR1", "SIGBUS"}, {11, "SIGSEGV", "SIGSEGV"}, {12, "SIGUSR2", "SIGSYS"},
+		{13, "SIGPIPE", "SIGPIPE"}, {14, "SIGALRM", "SIGALRM"}, {15, "SIGTERM", "SIGTERM"}, {24, "SIGXCPU", "SIGXCPU"}, {25, "SIGXFSZ", "SIGXFSZ"},
+		{30, "signal 30", "SIGUSR1"}, {31, "SIGSYS", "SIGUSR2"}, {34, "signal 34", "signal 34"},
+	} {
+		if linux, darwin := signalName(c.n, "linux"), signalName(c.n, "darwin"); linux != c.linux || darwin != c.darwin {
+			t.Errorf("%d: got %s, %s", c.n, linux, darwin)
+		}
+	}
+}
+
+func TestWhatSystemdDoesNext(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		s    state
+		want string
+	}{
+		{state{phase: crashLooping, again: "5s"}, "systemd starts it again after 5s"},
+		{state{phase: crashLooping}, "systemd starts it again"},
+		{state{phase: failed, result: "start-limit-hit", restarts: ptr(5)}, "systemd has given up: it was started too often"},
+		{state{phase: failed, restarts: ptr(5)}, "systemd has given up after 5 restarts"},
+		{state{phase: failed, restarts: ptr(0)}, "systemd does not start it again"},
+		{state{phase: failed}, "systemd does not start it again"},
+		{state{phase: stopped}, "systemd does not start it again after a clean end"},
+		{state{phase: running}, "systemd has started it again already"},
+		{state{phase: starting}, "systemd has started it again already"},
+	} {
+		if got := (systemd{}).next(c.s); got != c.want {
+			t.Errorf("%s: got %s", systemdSummary(c.s), got)
+		}
+	}
+}
+
+func TestLingerIsReadFromItsFile(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	m := systemd{root: root, user: "ada"}
+	if got := m.linger(); got == nil || *got {
+		t.Errorf("without a file: %v", got)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "var/lib/systemd/linger"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "var/lib/systemd/linger/ada"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.linger(); got == nil || !*got {
+		t.Errorf("with a file: %v", got)
+	}
+	m.user = "eve"
+	if got := m.linger(); got == nil || *got {
+		t.Errorf("with somebody else's: %v", got)
+	}
+	if runtime.GOOS != "windows" {
+		m.root = filepath.Join(root, "var/lib/systemd/linger/ada") // a file in the place of a folder
+		if got := m.linger(); got != nil {
+			t.Errorf("where it cannot be told: %v", *got)
+		}
+	}
+}
+
+func TestMessagesOfARealJournal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		want  []string
+		ended bool
+	}{
+		"exit-3":  {[]string{"[RuntimeScope] Starting standalone collector... /home/ada/app/collector-server", "[RuntimeScope] Fatal error: told to exit with 3"}, true},
+		"203":     {nil, true},
+		"noisy":   {[]string{"bytes \xff\xfe end", "a colour \x1b[31mred\x1b[0m", "plain", "with a level"}, true},
+		"running": {[]string{"[RuntimeScope] Starting standalone collector... /home/ada/app/collector-server", "[RuntimeScope] Standalone collector ready"}, false},
+	} {
+		lines, ended := parseJournal(fakebinText(t, "journalctl-"+name+".txt"))
+		if !slices.Equal(lines, c.want) || ended != c.ended {
+			t.Errorf("%s: got %q, %v", name, lines, ended)
+		}
+	}
+	for text, want := range map[string][]string{
+		"": nil, `{"MESSAGE":null}`: nil, `{"MESSAGE":["x",65,66]}`: {"AB"}, `{"MESSAGE":7}`: nil, `{"MESSAGE":"a"}` + "\n" + `{"MESS`: {"a"},
+		`{"MESSAGE":"x","SYSLOG_IDENTIFIER":"systemd"}{"MESSAGE":"y","SYSLOG_IDENTIFIER":"other"}`: {"y"},
+	} {
+		if lines, _ := parseJournal(text); !slices.Equal(lines, want) {
+			t.Errorf("%s: got %q", text, lines)
+		}
+	}
+}
+
+// A systemdJournal is a journalctl that says one thing after the other, the last one for good.
+type systemdJournal struct {
+	planRunner
+	says []string
+	argv *[]string
+}
+
+func (r systemdJournal) Run(ctx context.Context, argv ...string) (string, error) {
+	n := min(len(*r.argv), len(r.says)-1)
+	*r.argv = append(*r.argv, strings.Join(argv, " "))
+	if r.says[n] == "fails" {
+		return "", errors.New("no journal")
+	}
+	return r.says[n], nil
+}
+
+func TestTheLogOfOneStart(t *testing.T) {
+	t.Parallel()
+	const begin = "journalctl --no-pager --quiet --output=json --output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER --lines=40 "
+	const end = `{"MESSAGE":"Main process exited","MESSAGE_ID":"98e322203f7a4ed290d09fe03c09fe15","SYSLOG_IDENTIFIER":"systemd"}` + "\n"
+	one, two := `{"MESSAGE":"one"}`+"\n", `{"MESSAGE":"two"}`+"\n"
+	for _, c := range []struct {
+		what   string
+		says   []string
+		s      state
+		argv   string
+		lines  []string
+		atMost int
+	}{
+		{"it has ended", []string{one + end}, state{start: "abc", lastPID: 7},
+			"_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc + _PID=7 SYSLOG_IDENTIFIER=runtimescope _UID=1000", []string{"one"}, 1},
+		{"the PID is unknown", []string{one + end}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one"}, 1},
+		{"the start is forgotten", []string{one + end}, state{lastPID: 7},
+			"--since=@1700000000.000123 _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + SYSLOG_IDENTIFIER=runtimescope _UID=1000", []string{"one"}, 1},
+		{"the journal is late", []string{"", one, one + two, one + two + end}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one", "two"}, 4},
+		{"nothing more comes", []string{one, one + two}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one", "two"}, 3},
+		{"nothing comes", []string{""}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", nil, 14},
+		{"no journal", []string{"fails"}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", nil, 1},
+	} {
+		var argv []string
+		lines := systemd{uid: 1000}.startLog(context.Background(), systemdJournal{says: c.says, argv: &argv}, c.s, logMark{time: time.Unix(1700000000, 123456)})
+		if !slices.Equal(lines, c.lines) {
+			t.Errorf("%s: got %q", c.what, lines)
+		}
+		if len(argv) == 0 || len(argv) > c.atMost {
+			t.Errorf("%s: asked %d times", c.what, len(argv))
+		}
+		for _, call := range argv {
+			if call != begin+c.argv {
+				t.Errorf("%s: ran %s", c.what, call)
+			}
+		}
+	}
+}
+
+func TestSystemdRemembersTheMomentBeforeAStart(t *testing.T) {
+	t.Parallel()
+	before := time.Now()
+	mark := systemd{}.mark()
+	if mark.time.Before(before) || mark.time.After(time.Now()) || mark.lengths != nil {
+		t.Errorf("got %+v", mark)
+	}
+}
+
+func TestSystemdIsNamedAndItsPathsAreThese(t *testing.T) {
+	t.Parallel()
+	m := systemd{home: "/home/ada"}
+	got := []string{m.name(), m.what(), filepath.ToSlash(m.path()), m.logs(), m.whyNever("")}
+	if want := []string{"systemd", "unit", systemdUnit, "journalctl --user -u runtimescope -f", ""}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}

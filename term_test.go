@@ -1,0 +1,151 @@
+// Tests of the one voice: the marks, the colour, where each goes, and what never reaches a terminal.
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+func TestEveryLineHasItsMarkItsColourAndItsStream(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name            string
+		say             func(v voice, format string, a ...any)
+		plain, coloured string
+		stderr          bool
+	}{
+		{"done", voice.done, "  ✓ it is 5 %\n", "  \x1b[32m✓\x1b[0m it is 5 %\n", false},
+		{"warn", voice.warn, "  ⚠ it is 5 %\n", "  \x1b[33m⚠\x1b[0m it is 5 %\n", false},
+		{"fail", voice.fail, "  ✗ it is 5 %\n", "  \x1b[31m✗\x1b[0m it is 5 %\n", true},
+		{"info", voice.info, "  it is 5 %\n", "  \x1b[2mit is 5 %\x1b[0m\n", false},
+		{"note", voice.note, "  it is 5 %\n", "  \x1b[2mit is 5 %\x1b[0m\n", true},
+	} {
+		for _, colours := range [][2]bool{{false, false}, {true, false}, {false, true}, {true, true}} {
+			var stdout, stderr bytes.Buffer
+			c.say(voice{&stdout, &stderr, colours[0], colours[1], false}, "it %s %d %%", "is", 5)
+			coloured, got, other := colours[0], stdout.String(), stderr.String()
+			if c.stderr {
+				coloured, got, other = colours[1], other, got
+			}
+			want := c.plain
+			if coloured {
+				want = c.coloured
+			}
+			if got != want || other != "" {
+				t.Errorf("%s %v: got %q and %q, want %q", c.name, colours, got, other, want)
+			}
+		}
+	}
+}
+
+func TestControlCharactersAreShownAndNotSent(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"plain ✓ é 日本 \U0001F600":  "plain ✓ é 日本 \U0001F600",
+		"\x1b[31mred\x1b[0m":       "\uFFFD[31mred\uFFFD[0m",
+		"\a\b\r\v\f\x00\x7f":       strings.Repeat("\uFFFD", 7),
+		"\u0080\u009b\u009f\u00a0": "\uFFFD\uFFFD\uFFFD\u00a0",
+		"two\n\tlines":             "two\n\tlines",
+		"bad \xff\xfe byte":        "bad \uFFFD byte",
+		"":                         "",
+	} {
+		if got := printable(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	var b bytes.Buffer
+	voice{stdout: &b}.info("%s", "\x1b]0;title\a")
+	if b.String() != "  \uFFFD]0;title\uFFFD\n" {
+		t.Errorf("got %q", b.String())
+	}
+}
+
+func FuzzNothingPrintedControlsTheTerminal(f *testing.F) {
+	f.Add("\x1b[2J\x9b2J \u009b")
+	f.Fuzz(func(t *testing.T, text string) {
+		got := printable(text)
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }) {
+			t.Errorf("%q: got %q", text, got)
+		}
+		if printable(got) != got {
+			t.Errorf("%q: not the same twice", text)
+		}
+	})
+}
+
+func TestWithoutATerminalTheWaitingLineIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	for colour, want := range map[bool]string{false: "  Waiting for 5…\n", true: "  \x1b[2mWaiting for 5…\x1b[0m\n"} {
+		var b bytes.Buffer
+		stop := voice{stdout: &b, colour: colour}.waiting("Waiting for %d…", 5)
+		stop()
+		if b.String() != want {
+			t.Errorf("got %q, want %q", b.String(), want)
+		}
+	}
+}
+
+func TestOnATerminalTheWaitingLineCountsTheSeconds(t *testing.T) {
+	t.Parallel()
+	for colour, want := range map[bool][2]string{
+		false: {"\r  Waiting for 5…", "\r  Waiting for 5… 1s"},
+		true:  {"\r  \x1b[2mWaiting for 5…\x1b[0m", "\r  \x1b[2mWaiting for 5… 1s\x1b[0m"},
+	} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			var out logsOutput
+			stop := voice{stdout: &out, colour: colour, tty: true}.waiting("Waiting for %d…", 5)
+			if got := out.String(); got != want[0] {
+				t.Errorf("at first %q, want %q", got, want[0])
+			}
+			for end := time.Now().Add(20 * time.Second); !strings.HasPrefix(out.String(), want[0]+want[1]); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("after some seconds %q", out.String())
+				}
+			}
+			stop()
+			said := out.String()
+			if !strings.HasSuffix(said, "\n") || strings.Count(said, "\n") != 1 {
+				t.Errorf("in the end %q", said)
+			}
+		})
+	}
+}
+
+func TestIndent(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "    ", "a": "    a", "a\nb\n": "    a\n    b", "a\n\nb\n\n": "    a\n    \n    b\n    "} {
+		if got := indent(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestDurationsAreWrittenInTwoUnits(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 999 * time.Millisecond: "0 s", 42 * time.Second: "42 s", 59999 * time.Millisecond: "59 s", time.Minute: "1 min 0 s",
+		185 * time.Second: "3 min 5 s", 3599 * time.Second: "59 min 59 s", time.Hour: "1 h 0 min", 7980 * time.Second: "2 h 13 min",
+		86399 * time.Second: "23 h 59 min", 24 * time.Hour: "1 d 0 h", 97*time.Hour + 59*time.Minute: "4 d 1 h", 1000 * 24 * time.Hour: "1000 d 0 h",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestSizesAreWrittenInTheirUnit(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{
+		0: "0 B", 7: "7 B", 999: "999 B", 1000: "1.0 kB", 1049: "1.0 kB", 1051: "1.1 kB", 62464: "62.5 kB", 999900: "999.9 kB",
+		1000000: "1.0 MB", 63963136: "64.0 MB", 1 << 30: "1.1 GB", 5e12: "5.0 TB", 5e15: "5000.0 TB",
+	} {
+		if got := size(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}

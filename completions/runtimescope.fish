@@ -1,0 +1,61 @@
+# Completion of runtimescope for fish. Static: it runs no program and reads no file, but for the paths after --collector.
+
+# The words before the cursor are these and no more: what comes next is a command or a subcommand.
+function __runtimescope_after
+    set -l words (commandline -opc)
+    set -e words[1]
+    test "$words" = "$argv"
+end
+
+# The words before the cursor begin with these: what comes next are their flags.
+function __runtimescope_in
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l n (count $argv)
+    test "$words[1..$n]" = "$argv"
+end
+
+complete -c runtimescope -f
+complete -c runtimescope -s h -l help -d 'Show the usage'
+
+complete -c runtimescope -n '__runtimescope_after' -s v -l version -d 'Print the version'
+complete -c runtimescope -n '__runtimescope_after' -a service -d 'Manage the collector as a background service'
+complete -c runtimescope -n '__runtimescope_after' -a dashboard -d 'Make sure a collector is running, then open its dashboard'
+complete -c runtimescope -n '__runtimescope_after' -a version -d 'Print the version'
+complete -c runtimescope -n '__runtimescope_after' -a help -d 'Show help'
+
+complete -c runtimescope -n '__runtimescope_after service' -a install -d 'Install + start the background service (launchd/systemd)'
+complete -c runtimescope -n '__runtimescope_after service' -a stop -d 'Stop the service (config preserved)'
+complete -c runtimescope -n '__runtimescope_after service' -a start -d 'Alias for restart'
+complete -c runtimescope -n '__runtimescope_after service' -a restart -d 'Restart the service'
+complete -c runtimescope -n '__runtimescope_after service' -a status -d 'Show service state + PID'
+complete -c runtimescope -n '__runtimescope_after service' -a uninstall -d 'Stop + remove the service config'
+complete -c runtimescope -n '__runtimescope_after service' -a logs -d 'Show the collector\'s log'
+complete -c runtimescope -n '__runtimescope_after service' -a doctor -d 'Check all that the service needs, and say what to fix'
+complete -c runtimescope -n '__runtimescope_after service' -a update -d 'Adopt a newly installed collector binary and restart on it'
+complete -c runtimescope -n '__runtimescope_after service' -a run -d 'Run the collector in the foreground (containers, no service manager)'
+complete -c runtimescope -n '__runtimescope_after service' -a unit -d 'Print the service definition, for packagers'
+complete -c runtimescope -n '__runtimescope_after service' -a help -d 'Show this help'
+
+complete -c runtimescope -n '__runtimescope_in dashboard' -l no-open -d 'print the URL, open nothing'
+complete -c runtimescope -n '__runtimescope_in service install' -s n -l dry-run -d 'print each file and each command in order; change nothing'
+complete -c runtimescope -n '__runtimescope_in service stop' -s n -l dry-run -d 'print each file and each command in order; change nothing'
+complete -c runtimescope -n '__runtimescope_in service start' -s n -l dry-run -d 'print each file and each command in order; change nothing'
+complete -c runtimescope -n '__runtimescope_in service restart' -s n -l dry-run -d 'print each file and each command in order; change nothing'
+complete -c runtimescope -n '__runtimescope_in service uninstall' -s n -l dry-run -d 'print each file and each command in order; change nothing'
+complete -c runtimescope -n '__runtimescope_in service update' -s n -l dry-run -d 'print each file and each command in order; change nothing'
+complete -c runtimescope -n '__runtimescope_in service install' -l collector -rF -d 'use this binary instead of looking for one'
+complete -c runtimescope -n '__runtimescope_in service update' -l collector -rF -d 'use this binary instead of looking for one'
+complete -c runtimescope -n '__runtimescope_in service run' -l collector -rF -d 'use this binary instead of looking for one'
+complete -c runtimescope -n '__runtimescope_in service unit' -l collector -rF -d 'use this binary instead of looking for one'
+complete -c runtimescope -n '__runtimescope_in service install' -l timeout -x -d 'how long to wait for /readyz, such as 90s or 2m (default 60s)'
+complete -c runtimescope -n '__runtimescope_in service start' -l timeout -x -d 'how long to wait for /readyz, such as 90s or 2m (default 60s)'
+complete -c runtimescope -n '__runtimescope_in service restart' -l timeout -x -d 'how long to wait for /readyz, such as 90s or 2m (default 60s)'
+complete -c runtimescope -n '__runtimescope_in service update' -l timeout -x -d 'how long to wait for /readyz, such as 90s or 2m (default 60s)'
+complete -c runtimescope -n '__runtimescope_in service status' -l json -d 'print one JSON object'
+complete -c runtimescope -n '__runtimescope_in service status' -l exit-code -d 'exit 0 running and healthy, 3 installed but not that, 4 not installed'
+complete -c runtimescope -n '__runtimescope_in service doctor' -l json -d 'print one JSON object'
+complete -c runtimescope -n '__runtimescope_in service logs' -s n -x -d 'the last N lines (default 50)'
+complete -c runtimescope -n '__runtimescope_in service logs' -s f -d 'follow the log'
+complete -c runtimescope -n '__runtimescope_in service unit' -l systemd -d 'the systemd unit'
+complete -c runtimescope -n '__runtimescope_in service unit' -l launchd -d 'the launchd plist'

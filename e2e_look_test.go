@@ -22,7 +22,8 @@ import (
 // shown is what systemd says of the service.
 func (e *e2e) shown() map[string]string {
 	e.t.Helper()
-	out, err := e.tool("systemctl", "--user", "show", "runtimescope.service")
+	out, err := e.tool("systemctl", "--user", "show", "runtimescope.service",
+		"-pLoadState,ActiveState,MainPID,NRestarts,UnitFileState,NeedDaemonReload,Environment,RestartUSec")
 	if err != nil {
 		e.t.Fatalf("systemctl show: %v: %s", err, out)
 	}

@@ -212,7 +212,7 @@ func (e *e2e) standin(lines ...string) {
 // until waits for what must come true soon.
 func (e *e2e) until(what string, holds func() bool) {
 	e.t.Helper()
-	for end := time.Now().Add(15 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			e.t.Fatalf("waited in vain until %s", what)
 		}

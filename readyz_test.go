@@ -67,7 +67,9 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 		{"200", "", readyzSpeaks(t, head+"\r\nready", nil)},
 		{"204", "", readyzSpeaks(t, "HTTP/1.0 204 No Content\r\n\r\n", nil)},
 		{"299 without a word", "", readyzSpeaks(t, "HTTP/1.1 299\r\n\r\n", nil)},
-		{"503", "answer 503", readyzServer(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"status":"starting"}`, 503) })},
+		{"503", "answer 503", readyzServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"status":"starting"}`, http.StatusServiceUnavailable)
+		})},
 		{"404", "answer 404", readyzServer(t, http.NotFound)},
 		{"199", "answer 199", readyzSpeaks(t, "HTTP/1.1 199 x\r\n\r\n", nil)},
 		{"300", "answer 300", readyzSpeaks(t, "HTTP/1.1 300 x\r\n\r\n", nil)},

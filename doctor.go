@@ -90,7 +90,7 @@ func (w *world) checks(ctx context.Context) []check {
 
 	if f.err != nil {
 		add("manager", "fail", fixOf(f.err), "%v", f.err)
-	} else if err := w.manager.reach(ctx, w.run); err != nil {
+	} else if err := w.manager.reach(ctx, w.run, f.ports); err != nil {
 		add("manager", "fail", fixOf(err), "%v", err)
 	} else {
 		add("manager", "ok", "", "%s answers", w.manager.name())
@@ -263,7 +263,7 @@ func (w *world) checkPorts(ctx context.Context, f finding, add func(id, status, 
 	switch {
 	case free == 0:
 		add("ports", "ok", "", "%d and %d are held by the service", f.ports.http, f.ports.ws)
-	case f.state.phase == running && f.answer == nil:
+	case f.state.phase == running:
 		add("ports", "warn", "runtimescope service restart", "the service does not hold both %d and %d", f.ports.http, f.ports.ws)
 	default:
 		add("ports", "ok", "", "%d and %d are free for the service", f.ports.http, f.ports.ws)

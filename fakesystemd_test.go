@@ -55,7 +55,8 @@ func (m fakeMachine) systemctl(s *fakeState, args []string, stdout, stderr io.Wr
 		m.reload(s)
 		s.Starts = 0
 		return 0
-	case "show -p UnitPath":
+	case "show -p UnitPath,Environment":
+		fmt.Fprintf(stdout, "Environment=PATH=/usr/bin %s\n", s.Inherited)
 		fmt.Fprintf(stdout, "UnitPath=%s /etc/systemd/user /usr/lib/systemd/user\n", filepath.Dir(m.unitPath(s)))
 		return 0
 	case "show " + unit + " -p " + unitProperties:

@@ -185,7 +185,7 @@ func listValue(listed, key string) string {
 }
 
 // reach says why the agent could not be loaded into the user's domain.
-func (m launchd) reach(ctx context.Context, run Runner) error {
+func (m launchd) reach(ctx context.Context, run Runner, _ ports) error {
 	_, err := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
 	if code := exitCode(err); code == 112 || code == 125 || notFound(err) {
 		return m.unreachable(err)

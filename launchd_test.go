@@ -362,7 +362,7 @@ func TestWhyLaunchctlGivesNoAnswer(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		run := planRunner{answers: map[string]error{launchdPrint: cause}}
-		if err := m.reach(context.Background(), run); err.Error() != want {
+		if err := m.reach(context.Background(), run, ports{}); err.Error() != want {
 			t.Errorf("reach: got %v", err)
 		}
 	}
@@ -370,11 +370,11 @@ func TestWhyLaunchctlGivesNoAnswer(t *testing.T) {
 		if got := m.unreachable(err); got != err {
 			t.Errorf("got %v", got)
 		}
-		if got := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: err}}); got != nil {
+		if got := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: err}}, ports{}); got != nil {
 			t.Errorf("reach: got %v", got)
 		}
 	}
-	if err := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: missing}}); !strings.Contains(errText(err), "not on this system") {
+	if err := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: missing}}, ports{}); !strings.Contains(errText(err), "not on this system") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -48,7 +48,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 	}
 	switch v {
 	case install, update, ensure:
-		if v == ensure && (s.phase == running || s.phase == starting) && !s.stale && env.or(s.servicePorts()) == s.servicePorts() {
+		if v == ensure && (s.phase == running || s.phase == starting) && w.restartReason(ctx, s) == "" && env.or(s.servicePorts()) == s.servicePorts() {
 			break // it only has to be waited for
 		}
 		if s.vendor() && sameFile(found, s.collector()) { // /bin is /usr/bin
@@ -68,7 +68,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		if in.text, err = w.manager.render(write); err != nil {
 			return in, err
 		}
-		if err := w.manager.reach(ctx, w.run); err != nil {
+		if err := w.manager.reach(ctx, w.run, in.want.ports); err != nil {
 			return in, err
 		}
 	default:

@@ -136,7 +136,8 @@ type serviceManager interface {
 	parse(text string) definition
 
 	state(ctx context.Context, run Runner) (state, error) // without state.file
-	reach(ctx context.Context, run Runner) error          // why a definition at path would not be seen
+	// reach says why a definition at path would not be seen, or not give the collector the ports that it leaves unsaid.
+	reach(ctx context.Context, run Runner, want ports) error
 	explain(ctx context.Context, run Runner, err error) error
 	plan(v verb, s state, text string) []step
 

@@ -64,6 +64,7 @@ type fakeState struct {
 	NextPID  int
 
 	LoadedText string // the unit that the manager has loaded; "" for none
+	Inherited  string // K=V words that the manager hands on
 	Vendor     string // a unit that a package brought
 	Active     string
 	Sub        string

@@ -343,3 +343,15 @@ func TestOtherSystemsAreNamed(t *testing.T) {
 	b.fake.change(func(s *fakeState) { s.Behave = "silent" })
 	b.want(1, "dashboard --no-open", "Platform 'plan9' is not supported")
 }
+
+func TestAPortInTheManagersOwnEnvironmentIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.fake.change(func(s *fakeState) { s.Inherited = "RUNTIMESCOPE_PORT=7777" })
+	b.want(1, "service install", "RUNTIMESCOPE_PORT=7777 in its own environment", "Try: systemctl --user unset-environment RUNTIMESCOPE_PORT")
+	if len(b.files()) != 0 {
+		t.Errorf("it wrote %q", b.files())
+	}
+	b.env[wsPortEnv] = "7778" // said in the unit, so the manager's does not matter
+	b.want(0, "service install", "✓ Collector is healthy")
+}

@@ -128,13 +128,32 @@ func parseUnitState(out string) (state, error) {
 	return s, nil
 }
 
-// reach says why the manager would not see the unit that install writes.
-func (m systemd) reach(ctx context.Context, run Runner) error {
-	out, err := run.Run(ctx, systemctl("show", "-p", "UnitPath")...)
+// reach says why the manager would not see the unit that install writes, or would give the collector other ports than
+// that unit leaves at their default.
+func (m systemd) reach(ctx context.Context, run Runner, want ports) error {
+	out, err := run.Run(ctx, systemctl("show", "-p", "UnitPath,Environment")...)
 	if err != nil {
 		return m.unreachable(err)
 	}
-	dirs := strings.Fields(strings.TrimPrefix(strings.TrimSpace(out), "UnitPath="))
+	var dirs []string
+	var inherited ports
+	for _, line := range strings.Split(out, "\n") {
+		switch key, value, _ := strings.Cut(line, "="); key {
+		case "UnitPath":
+			dirs = strings.Fields(value)
+		case "Environment":
+			inherited.read(shownWords(value))
+		}
+	}
+	for _, v := range []struct {
+		name                   string
+		want, normal, inherits int
+	}{{httpPortEnv, want.http, defaultHTTPPort, inherited.http}, {wsPortEnv, want.ws, defaultWSPort, inherited.ws}} {
+		if v.want == v.normal && v.inherits != 0 && v.inherits != v.normal {
+			return hint(fmt.Errorf("the user manager of systemd has %s=%d in its own environment, which the service would take instead of %d", v.name, v.inherits, v.want),
+				"systemctl --user unset-environment "+v.name)
+		}
+	}
 	dir := filepath.Dir(m.path())
 	if len(dirs) == 0 || slices.Contains(dirs, dir) || strings.Contains(out, dir) {
 		return nil

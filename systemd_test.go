@@ -582,12 +582,12 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("paths have another separator here")
 	}
-	const call = "systemctl --user show -p UnitPath"
+	const call = "systemctl --user show -p UnitPath,Environment"
 	run := planRunner{outputs: map[string]string{call: fakebinText(t, "systemctl-show-manager.txt")}}
-	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run); err != nil {
+	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run, ports{}); err != nil {
 		t.Error(err)
 	}
-	err := systemd{home: "/home/eve"}.reach(context.Background(), run)
+	err := systemd{home: "/home/eve"}.reach(context.Background(), run, ports{})
 	if want := "the user manager of systemd does not look for units in /home/eve/.config/systemd/user, but in /home/ada/.config/systemd/user, " +
 		"/home/ada/.local/share/systemd/user: it was started with another HOME or XDG_CONFIG_HOME than this shell's"; errText(err) != want {
 		t.Errorf("got %v", err)
@@ -601,20 +601,20 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	run.outputs[call] = "UnitPath=/etc/systemd/user " + filepath.Join(dir, "real/.config/systemd/user") + "\n"
-	if err := (systemd{home: filepath.Join(dir, "link")}).reach(context.Background(), run); err != nil {
+	if err := (systemd{home: filepath.Join(dir, "link")}).reach(context.Background(), run, ports{}); err != nil {
 		t.Error(err)
 	}
 	// a folder with a space, which cannot be told from two
 	run.outputs[call] = "UnitPath=/home/a b/.config/systemd/user /etc/systemd/user\n"
-	if err := (systemd{home: "/home/a b"}).reach(context.Background(), run); err != nil {
+	if err := (systemd{home: "/home/a b"}).reach(context.Background(), run, ports{}); err != nil {
 		t.Error(err)
 	}
 	run.outputs[call] = "UnitPath=\n"
-	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run); err != nil {
+	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run, ports{}); err != nil {
 		t.Error(err)
 	}
 	run.answers = map[string]error{call: planFailed(1, "no", "systemctl")}
-	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run); exitCode(err) != 1 {
+	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run, ports{}); exitCode(err) != 1 {
 		t.Errorf("got %v", err)
 	}
 }

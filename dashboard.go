@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"time"
 )
@@ -87,17 +88,22 @@ func (w *world) printUnit(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	collector := filepath.Clean(o.collector) // need not be there yet where a package is built
+	collector := o.collector // need not be there yet where a package is built, nor be a path of this system
 	switch {
 	case o.collector == "":
 		if collector, err = w.findCollector(""); err != nil {
 			return err
 		}
+	case path.IsAbs(collector):
+		collector = path.Clean(collector)
 	case !filepath.IsAbs(collector):
 		return fmt.Errorf("--collector %s: a definition needs an absolute path", o.collector)
 	}
 	var m serviceManager = systemd{home: w.home}
 	if o.launchd || w.platform == "darwin" && !o.systemd {
+		if !filepath.IsAbs(w.home) {
+			return fmt.Errorf("HOME is %q: a plist names it, so it must be set to an absolute path", w.home)
+		}
 		m = launchd{home: w.home}
 	}
 	text, err := m.render(definition{collector, env})

@@ -123,3 +123,11 @@ func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *test
 	defer limit.Stop()
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy and serving on http://127.0.0.1:"+port)
 }
+
+func TestAPlistIsNotPrintedWithoutTheHomeThatItNames(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.home = ""
+	b.want(1, "service unit --launchd --collector /usr/bin/collector-server", "HOME")
+	b.want(0, "service unit --systemd --collector /usr/bin//collector-server", `ExecStart="/usr/bin/collector-server"`)
+}

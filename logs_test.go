@@ -317,6 +317,7 @@ func TestTheJournalIsShown(t *testing.T) {
 	}{
 		{"lines", options{lines: 7}, logsRunner{stdout: "one\ntwo\n", end: clean}, "one\ntwo\n", "", ""},
 		{"nothing", options{lines: 7}, logsRunner{end: clean}, empty, "", ""},
+		{"nothing of one line", options{lines: 1}, logsRunner{end: clean}, empty, "", ""},
 		{"no lines, as asked", options{}, logsRunner{end: clean}, "", "", ""},
 		{"not allowed", options{lines: 7}, logsRunner{end: &exit{code: 1},
 			stderr: "Hint: You are currently not seeing messages from other users and the system.\nNo journal files were opened due to insufficient permissions.\n"}, "",

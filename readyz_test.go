@@ -71,6 +71,7 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 			http.Error(w, `{"status":"starting"}`, http.StatusServiceUnavailable)
 		})},
 		{"404", "answer 404", readyzServer(t, http.NotFound)},
+		{"100", "answer 100", readyzSpeaks(t, "HTTP/1.1 100 x\r\n\r\n", nil)},
 		{"199", "answer 199", readyzSpeaks(t, "HTTP/1.1 199 x\r\n\r\n", nil)},
 		{"300", "answer 300", readyzSpeaks(t, "HTTP/1.1 300 x\r\n\r\n", nil)},
 		{"999", "answer 999", readyzSpeaks(t, "HTTP/1.1 999 x\r\n\r\n", nil)},

@@ -109,7 +109,7 @@ func TestRunSaysWhenTheCollectorIsHealthyAndPassesSignalsOn(t *testing.T) {
 		r.says(1, "stand-in") // its output is passed through
 		r.signals <- signal
 		if signal == os.Interrupt {
-			r.ends(130) // the stand-in does not catch it
+			r.ends(130)
 		} else {
 			r.ends(0)
 			r.says(1, "stopped")

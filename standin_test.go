@@ -35,7 +35,7 @@ func standIn() int {
 	if len(words) == 1 && words[0] == "deaf" {
 		signal.Ignore(syscall.SIGTERM)
 	} else {
-		signal.Notify(ended, syscall.SIGTERM)
+		signal.Notify(ended, syscall.SIGTERM, os.Interrupt)
 	}
 	for _, key := range []string{wsPortEnv, httpPortEnv} {
 		listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv(key))
@@ -49,7 +49,10 @@ func standIn() int {
 	}
 	fmt.Println("stand-in", os.Getpid(), "HOME", os.Getenv("HOME"))
 	select {
-	case <-ended:
+	case sig := <-ended:
+		if sig == os.Interrupt { // told apart by its status, and not left to a default that a shell may have switched off
+			return 130
+		}
 		fmt.Fprintln(os.Stderr, "stand-in", os.Getpid(), "stopped")
 	case <-time.After(time.Minute): // a test that was killed leaves nothing behind for long
 	}

@@ -619,6 +619,42 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	}
 }
 
+func TestAPortInTheEnvironmentOfTheManagerIsFoundOut(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("paths have another separator here")
+	}
+	sample := fakebinText(t, "systemctl-show-manager.txt")
+	for _, c := range []struct {
+		variable  string // instead of the one in the sample
+		want      ports
+		says, fix string
+	}{
+		{"RUNTIMESCOPE_HTTP_PORT=7777", ports{6768, 6767},
+			"the user manager of systemd has RUNTIMESCOPE_HTTP_PORT=7777 in its own environment, which the service would take instead of 6768",
+			"systemctl --user unset-environment RUNTIMESCOPE_HTTP_PORT"},
+		{"RUNTIMESCOPE_PORT=7777", ports{7001, 6767},
+			"the user manager of systemd has RUNTIMESCOPE_PORT=7777 in its own environment, which the service would take instead of 6767",
+			"systemctl --user unset-environment RUNTIMESCOPE_PORT"},
+		{"RUNTIMESCOPE_HTTP_PORT=7777", ports{7777, 6767}, "", ""}, // the unit says it
+		{"RUNTIMESCOPE_HTTP_PORT=7777", ports{7001, 6767}, "", ""},
+		{"RUNTIMESCOPE_HTTP_PORT=6768", ports{6768, 6767}, "", ""},
+		{"RUNTIMESCOPE_PORT=6767", ports{6768, 6767}, "", ""},
+		{"X_RUNTIMESCOPE_PORT=7777", ports{6768, 6767}, "", ""},
+	} {
+		text := strings.Replace(sample, "RUNTIMESCOPE_HTTP_PORT=7777", c.variable, 1)
+		run := planRunner{outputs: map[string]string{"systemctl --user show -p UnitPath,Environment": text}}
+		err := systemd{home: "/home/ada"}.reach(context.Background(), run, c.want)
+		fix := ""
+		if err != nil {
+			fix = fixOf(err)
+		}
+		if errText(err) != c.says || fix != c.fix {
+			t.Errorf("%s, %v: got %v, %s", c.variable, c.want, err, fix)
+		}
+	}
+}
+
 func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

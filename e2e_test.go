@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,12 +231,7 @@ func (e *e2e) ok(err error) {
 	}
 }
 
-func (e *e2e) freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	e.ok(err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+func (e *e2e) freePort() int { return freePort(e.t) }
 
 func (e *e2e) mkdir(path string) { e.t.Helper(); e.ok(os.MkdirAll(path, 0o755)) }
 

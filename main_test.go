@@ -211,6 +211,11 @@ func TestFlagsAreRead(t *testing.T) {
 			}
 		}
 	}
+	for _, command := range append(serviceCommands(), commands()...) {
+		if got, err := command.parse(nil); err != nil || !reflect.DeepEqual(got, defaults) {
+			t.Errorf("%s without flags: got %+v, %v", command.name, got, err)
+		}
+	}
 	if _, err := serviceCommands()[0].parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v", err)
 	}

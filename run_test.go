@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -59,13 +58,8 @@ func foregroundOf(t *testing.T, behave string) *foregroundRun {
 	link(t, self, b.collector())
 	r := &foregroundRun{t: t, out: &sharedBuffer{}, signals: make(chan os.Signal, 4), code: make(chan int, 1)}
 	for _, key := range []string{wsPortEnv, httpPortEnv} {
-		listener, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.port = listener.Addr().(*net.TCPAddr).Port
+		r.port = freePort(t)
 		b.env[key] = fmt.Sprint(r.port)
-		listener.Close()
 	}
 	b.processes = procfs{"/proc"}
 	b.say, b.signals = voice{stdout: r.out, stderr: r.out}, r.signals

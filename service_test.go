@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -351,6 +352,24 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		}
 	})
 	return b
+}
+
+// portsGiven counts the ports that freePort has given.
+var portsGiven atomic.Int64
+
+// freePort returns a port for a program that a test starts. No other test of this run gets it, and no system gives it
+// away by itself: their own choices, for listeners on port 0 and for connections, begin at 32768.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		port := 20000 + (int64(os.Getpid())*97+portsGiven.Add(1))%12000
+		if listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			listener.Close()
+			return int(port)
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 // link makes a link, or a copy where links are not to be had.

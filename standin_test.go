@@ -138,12 +138,7 @@ func realMac(t *testing.T) *bench {
 	})
 	b.world.alive = alive
 	for _, key := range []string{httpPortEnv, wsPortEnv} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, b.env[key], _ = net.SplitHostPort(listener.Addr().String())
-		defer listener.Close()
+		b.env[key] = strconv.Itoa(freePort(t))
 	}
 	self, err := os.Executable()
 	if err != nil {

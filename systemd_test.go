@@ -313,6 +313,14 @@ func TestAUnitThatSomebodyEditedIsRead(t *testing.T) {
 	}
 }
 
+func TestLinesOfAUnit(t *testing.T) {
+	t.Parallel()
+	text := "\uFEFF[Unit]\r\n\n # one\n;two\nA=1 \\\n # three\n\t; four\nB=2\\\n\nC=3\n\n\nD=4\\"
+	if want := []string{"[Unit]", "A=1  B=2 ", "C=3", "D=4 "}; !slices.Equal(unitLines(text), want) {
+		t.Errorf("got %q, want %q", unitLines(text), want)
+	}
+}
+
 func TestWordsOfAUnit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
@@ -910,6 +918,7 @@ func TestWhatSystemdDoesNext(t *testing.T) {
 		{state{phase: crashLooping}, "systemd starts it again"},
 		{state{phase: failed, result: "start-limit-hit", restarts: ptr(5)}, "systemd has given up: it was started too often"},
 		{state{phase: failed, restarts: ptr(5)}, "systemd has given up after 5 restarts"},
+		{state{phase: failed, restarts: ptr(1)}, "systemd has given up after 1 restarts"},
 		{state{phase: failed, restarts: ptr(0)}, "systemd does not start it again"},
 		{state{phase: failed}, "systemd does not start it again"},
 		{state{phase: stopped}, "systemd does not start it again after a clean end"},
@@ -970,8 +979,9 @@ func TestMessagesOfARealJournal(t *testing.T) {
 		"": nil, `{"MESSAGE":null}`: nil, `{"MESSAGE":["x",65,66]}`: {"AB"}, `{"MESSAGE":7}`: nil, `{"MESSAGE":"a"}` + "\n" + `{"MESS`: {"a"},
 		`{"MESSAGE":"x","SYSLOG_IDENTIFIER":"systemd"}{"MESSAGE":"y","SYSLOG_IDENTIFIER":"other"}`: {"y"},
 	} {
-		if lines, _ := parseJournal(text); !slices.Equal(lines, want) {
-			t.Errorf("%s: got %q", text, lines)
+		lines, ended := parseJournal(text)
+		if !slices.Equal(lines, want) || ended != strings.HasSuffix(text, "{\"MESS") { // nothing comes after what cannot be read
+			t.Errorf("%s: got %q, %v", text, lines, ended)
 		}
 	}
 }

@@ -50,7 +50,6 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	if err == nil && !strings.HasPrefix(listed, "{") {
 		return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(listed, 200))
 	}
-	var printed string
 	domain := m.domain()
 	printed, printErr := run.Run(ctx, launchctl("print", domain+"/"+label)...)
 	if code := exitCode(printErr); err != nil && (code == 112 || code == 125) {
@@ -276,7 +275,7 @@ func (m launchd) plan(v verb, s state, text string) []step {
 	bootstrap := []step{
 		beforeStart{},
 		command{argv: launchctl("enable", m.domain()+"/"+label)}, // an older installer's "unload -w" left it disabled
-		command{argv: launchctl("bootstrap", m.domain(), m.path()), undo: launchctl("bootout", m.domain()+"/"+label), ok: []int{3, 36}},
+		command{argv: launchctl("bootstrap", m.domain(), m.path()), undo: launchctl("bootout", m.domain()+"/"+label), undoOK: []int{3, 36}},
 		command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}}, // bootstrap may leave it not running; 37: it runs
 	}
 	var steps []step

@@ -136,12 +136,8 @@ func TestMacEveryRefusalOfEveryCommandIsNamedAndTakenBack(t *testing.T) {
 					case command == "bootout" && (code == 3 || code == 36), command == "kickstart" && code == 37:
 						continue // no refusals: see below
 					}
-					cause := causeOf(code)
-					if command == "bootstrap" && (code == 3 || code == 36) {
-						cause = "Could not find service" // says the kickstart that follows
-					}
 					r.plant(launchctlFails(command, code))
-					if !r.fails(fmt.Sprintf("%s exits %d", command, code), cause) {
+					if !r.fails(fmt.Sprintf("%s exits %d", command, code), causeOf(code)) {
 						r = newTrial(t, verb)
 					}
 				}

@@ -80,9 +80,10 @@ const changeDeadline, undoDeadline = 30 * time.Second, 15 * time.Second
 
 // A command step runs argv.
 type command struct {
-	argv []string
-	ok   []int    // exit statuses besides 0 that count as done
-	undo []string // argv that takes it back; may be empty
+	argv   []string
+	ok     []int    // exit statuses besides 0 that count as done
+	undo   []string // argv that takes it back; may be empty
+	undoOK []int    // as ok, for undo
 }
 
 func (c command) String() string { return "run " + quoteArgv(c.argv) }
@@ -91,7 +92,7 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 	var undo func(context.Context) error
 	if len(c.undo) > 0 {
 		undo = func(ctx context.Context) error {
-			_, err := command{argv: c.undo, ok: c.ok}.do(ctx, m)
+			_, err := command{argv: c.undo, ok: c.undoOK}.do(ctx, m)
 			return err
 		}
 	}

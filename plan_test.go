@@ -596,7 +596,7 @@ func TestACommandStepForgivesTheStatusesThatCountAsDone(t *testing.T) {
 		{command{argv: []string{"a", "b"}, ok: []int{3, 5}}, true},
 		{command{argv: []string{"a", "b"}, ok: []int{3}}, false},
 		{command{argv: []string{"gone"}, ok: []int{0, 1}}, false},
-		{command{argv: []string{"a", "b"}, ok: []int{5}, undo: []string{"u"}}, true},
+		{command{argv: []string{"a", "b"}, ok: []int{5}, undo: []string{"u"}, undoOK: []int{5}}, true},
 		{command{argv: []string{"a", "b"}, undo: []string{"fine"}}, false}, // what failed may have been done in part
 	} {
 		calls = nil

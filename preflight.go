@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// A look is what preflight found: the state, and what the verb is about to bring about.
+// An intent is what preflight found: the state, and what the verb is to bring about.
 type intent struct {
 	state state
 	want  definition

@@ -89,7 +89,9 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked b
 			w.sayHealthy(p.http, "", doubt)
 			late = nil
 		case <-late:
-			w.say.warn("The collector does not answer on %s: %v", collectorURL(p.http), w.probe(ctx, p.http))
+			if err := w.probe(ctx, p.http); err != nil {
+				w.say.warn("The collector does not answer on %s: %v", collectorURL(p.http), err)
+			}
 		case sig := <-w.signals:
 			if sig == syscall.SIGHUP { // the collector dies of it, and is not to
 				sig = syscall.SIGTERM

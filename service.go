@@ -228,7 +228,7 @@ func (w *world) readFile() file {
 	return f
 }
 
-// program is the collector that the service runs: what the manager has loaded, else what the file says.
+// collector is the program that the service runs: what the manager has loaded, else what the file says.
 func (s state) collector() string {
 	if s.program != "" && !s.stale {
 		return s.program

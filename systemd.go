@@ -79,14 +79,11 @@ func parseUnitState(out string) (state, error) {
 		stale:    p["NeedDaemonReload"] == "yes",
 		masked:   p["LoadState"] == "masked",
 		dropIns:  p["DropInPaths"] != "",
-		enabled:  ptr(slices.Contains([]string{"enabled", "enabled-runtime", "linked", "alias"}, p["UnitFileState"])),
+		enabled:  ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
 		lastPID:  number("ExecMainPID"),
 		again:    p["RestartUSec"],
 		result:   p["Result"],
 		environ:  shownWords(p["Environment"]),
-	}
-	if p["UnitFileState"] == "linked" {
-		s.enabled = ptr(false)
 	}
 	if s.word != "active" && s.word != "inactive" && s.word != "failed" {
 		s.word += " (" + p["SubState"] + ")"
@@ -223,7 +220,7 @@ func (m systemd) explain(_ context.Context, _ Runner, err error) error {
 func (m systemd) plan(v verb, s state, text string) []step {
 	do := func(args ...string) command { return command{argv: systemctl(args...)} }
 	lenient := func(args ...string) command { return command{argv: systemctl(args...), ok: []int{1, 5}} }
-	up := s.phase == running || s.phase == starting || s.phase == crashLooping
+	up := s.up()
 	var steps []step
 	if back := (wayBack{do("daemon-reload")}); v == install || v == uninstall {
 		if up {

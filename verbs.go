@@ -45,12 +45,8 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 	if !shared && planned != ensure {
 		steps = w.manager.plan(planned, s, in.text)
 	}
-	if o.dryRun {
-		fmt.Fprint(w.say.stdout, dryRun(steps))
-		return nil
-	}
 	mark := w.manager.mark()
-	if err := w.apply(ctx, steps, func() { mark = w.manager.mark() }); err != nil {
+	if done, err := w.carryOut(ctx, steps, o, func() { mark = w.manager.mark() }); !done {
 		return err
 	}
 	if in.text != "" && !shared {
@@ -102,17 +98,15 @@ func (w *world) begin(ctx context.Context, o options) (unlock func(), before *st
 	return unlock, before, err
 }
 
-func (w *world) apply(ctx context.Context, steps []step, started func()) error {
-	return apply(ctx, machine{w.run, w.disk, func(ctx context.Context, err error) error { return w.manager.explain(ctx, w.run, err) }, started}, steps)
-}
-
-// carryOut applies the steps, or prints them in a dry run. done means that they were applied.
-func (w *world) carryOut(ctx context.Context, steps []step, o options) (done bool, err error) {
+// carryOut applies the steps, or prints them in a dry run. done means that they were applied. started is called right
+// before the collector is started.
+func (w *world) carryOut(ctx context.Context, steps []step, o options, started func()) (done bool, err error) {
 	if o.dryRun {
 		_, err := io.WriteString(w.say.stdout, dryRun(steps))
 		return false, err
 	}
-	err = w.apply(ctx, steps, func() {})
+	explain := func(ctx context.Context, err error) error { return w.manager.explain(ctx, w.run, err) }
+	err = apply(ctx, machine{w.run, w.disk, explain, started}, steps)
 	return err == nil, err
 }
 
@@ -207,7 +201,7 @@ func (w *world) stopService(ctx context.Context, o options) error {
 		w.say.info("Service was not running.")
 		return nil
 	}
-	if done, err := w.carryOut(ctx, steps, o); !done {
+	if done, err := w.carryOut(ctx, steps, o, func() {}); !done {
 		return err
 	}
 	w.say.done("Service stopped (%s preserved — run `service restart` to start again)", w.manager.what())
@@ -247,7 +241,7 @@ func (w *world) uninstallService(ctx context.Context, o options) error {
 		w.say.info("Service is not installed.")
 		return nil
 	}
-	if done, err := w.carryOut(ctx, w.manager.plan(uninstall, s, ""), o); !done {
+	if done, err := w.carryOut(ctx, w.manager.plan(uninstall, s, ""), o, func() {}); !done {
 		return err
 	}
 	w.say.done("Service uninstalled")

@@ -3,9 +3,8 @@ package main
 
 import (
 	"bufio"
-	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -135,23 +134,44 @@ func whyNotRun(path, platform string) string {
 		}
 		return path + " is neither a program of this system nor a script that names its interpreter"
 	}
-	program, err := elf.NewFile(file)
-	var format *elf.FormatError
-	switch {
-	case errors.As(err, &format), errors.Is(err, io.EOF):
+	switch loader, ok := elfLoader(file); {
+	case !ok:
 		return path + " is neither a program of this system nor a script that names its interpreter"
-	case err != nil:
-		return ""
-	}
-	for _, part := range program.Progs {
-		if part.Type == elf.PT_INTERP {
-			text := make([]byte, min(part.Filesz, 4096))
-			if n, err := part.ReadAt(text, 0); err == nil || n > 0 {
-				if loader := strings.TrimRight(string(text[:n]), "\x00"); executable(loader) != nil {
-					return fmt.Sprintf("it needs the loader %s, which this system does not have", loader)
-				}
-			}
-		}
+	case loader != "" && executable(loader) != nil:
+		return fmt.Sprintf("it needs the loader %s, which this system does not have", loader)
 	}
 	return "it may have been built for another kind of processor, or lie on a file system mounted noexec"
+}
+
+// elfLoader reads which loader an ELF program asks for (elf(5), PT_INTERP), "" for none; ok means that it is ELF.
+// debug/elf would do, but brings the decompressors of debug information along, which cost every start half a millisecond.
+func elfLoader(r io.ReaderAt) (loader string, ok bool) {
+	head := make([]byte, 64)
+	if _, err := r.ReadAt(head, 0); err != nil || string(head[:4]) != "\x7fELF" {
+		return "", false
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[5] == 2 {
+		order = binary.BigEndian
+	}
+	// the program header table, and in each of its entries where the bytes of the segment are
+	table, entry, count := int64(order.Uint32(head[28:])), order.Uint16(head[42:]), order.Uint16(head[44:])
+	place := func(h []byte) (offset, size int64) { return int64(order.Uint32(h[4:])), int64(order.Uint32(h[16:])) }
+	if head[4] == 2 { // 64 bits
+		table, entry, count = int64(order.Uint64(head[32:])), order.Uint16(head[54:]), order.Uint16(head[56:])
+		place = func(h []byte) (offset, size int64) { return int64(order.Uint64(h[8:])), int64(order.Uint64(h[32:])) }
+	}
+	for i := range int64(count) {
+		h := make([]byte, 56)
+		if n, _ := r.ReadAt(h, table+i*int64(entry)); n < 32 {
+			return "", false
+		}
+		if order.Uint32(h) == 3 { // PT_INTERP
+			offset, size := place(h)
+			text := make([]byte, min(max(size, 0), 4096))
+			n, _ := r.ReadAt(text, offset)
+			return strings.TrimRight(string(text[:n]), "\x00"), true
+		}
+	}
+	return "", true
 }

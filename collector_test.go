@@ -309,18 +309,68 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 	}
 }
 
-// collectorELF is the beginning of a 64-bit program that names its loader, or none: enough to be read.
-func collectorELF(t testing.TB, loader string) string {
-	t.Helper()
-	var b bytes.Buffer
-	head := elf.Header64{Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
-		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Ehsize: 64, Phoff: 64, Phentsize: 56, Phnum: 2, Shentsize: 64}
-	parts := []elf.Prog64{{Type: uint32(elf.PT_LOAD)}, {Type: uint32(elf.PT_NOTE)}}
-	if loader != "" {
-		parts[1] = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 2*56, Filesz: uint64(len(loader) + 1)}
+func TestTheLoaderOfProgramsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+		for _, class := range []elf.Class{elf.ELFCLASS32, elf.ELFCLASS64} {
+			for _, want := range []string{"", "/lib/ld.so", "/" + strings.Repeat("x", 4000)} {
+				if got, ok := elfLoader(strings.NewReader(collectorELFOf(t, class, order, want))); got != want || !ok {
+					t.Errorf("%v, %v: got %.20q, %t; want %.20q", order, class, got, ok, want)
+				}
+			}
+			whole := collectorELFOf(t, class, order, "/lib/ld.so")
+			for n := range len(whole) {
+				if got, _ := elfLoader(strings.NewReader(whole[:n])); !strings.HasPrefix("/lib/ld.so", got) {
+					t.Errorf("%v, %v, the first %d bytes: %q", order, class, n, got)
+				}
+			}
+		}
 	}
-	for _, part := range []any{head, parts, []byte(loader + "\x00")} {
-		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
+}
+
+func FuzzTheLoader(f *testing.F) {
+	f.Add([]byte(collectorELF(f, "/lib/ld.so")))
+	f.Add([]byte(collectorELFOf(f, elf.ELFCLASS32, binary.BigEndian, "/lib/ld.so")))
+	f.Fuzz(func(t *testing.T, program []byte) {
+		got, ok := elfLoader(bytes.NewReader(program))
+		if len(got) > 4096 || got != "" && (!ok || !bytes.Contains(program, []byte(got))) {
+			t.Errorf("got %q, %t", got, ok)
+		}
+	})
+}
+
+// collectorELF is the beginning of a program of this tool's own kind of machine that names its loader, or none.
+func collectorELF(t testing.TB, loader string) string {
+	return collectorELFOf(t, elf.ELFCLASS64, binary.LittleEndian, loader)
+}
+
+// collectorELFOf is the beginning of a program, written with the types of debug/elf: enough to be read.
+func collectorELFOf(t testing.TB, class elf.Class, order binary.ByteOrder, loader string) string {
+	t.Helper()
+	data := elf.ELFDATA2LSB
+	if order == binary.BigEndian {
+		data = elf.ELFDATA2MSB
+	}
+	ident := [16]byte{0x7f, 'E', 'L', 'F', byte(class), byte(data), byte(elf.EV_CURRENT)}
+	var parts []any
+	if class == elf.ELFCLASS64 {
+		head := elf.Header64{Ident: ident, Type: uint16(elf.ET_EXEC), Phoff: 64, Phentsize: 56, Phnum: 2, Ehsize: 64, Shentsize: 64}
+		table := []elf.Prog64{{Type: uint32(elf.PT_LOAD)}, {Type: uint32(elf.PT_NOTE)}}
+		if loader != "" {
+			table[1] = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 2*56, Filesz: uint64(len(loader) + 1)}
+		}
+		parts = []any{head, table}
+	} else {
+		head := elf.Header32{Ident: ident, Type: uint16(elf.ET_EXEC), Phoff: 52, Phentsize: 32, Phnum: 2, Ehsize: 52, Shentsize: 40}
+		table := []elf.Prog32{{Type: uint32(elf.PT_LOAD)}, {Type: uint32(elf.PT_NOTE)}}
+		if loader != "" {
+			table[1] = elf.Prog32{Type: uint32(elf.PT_INTERP), Off: 52 + 2*32, Filesz: uint32(len(loader) + 1)}
+		}
+		parts = []any{head, table}
+	}
+	var b bytes.Buffer
+	for _, part := range append(parts, []byte(loader+"\x00")) {
+		if err := binary.Write(&b, order, part); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -239,11 +239,12 @@ func (w *world) checkPorts(ctx context.Context, f finding, add func(id, status, 
 	}
 	free := 0
 	for i, port := range []int{f.ports.http, f.ports.ws} {
-		holders, err := w.processes.holders(ctx, port, f.state.pid)
+		who, err := w.processes.holders(ctx, port)
 		if err != nil {
 			add("ports", "unknown", "", "who holds port %d cannot be found out: %v", port, err)
 			return
 		}
+		holders := who(f.state.pid)
 		for _, h := range holders {
 			switch {
 			case w.processes.belongs(ctx, h.pid, f.state), h.pid == 0 && h.uid == w.uid && f.state.up():

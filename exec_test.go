@@ -108,7 +108,7 @@ func TestACommandThatHangsIsKilledWithWhatItStarted(t *testing.T) {
 		t.Fatalf("got %q, %v", out, err)
 	}
 	gone := func() bool {
-		stat, err := procfs{"/proc"}.stat(pid)
+		stat, err := procfs{root: "/proc"}.stat(pid)
 		return !alive(pid) || err == nil && stat[0] == "Z" // ended, and nobody has asked for its status
 	}
 	for end := time.Now().Add(10 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {

@@ -288,11 +288,12 @@ func (bed *faultBed) serve() (port int) {
 // fakeTable is the process table of a fake machine on systemd, where the real one reads /proc and so cannot fail.
 type fakeTable struct{ bed *faultBed }
 
-func (t fakeTable) holders(_ context.Context, port, _ int) ([]holder, error) {
+func (t fakeTable) holders(_ context.Context, port int) (func(int) []holder, error) {
+	var found []holder
 	if pid, ok := t.bed.fake.held(t.bed.fakeState())[port]; ok {
-		return []holder{{pid: pid, uid: -1, command: "/app/collector-server"}}, nil
+		found = []holder{{pid: pid, uid: -1, command: "/app/collector-server"}}
 	}
-	return nil, nil
+	return func(int) []holder { return found }, nil
 }
 
 func (t fakeTable) belongs(_ context.Context, pid int, s state) bool { return pid == s.pid }

@@ -37,7 +37,7 @@ type world struct {
 	disk        disk
 	pace        pace
 	alive       func(pid int) bool
-	signals     <-chan os.Signal // for a command that handles them itself
+	signals     func() <-chan os.Signal // catches them from now on
 	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
 	// it calls first before it does.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
@@ -209,7 +209,6 @@ func (w *world) dispatch(ctx context.Context, args []string) error {
 		table, prefix, what, word = serviceCommands(), "runtimescope service", "subcommand", "subcommand"
 		args = args[1:]
 	}
-	text := help(prefix, word, table)
 	name := "help"
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
@@ -232,12 +231,12 @@ func (w *world) dispatch(ctx context.Context, args []string) error {
 		case err != nil:
 			return &misuse{fmt.Errorf("%s %s: %w", prefix, name, err), c.usage(prefix)}
 		case c.do == nil:
-			fmt.Fprint(w.say.stdout, text)
+			fmt.Fprint(w.say.stdout, help(prefix, word, table))
 			return nil
 		}
 		return c.do(w, ctx, o)
 	}
-	return &misuse{&failure{headline: "Unknown " + what + ": " + name}, text}
+	return &misuse{&failure{headline: "Unknown " + what + ": " + name}, help(prefix, word, table)}
 }
 
 // A statusError is a result that its exit status tells, with the words for it.
@@ -332,10 +331,11 @@ func main() {
 		executables: func() []string { return executables(os.Args[0], path) },
 		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
 		disk:        osDisk{},
-		pace: pace{probe: 10 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
+		pace: pace{headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
 			look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second},
-		alive: alive,
+		alive:   alive,
+		signals: catchSignals,
 	}
 	environ = append(environ, w.choose()...)
 	w.run = osRunner{
@@ -347,12 +347,6 @@ func main() {
 		t.run = w.run
 		w.processes = t
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // a closed terminal; ignored under nohup
-		signal.Notify(signals, syscall.SIGHUP)
-	}
-	w.signals = signals
 	code := w.report(w.dispatch(context.Background(), os.Args[1:]))
 	if stdout.err != nil && code == 0 {
 		w.say.fail("cannot write to standard output: %v", stdout.err)
@@ -361,16 +355,27 @@ func main() {
 	os.Exit(code)
 }
 
+func catchSignals() <-chan os.Signal {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // a closed terminal; ignored under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
 // untilSignal returns a context that ends at the first signal. The second one then ends the program.
 func (w *world) untilSignal(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-w.signals:
-			signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	go cancelAt(w.signals(), ctx, cancel)
 	return ctx, cancel
+}
+
+func cancelAt(signals <-chan os.Signal, ctx context.Context, cancel func()) {
+	select {
+	case <-signals:
+		signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		cancel()
+	case <-ctx.Done():
+	}
 }

@@ -137,7 +137,7 @@ func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
 	for _, verb := range []string{"restart", "stop", "uninstall"} {
 		signals := make(chan os.Signal, 1)
 		signals <- os.Interrupt
-		b.signals = signals
+		b.signals = func() <-chan os.Signal { return signals }
 		b.want(130, "service "+verb, "✗ Interrupted.")
 		b.wantCalls()
 	}

@@ -206,7 +206,7 @@ type portsProc struct {
 
 func newPortsProc(t testing.TB) *portsProc {
 	t.Helper()
-	p := &portsProc{procfs{t.TempDir()}, t, "  sl  local_address\n", "  sl  local_address\n"}
+	p := &portsProc{procfs{root: t.TempDir()}, t, "  sl  local_address\n", "  sl  local_address\n"}
 	p.put("net/tcp", p.tcp)
 	p.put("uptime", "10000.50 5000.00\n")
 	return p
@@ -267,10 +267,11 @@ func (p *portsProc) process(pid, parent int, command string, inodes ...int) {
 
 func (p *portsProc) wantHolders(port, first int, want ...holder) {
 	p.t.Helper()
-	got, err := p.holders(context.Background(), port, first)
+	who, err := p.holders(context.Background(), port)
 	if err != nil {
-		p.t.Error(err)
+		p.t.Fatal(err)
 	}
+	got := who(first)
 	slices.SortFunc(got, func(a, b holder) int { return a.pid - b.pid })
 	if !slices.Equal(got, want) {
 		p.t.Errorf("port %d: got %+v, want %+v", port, got, want)
@@ -303,8 +304,8 @@ func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
 	if err := os.Remove(filepath.Join(p.root, "net/tcp")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := p.holders(context.Background(), 7000, 0); !errors.Is(err, os.ErrNotExist) || got != nil {
-		t.Errorf("got %v, %v", got, err)
+	if _, err := p.holders(context.Background(), 7000); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -539,9 +540,12 @@ func TestHoldersThroughLsofAndPs(t *testing.T) {
 		var calls []string
 		run := planRunner{calls: &calls, answers: map[string]error{lsof: c.err, "ps -o command= -p 7896": planFailed(1, "", "ps")},
 			outputs: map[string]string{lsof: c.out, "ps -o command= -p 7793": "/x/parent --flag\n"}}
-		got, err := lsofTable{run}.holders(context.Background(), 7001, 5)
-		if (err != nil) != c.wantErr || !slices.Equal(got, c.want) {
-			t.Errorf("%s: got %v, %v", c.what, got, err)
+		who, err := lsofTable{run}.holders(context.Background(), 7001)
+		if (err != nil) != c.wantErr {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if err == nil && !slices.Equal(who(5), c.want) {
+			t.Errorf("%s: got %v", c.what, who(5))
 		}
 		want := []string{lsof}
 		for _, h := range c.want {

@@ -104,13 +104,13 @@ func (w *world) portsFree(ctx context.Context, p ports, s state) error {
 		return fmt.Errorf("RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both %d: they must differ", p.http)
 	}
 	for i, port := range []int{p.http, p.ws} {
-		holders, err := w.processes.holders(ctx, port, s.pid)
+		who, err := w.processes.holders(ctx, port)
 		if err != nil {
 			continue // the wait finds out; a check that cannot be made is no reason to refuse
 		}
-		for _, h := range holders {
+		for _, h := range who(s.pid) {
 			mayBeOurs := h.pid == 0 && h.uid == w.uid && s.up()
-			if !w.processes.belongs(ctx, h.pid, s) && !mayBeOurs && !(h.wildcard6 && !answers(ctx, port)) {
+			if !w.processes.belongs(ctx, h.pid, s) && !mayBeOurs && !(h.wildcard6 && !answers(port)) {
 				return h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
 			}
 		}

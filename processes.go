@@ -9,9 +9,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +23,9 @@ import (
 
 // A processTable tells about processes and their sockets.
 type processTable interface {
-	// holders lists who listens on port where 127.0.0.1 is answered. first is a PID to try before all others, or 0.
-	holders(ctx context.Context, port, first int) ([]holder, error)
+	// holders looks at the sockets that listen on port where 127.0.0.1 is answered, and returns what finds the processes
+	// that have them. first is a PID to try before all others, or 0.
+	holders(ctx context.Context, port int) (who func(first int) []holder, err error)
 	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
 	belongs(ctx context.Context, pid int, s state) bool
 	// facts tells how long a process has been running and how much memory it uses, in bytes.
@@ -32,7 +35,10 @@ type processTable interface {
 }
 
 // A procfs is the process table of Linux, read below root, which is "/proc" (proc(5)).
-type procfs struct{ root string }
+type procfs struct {
+	root string
+	diag func() ([]listener, error) // lists the listening TCP sockets faster than root does; nil: there is no such way
+}
 
 // A listener is a listening TCP socket.
 type listener struct {
@@ -76,44 +82,64 @@ func answersLoopback(addr netip.Addr) bool {
 	return addr.IsUnspecified() || addr == netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
-func (p procfs) holders(_ context.Context, port, first int) ([]holder, error) {
-	inodes := map[string]listener{}  // by the link of the socket
-	wildcard6, exact := false, false // exact: whether one of them listens on 127.0.0.1 itself, which is then the one that answers
+// listeners lists the listening TCP sockets of this network namespace.
+func (p procfs) listeners() ([]listener, error) {
+	if p.diag != nil {
+		if all, err := p.diag(); err == nil {
+			return all, nil // else the kernel lacks it, or a sandbox forbids it
+		}
+	}
+	var all []listener
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
 		table, err := os.Open(filepath.Join(p.root, name))
-		if err != nil {
-			if name == "net/tcp" {
-				return nil, err
-			}
-			continue // IPv6 is switched off
+		if err != nil && name == "net/tcp" {
+			return nil, err
 		}
-		for _, l := range parseProcTCP(table) {
-			if l.port != port || !answersLoopback(l.addr) || exact && l.addr.IsUnspecified() {
-				continue
-			}
-			if !exact && !l.addr.IsUnspecified() {
-				exact = true
-				clear(inodes)
-			}
-			wildcard6 = l.addr == netip.IPv6Unspecified()
-			inodes["socket:["+l.inode+"]"] = l
+		if err == nil { // else IPv6 is switched off
+			all = append(all, parseProcTCP(table)...)
+			table.Close()
 		}
-		table.Close()
 	}
-	var found []holder
-	for _, pid := range p.owners(inodes, first) {
-		found = append(found, holder{pid: pid, uid: -1, command: p.command(pid)})
-	}
-	for _, l := range inodes { // those that no process we may look into has
-		found = append(found, holder{uid: l.uid})
-	}
-	for i := range found {
-		found[i].wildcard6 = wildcard6
-	}
-	return found, nil
+	return all, nil
 }
 
-// owners finds the processes that hold the sockets, and takes the sockets it found out of the map.
+func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error) {
+	inodes := map[string]listener{}  // by the link of the socket
+	wildcard6, exact := false, false // exact: whether one of them listens on 127.0.0.1 itself, which is then the one that answers
+	listeners, err := p.listeners()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listeners {
+		if l.port != port || !answersLoopback(l.addr) || exact && l.addr.IsUnspecified() {
+			continue
+		}
+		if !exact && !l.addr.IsUnspecified() {
+			exact = true
+			clear(inodes)
+		}
+		wildcard6 = l.addr == netip.IPv6Unspecified()
+		inodes["socket:["+l.inode+"]"] = l
+	}
+	return func(first int) []holder {
+		left := maps.Clone(inodes)
+		var found []holder
+		for _, pid := range p.owners(left, first) {
+			found = append(found, holder{pid: pid, uid: -1, command: p.command(pid)})
+		}
+		for _, l := range left { // those that no process we may look into has
+			found = append(found, holder{uid: l.uid})
+		}
+		for i := range found {
+			found[i].wildcard6 = wildcard6
+		}
+		return found
+	}, nil
+}
+
+// owners finds the processes that hold the sockets, and takes the sockets it found out of the map. All processes are
+// gone through twice: the sockets of a server are seldom among its first three files, and to look at those of all
+// others takes most of the time.
 func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 	take := func(pid int, links []string) {
 		for _, link := range links {
@@ -126,7 +152,8 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 		}
 	}
 	if len(inodes) > 0 && first != 0 {
-		take(first, p.sockets(first))
+		take(first, p.sockets(first, true))
+		take(first, p.sockets(first, false))
 	}
 	if len(inodes) == 0 {
 		return pids
@@ -143,32 +170,38 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 	}
 	slices.Sort(all)
 	slices.Reverse(all) // the youngest first: what took a port is seldom the oldest process
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	const workers = 4
-	for i := range workers {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			for n := i; n < len(all); n += workers {
-				links := p.sockets(all[n])
-				mu.Lock()
-				take(all[n], links)
-				left := len(inodes)
-				mu.Unlock()
-				if left == 0 {
-					return
+	for _, standard := range []bool{false, true} {
+		var mu sync.Mutex
+		var wait sync.WaitGroup
+		workers := runtime.NumCPU()
+		for i := range workers {
+			wait.Add(1)
+			go func() {
+				defer wait.Done()
+				for n := i; n < len(all); n += workers {
+					links := p.sockets(all[n], standard)
+					mu.Lock()
+					take(all[n], links)
+					left := len(inodes)
+					mu.Unlock()
+					if left == 0 {
+						return
+					}
 				}
-			}
-		}()
+			}()
+		}
+		wait.Wait()
 	}
-	wait.Wait()
 	return pids
 }
 
-// sockets lists the sockets a process has open, as "socket:[INODE]"; none when it may not be looked into.
-func (p procfs) sockets(pid int) []string {
+// sockets lists the sockets a process has open, as "socket:[INODE]", either as its standard files, descriptors 0 to 2,
+// or as all others; none when it may not be looked into.
+func (p procfs) sockets(pid int, standard bool) []string {
 	path := filepath.Join(p.root, strconv.Itoa(pid), "fd")
+	if info, err := os.Stat(path); !standard && err == nil && info.Size() > 0 && info.Size() <= 3 {
+		return nil // since Linux 6.2 that is the number of open files, before it was 0
+	}
 	dir, err := os.Open(path)
 	if err != nil {
 		return nil
@@ -177,6 +210,9 @@ func (p procfs) sockets(pid int) []string {
 	dir.Close()
 	var links []string
 	for _, name := range names {
+		if (name == "0" || name == "1" || name == "2") != standard {
+			continue
+		}
 		if link, err := os.Readlink(path + "/" + name); err == nil && strings.HasPrefix(link, "socket:") {
 			links = append(links, link)
 		}
@@ -279,7 +315,7 @@ func changedSince(ctx context.Context, t processTable, pid int, info os.FileInfo
 // A lsofTable is the process table of macOS, through lsof and ps.
 type lsofTable struct{ run Runner }
 
-func (t lsofTable) holders(ctx context.Context, port, _ int) ([]holder, error) {
+func (t lsofTable) holders(ctx context.Context, port int) (func(int) []holder, error) {
 	out, err := t.run.Run(ctx, "lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:LISTEN", "-Fpun")
 	if err != nil && !(exitCode(err) == 1 && strings.TrimSpace(out) == "") { // 1 without a word: nobody
 		if exitCode(err) != 1 {
@@ -291,7 +327,7 @@ func (t lsofTable) holders(ctx context.Context, port, _ int) ([]holder, error) {
 		found[i].command, _ = t.run.Run(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(found[i].pid))
 		found[i].command = strings.TrimSpace(found[i].command)
 	}
-	return found, nil
+	return func(int) []holder { return found }, nil
 }
 
 // parseLsof reads "lsof -Fpun": a line a field, "p" PID, "u" user ID, "n" address:port, repeated for each file.

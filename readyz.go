@@ -1,5 +1,5 @@
-// One probe of the collector, and waiting until it is healthy, dead, or out of time. This file alone opens connections,
-// and only to 127.0.0.1. It speaks the few words of HTTP/1.0 that a probe needs itself: net/http would double the
+// One probe of the collector, and waiting until it is healthy, dead, or out of time. Only this file asks for connections
+// (dial), and only to 127.0.0.1. It speaks the few words of HTTP/1.0 that a probe needs itself: net/http would double the
 // size of the program and the time it takes to start (see BENCHMARKS.md).
 package main
 
@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -24,6 +23,12 @@ const probeTimeout = 500 * time.Millisecond
 // answerLimit bounds what is read of an answer, in bytes.
 const answerLimit = 64 << 10
 
+// A connection is one of TCP.
+type connection interface {
+	io.ReadWriteCloser
+	SetDeadline(time.Time) error
+}
+
 func collectorURL(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
 
 // get asks the collector for a path. It returns the HTTP status and the body, cut after answerLimit. The connection
@@ -32,8 +37,8 @@ func collectorURL(port int) string { return "http://127.0.0.1:" + strconv.Itoa(p
 func get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	dialer := net.Dialer{KeepAlive: -1}
-	conn, err := dialer.DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	deadline, _ := ctx.Deadline()
+	conn, err := dial(port, deadline)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -68,10 +73,8 @@ func get(ctx context.Context, port int, path string) (status int, body []byte, e
 }
 
 // answers tells whether anything accepts connections on a port of 127.0.0.1. A socket that listens on [::] may not.
-func answers(ctx context.Context, port int) bool {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(port))
+func answers(port int) bool {
+	conn, err := dial(port, time.Now().Add(probeTimeout))
 	if err == nil {
 		conn.Close()
 	}
@@ -114,12 +117,18 @@ type ownership struct {
 	doubt    string  // neither is known: why
 }
 
+// owner says whose the socket is that answers on port, if s is the state of the service.
 func (w *world) owner(ctx context.Context, port int, s state) ownership {
-	holders, err := w.processes.holders(ctx, port, s.pid)
+	who, err := w.processes.holders(ctx, port)
+	return w.judge(ctx, port, who, err, s)
+}
+
+// judge is owner where the sockets have been looked at already, with the result who and err.
+func (w *world) judge(ctx context.Context, port int, who func(int) []holder, err error, s state) ownership {
 	if err != nil {
 		return ownership{doubt: "cannot find out which process holds port " + strconv.Itoa(port) + ": " + err.Error()}
 	}
-	ours := 0
+	holders, ours := who(s.pid), 0
 	var other holder
 	for _, h := range holders {
 		if h.pid != 0 && w.processes.belongs(ctx, h.pid, s) {
@@ -145,6 +154,7 @@ func (w *world) owner(ctx context.Context, port int, s state) ownership {
 type pace struct {
 	probe, slow time.Duration // between two probes, at first and after fast
 	fast        time.Duration
+	headStart   time.Duration // of the manager's command before status looks at all the rest
 	look        time.Duration // between two questions to the manager while nothing happens
 	grace       time.Duration // for what may be a passing state
 	journal     time.Duration // for journalctl to show its last lines

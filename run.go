@@ -22,8 +22,9 @@ func (w *world) foreground(ctx context.Context, o options) error {
 	if err := w.portsFree(ctx, p, state{}); err != nil {
 		return err
 	}
+	signals := w.signals()
 	for {
-		asked, e, err := w.runOnce(ctx, collector, p)
+		asked, e, err := w.runOnce(ctx, collector, p, signals)
 		if err != nil || e == (exit{}) {
 			return err
 		}
@@ -37,14 +38,14 @@ func (w *world) foreground(ctx context.Context, o options) error {
 		w.say.warn("%v; it is started again in %s", ended, duration(w.pace.restart))
 		select {
 		case <-time.After(w.pace.restart):
-		case <-w.signals:
+		case <-signals:
 			return ended
 		}
 	}
 }
 
 // runOnce runs the collector to its end. asked tells whether a signal asked us to end.
-func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked bool, e exit, err error) {
+func (w *world) runOnce(ctx context.Context, collector string, p ports, signals <-chan os.Signal) (asked bool, e exit, err error) {
 	child, err := w.run.Start(w.say.stdout, w.say.stderr, []string{
 		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)}, collector)
 	if err != nil {
@@ -92,7 +93,7 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports) (asked b
 			if err := w.probe(ctx, p.http); err != nil {
 				w.say.warn("The collector does not answer on %s: %v", collectorURL(p.http), err)
 			}
-		case sig := <-w.signals:
+		case sig := <-signals:
 			if sig == syscall.SIGHUP { // the collector dies of it, and is not to
 				sig = syscall.SIGTERM
 			}

@@ -167,8 +167,12 @@ var (
 
 // look reads the state of the service: the file, and what the manager says.
 func (w *world) look(ctx context.Context) (state, error) {
-	f := w.readFile()
 	s, err := w.manager.state(ctx, w.run)
+	return w.withFile(s, w.readFile()), err
+}
+
+// withFile adds to what the manager says what the file says.
+func (w *world) withFile(s state, f file) state {
 	s.file = f
 	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
 		s.phase = stopped
@@ -183,7 +187,7 @@ func (w *world) look(ctx context.Context) (state, error) {
 	if s.vendor() {
 		s.readVendor(w.manager)
 	}
-	return s, err
+	return s
 }
 
 // readVendor reads the definition that a package brought, as an upgrade or a removal of the package left it: the

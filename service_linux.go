@@ -2,7 +2,10 @@
 package main
 
 import (
+	"encoding/binary"
+	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -23,7 +26,7 @@ func changeTime(info fs.FileInfo) time.Time {
 // choose gives the world systemd. It returns what the commands need in their environment besides our own:
 // XDG_RUNTIME_DIR, where su, cron and sudo -i left it out.
 func (w *world) choose() (environ []string) {
-	m := systemd{home: w.home, uid: w.uid, user: userName(w.uid, w.getenv("USER")), getenv: w.getenv, runtimeDir: w.getenv("XDG_RUNTIME_DIR")}
+	m := systemd{home: w.home, uid: w.uid, user: func() string { return userName(w.uid, w.getenv("USER")) }, getenv: w.getenv, runtimeDir: w.getenv("XDG_RUNTIME_DIR")}
 	if own := "/run/user/" + strconv.Itoa(w.uid); m.runtimeDir == "" {
 		if info, err := os.Stat(own); err == nil {
 			if owner, ok := fileOwner(info); ok && owner == w.uid {
@@ -32,7 +35,7 @@ func (w *world) choose() (environ []string) {
 			}
 		}
 	}
-	w.manager, w.processes = m, procfs{"/proc"}
+	w.manager, w.processes = m, procfs{"/proc", sockDiag}
 	folder := m.runtimeDir
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		folder = w.home
@@ -51,4 +54,85 @@ func userName(uid int, otherwise string) string {
 		}
 	}
 	return otherwise
+}
+
+// dial connects to a port of 127.0.0.1, on a socket of its own making: what imports net is linked against the C library
+// wherever a C compiler is at hand, and then takes half as long again to start.
+func dial(port int, deadline time.Time) (connection, error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	conn := os.NewFile(uintptr(fd), "127.0.0.1:"+strconv.Itoa(port))
+	conn.SetDeadline(deadline)
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		var refused error
+		err = raw.Write(func(uintptr) (done bool) { // again whenever there is news; connect(2) then tells which
+			refused = syscall.Connect(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+			return refused != syscall.EINPROGRESS && refused != syscall.EALREADY && refused != syscall.EINTR
+		})
+		if err == nil {
+			err = refused
+		}
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// sockDiag asks the kernel for the listening TCP sockets by sock_diag(7). /proc/net/tcp also goes through the table of
+// all connections, whose size grows with the memory of the machine, and takes milliseconds for that.
+func sockDiag() ([]listener, error) {
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 4) // NETLINK_SOCK_DIAG
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(fd)
+	second := syscall.Timeval{Sec: 1}
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &second); err != nil {
+		return nil, err
+	}
+	var all []listener
+	for _, family := range []byte{syscall.AF_INET, syscall.AF_INET6} {
+		request := make([]byte, syscall.NLMSG_HDRLEN+56) // <linux/inet_diag.h>: struct inet_diag_req_v2
+		binary.NativeEndian.PutUint32(request, uint32(len(request)))
+		binary.NativeEndian.PutUint16(request[4:], 20) // SOCK_DIAG_BY_FAMILY
+		binary.NativeEndian.PutUint16(request[6:], syscall.NLM_F_REQUEST|syscall.NLM_F_DUMP)
+		body := request[syscall.NLMSG_HDRLEN:]
+		body[0], body[1] = family, syscall.IPPROTO_TCP
+		binary.NativeEndian.PutUint32(body[4:], 1<<10) // TCP_LISTEN
+		if err := syscall.Sendto(fd, request, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
+			return nil, err
+		}
+		for done := false; !done; {
+			answer := make([]byte, 32<<10)
+			n, _, err := syscall.Recvfrom(fd, answer, 0)
+			if err != nil {
+				return nil, err
+			}
+			messages, err := syscall.ParseNetlinkMessage(answer[:n])
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range messages {
+				switch {
+				case m.Header.Type == syscall.NLMSG_DONE:
+					done = true
+				case m.Header.Type == syscall.NLMSG_ERROR || len(m.Data) < 72:
+					return nil, errors.New("sock_diag is not to be had")
+				default: // struct inet_diag_msg
+					addr := netip.AddrFrom4([4]byte(m.Data[8:12]))
+					if family == syscall.AF_INET6 {
+						addr = netip.AddrFrom16([16]byte(m.Data[8:24])).Unmap()
+					}
+					all = append(all, listener{addr, int(binary.BigEndian.Uint16(m.Data[4:])),
+						int(binary.NativeEndian.Uint32(m.Data[64:])), strconv.FormatUint(uint64(binary.NativeEndian.Uint32(m.Data[68:])), 10)})
+				}
+			}
+		}
+	}
+	return all, nil
 }

@@ -31,7 +31,7 @@ func folderLock(string) func(context.Context, func()) (func(), error) {
 }
 
 func (w *world) choose() (environ []string) {
-	w.processes = procfs{os.DevNull}
+	w.processes = procfs{root: os.DevNull}
 	w.lock = folderLock("")
 	return nil
 }

@@ -317,13 +317,13 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		pace: pace{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
 			grace: 80 * time.Millisecond, journal: 10 * time.Second, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Second, kill: time.Second},
 		alive:   func(int) bool { return true },
-		signals: make(chan os.Signal),
+		signals: func() <-chan os.Signal { return nil },
 		lock:    folderLock(home),
 	}
 	switch manager {
 	case "systemd":
-		b.manager = systemd{home: home, uid: b.uid, user: "ada", root: filepath.Join(dir, "root"), getenv: b.world.getenv}
-		b.processes = procfs{filepath.Join(dir, "proc")}
+		b.manager = systemd{home: home, uid: b.uid, user: ada, root: filepath.Join(dir, "root"), getenv: b.world.getenv}
+		b.processes = procfs{root: filepath.Join(dir, "proc")}
 	case "launchd":
 		b.manager = launchd{home: home, uid: b.uid, user: "ada"}
 	}

@@ -29,31 +29,40 @@ func (f finding) healthy() bool {
 
 func (w *world) find(ctx context.Context) finding {
 	var f finding
-	ask := func(port int) (version string, err error) {
-		asked := make(chan string, 1)
-		go func() { asked <- w.collectorVersion(ctx, port) }()
-		err = w.probe(ctx, port)
-		return <-asked, err
-	}
 	looked := make(chan bool)
 	go func() {
-		f.state, f.err = w.look(ctx)
-		if m, ok := w.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
-			f.state.enabled = m.enabled(ctx, w.run)
-		}
+		f.state, f.err = w.manager.state(ctx, w.run)
 		close(looked)
 	}()
-	guess := w.readFile().definition.ports.orDefault()
-	f.version, f.answer = ask(guess.http)
-	<-looked
-	f.ports = f.state.servicePorts()
-	if f.ports.http != guess.http { // a drop-in says otherwise
-		f.version, f.answer = ask(f.ports.http)
+	time.Sleep(w.pace.headStart) // what is done meanwhile is done while the command runs, and does not hold up its start
+	ask := func(port int) (version string, err error) {
+		if err = w.probe(ctx, port); err == nil {
+			version = w.collectorVersion(ctx, port)
+		}
+		return version, err
 	}
-	s := f.state
-	if env, err := envPorts(w.getenv); err == nil && s.phase == notInstalled { // those that install would use
+	file := w.readFile()
+	env, _ := envPorts(w.getenv)
+	guess := file.definition.ports.orDefault()
+	if !file.exists {
+		guess = env.orDefault()
+	}
+	f.version, f.answer = ask(guess.http)
+	who, whoErr := w.processes.holders(ctx, guess.http)
+	<-looked
+	f.state = w.withFile(f.state, file)
+	if m, ok := w.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
+		f.state.enabled = m.enabled(ctx, w.run)
+	}
+	f.ports = f.state.servicePorts()
+	if f.state.phase == notInstalled { // those that install would use
 		f.ports = env.orDefault()
 	}
+	if f.ports.http != guess.http { // a drop-in says otherwise
+		f.version, f.answer = ask(f.ports.http)
+		who, whoErr = w.processes.holders(ctx, f.ports.http)
+	}
+	s := f.state
 	f.memory = s.memory
 	if s.pid != 0 {
 		age, memory, err := w.processes.facts(ctx, s.pid)
@@ -66,7 +75,7 @@ func (w *world) find(ctx context.Context) finding {
 	}
 	f.why = w.restartReason(ctx, s)
 	if f.answer == nil {
-		f.own = w.owner(ctx, f.ports.http, s)
+		f.own = w.judge(ctx, f.ports.http, who, whoErr, s)
 	}
 	return f
 }
@@ -140,8 +149,9 @@ func (w *world) status(ctx context.Context, o options) error {
 	if _, err := envPorts(w.getenv); err != nil {
 		return err
 	}
-	ctx, cancel := w.untilSignal(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	time.AfterFunc(w.pace.headStart, func() { cancelAt(w.signals(), ctx, cancel) })
 	f := w.find(ctx)
 	if ctx.Err() != nil {
 		return errInterrupted

@@ -154,7 +154,7 @@ type triggered struct {
 func TestAnAnswerWhoseOwnerCannotBeFoundOutIsUnverified(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
-	b.processes = procfs{b.fake.path("nowhere")}
+	b.processes = procfs{root: b.fake.path("nowhere")}
 	b.want(0, "service install", "⚠ Collector is healthy and serving on "+collectorURL(b.httpPort())+" — unverified: ")
 	if strings.Contains(b.out.String(), "✓ Collector") {
 		t.Errorf("a ✓ for what is not known:\n%s", b.out.String())
@@ -168,7 +168,7 @@ func TestASignalWhileWaitingLeavesTheServiceAsItIs(t *testing.T) {
 		for _, args := range []string{"service install", "service restart"} {
 			b.unready = 1 << 30
 			signals := make(chan os.Signal, 1)
-			b.signals = signals
+			b.signals = func() <-chan os.Signal { return signals }
 			seen := make(chan bool)
 			b.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				select {

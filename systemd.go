@@ -20,7 +20,8 @@ const unitName = "runtimescope.service"
 
 // A systemd is the user manager of one user.
 type systemd struct {
-	home, user string
+	home       string
+	user       func() string // name
 	uid        int
 	runtimeDir string // XDG_RUNTIME_DIR for systemctl; "" when there is none
 	getenv     func(string) string
@@ -200,7 +201,7 @@ func (m systemd) unreachable(err error) error {
 	case session != nil && m.uid == 0:
 		return why("runtimescope service run, or log in as an ordinary user", "root has no login session here")
 	case session != nil:
-		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+m.user, "user %s has no login session: there is no %s", m.user, own)
+		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+m.user(), "user %s has no login session: there is no %s", m.user(), own)
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
 		return why("export XDG_RUNTIME_DIR="+own, "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
@@ -338,7 +339,7 @@ func (m systemd) next(s state) string {
 
 // linger tells whether the user's manager, and so the service, goes on after logout (loginctl(1), enable-linger).
 func (m systemd) linger() *bool {
-	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", m.user))
+	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", m.user()))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

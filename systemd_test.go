@@ -700,7 +700,7 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		{"a container", systemd{uid: 1000, root: folder()}, "lxc", "this container was not booted with systemd", "runtimescope service run"},
 		{"another init", systemd{uid: 1000, root: folder(session)}, "", "this system was not booted with systemd", "runtimescope service run"},
 		{"root", systemd{uid: 0, root: folder(booted)}, "", "root has no login session here", "runtimescope service run, or log in as an ordinary user"},
-		{"no session", systemd{uid: 1000, user: "ada", root: folder(booted)}, "", "user ada has no login session: there is no /run/user/1000",
+		{"no session", systemd{uid: 1000, user: ada, root: folder(booted)}, "", "user ada has no login session: there is no /run/user/1000",
 			"log in directly (ssh, console), or: sudo loginctl enable-linger ada"},
 		{"an odd runtime folder", systemd{uid: 1000, runtimeDir: "/nowhere", root: folder(booted, session)}, "",
 			"XDG_RUNTIME_DIR is /nowhere, where no manager answers", "export XDG_RUNTIME_DIR=/run/user/1000"},
@@ -933,7 +933,7 @@ func TestWhatSystemdDoesNext(t *testing.T) {
 func TestLingerIsReadFromItsFile(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	m := systemd{root: root, user: "ada"}
+	m := systemd{root: root, user: ada}
 	if got := m.linger(); got == nil || *got {
 		t.Errorf("without a file: %v", got)
 	}
@@ -946,7 +946,7 @@ func TestLingerIsReadFromItsFile(t *testing.T) {
 	if got := m.linger(); got == nil || !*got {
 		t.Errorf("with a file: %v", got)
 	}
-	m.user = "eve"
+	m.user = func() string { return "eve" }
 	if got := m.linger(); got == nil || *got {
 		t.Errorf("with somebody else's: %v", got)
 	}
@@ -1057,3 +1057,5 @@ func TestSystemdIsNamedAndItsPathsAreThese(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func ada() string { return "ada" }

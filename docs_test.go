@@ -49,7 +49,7 @@ func flagNames(text string) []string {
 	return slices.Compact(flags)
 }
 
-func readDoc(t *testing.T, path string) string {
+func readDoc(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -237,6 +237,37 @@ func TestContributingSaysWhereEachFileLives(t *testing.T) {
 			if _, err := os.Stat(path); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+func TestEveryPromiseNamesItsTestsAndEveryTestOfTheWholeProgramAPromise(t *testing.T) {
+	sources, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	for _, path := range sources {
+		for _, match := range matches(`\nfunc ((?:Test|Fuzz|Benchmark)\w+)\(`, readDoc(t, path)) {
+			tests[match[0]] = true
+		}
+	}
+	promised := map[string]bool{}
+	for _, row := range matches(`\n\| ([^|]+) \|(.*)`, readDoc(t, "PROMISES.md")) {
+		names := matches("`((?:Test|Fuzz|Benchmark)\\w+)`", row[1])
+		if len(names) == 0 && row[0] != "promise" && row[0] != "---" {
+			t.Errorf("no test shows that %s", row[0])
+		}
+		for _, name := range names {
+			promised[name[0]] = true
+			if !tests[name[0]] {
+				t.Errorf("%s: there is no %s", row[0], name[0])
+			}
+		}
+	}
+	for name := range tests {
+		if (strings.HasPrefix(name, "TestE2E") || strings.HasPrefix(name, "Fuzz")) && !promised[name] {
+			t.Errorf("%s shows no promise", name)
 		}
 	}
 }

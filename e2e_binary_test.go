@@ -101,8 +101,8 @@ func TestE2EServiceRunsExactlyTheNamedFileOrRefuses(t *testing.T) {
 	for _, name := range []string{`quo"te`, "apo'strophe", `back\slash`, "new\nline", "tab\tbed", "not utf\xff8"} {
 		try(name, true)
 	}
-	works := []string{"my dir", "100% real", "%h", "do$llar", "${HOME}", "a&b<c>d", "naïve 日本", "semi;colon", " lead and trail "} // contract.md
-	if try(filepath.Join(works...), false); t.Failed() {                                                                          // all in one path; then which of them it is
+	works := []string{"my dir", "100% real", "%h", "do$llar", "${HOME}", "a&b<c>d", "naïve 日本", "semi;colon", " lead and trail "}
+	if try(filepath.Join(works...), false); t.Failed() { // all in one path; then which of them it is
 		for _, name := range works {
 			try(name, false)
 		}

@@ -228,3 +228,31 @@ func TestE2ELogsShowTheServicesOwnLines(t *testing.T) {
 		t.Errorf("followed %q: %v", e.read(followed.Name()), got)
 	}
 }
+
+func TestE2ERunIsTheFirstProcessOfABareNamespace(t *testing.T) {
+	e := newE2E(t)
+	e.env["PATH"] += ":/usr/sbin:/sbin" // ip
+	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", `ip link set lo up && exec "$@"`, "sh"}
+	if out, err := e.tool(append(slices.Clone(e.prefix), "true")...); err != nil {
+		t.Skipf("this system lets users make no such namespace: %v: %s", err, out)
+	}
+	cmd, r := e.command(filepath.Join(e.bin, "runtimescope"), "service", "run")
+	said, err := os.Create(filepath.Join(e.home, "said"))
+	e.ok(err)
+	cmd.Stdout = said
+	start := time.Now()
+	e.ok(cmd.Start())
+	e.until("run says that the collector is healthy", func() bool {
+		return strings.Contains(e.read(said.Name()), "✓ Collector is healthy and serving on "+e.url())
+	})
+	children := e.read(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
+	first, err := strconv.Atoi(strings.TrimSpace(children))
+	e.ok(err)
+	if status := e.read(fmt.Sprintf("/proc/%d/status", first)); !strings.Contains(status, fmt.Sprintf("\nNSpid:\t%d\t1\n", first)) {
+		t.Errorf("it is not the first process there: %s", status)
+	}
+	e.ok(syscall.Kill(first, syscall.SIGTERM))
+	if got := e.result(cmd, r, start).says("Starting standalone collector... "+e.collector, "Collector stopped"); got.code != 0 {
+		t.Errorf("a clean end: %v", got)
+	}
+}

@@ -39,6 +39,12 @@ func TestMain(m *testing.M) {
 	if name == collectorName {
 		os.Exit(standIn())
 	}
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked && runtime.GOMAXPROCS(0) < 8 {
+		flag.Set("test.parallel", "8") // most tests wait, rather than compute
+	}
 	os.Exit(m.Run())
 }
 

@@ -26,6 +26,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -377,6 +378,7 @@ func kills(binary string, id int, tests []string, took map[string]time.Duration)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second+10*expected)
 		cmd := exec.CommandContext(ctx, binary, "-test.run", "^("+strings.Join(tests[:n], "|")+")$", "-test.failfast")
 		cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // some mutants kill the group they are in
 		cmd.WaitDelay = time.Second
 		err := cmd.Run()
 		cancel()

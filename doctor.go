@@ -25,7 +25,7 @@ func (w *world) doctor(ctx context.Context, o options) error {
 	}
 	ctx, cancel := w.untilSignal(ctx)
 	defer cancel()
-	checks := w.checks(ctx)
+	checks := w.checks(ctx, w.find(ctx))
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -72,12 +72,12 @@ func (w *world) sayCheck(c check) {
 	}
 }
 
-func (w *world) checks(ctx context.Context) []check {
+// checks judges what was found, all of it, whatever is missing.
+func (w *world) checks(ctx context.Context, f finding) []check {
 	var all []check
 	add := func(id, status, fix, format string, a ...any) {
 		all = append(all, check{id, status, fmt.Sprintf(format, a...), fix})
 	}
-	f := w.find(ctx)
 	s := f.state
 	reinstall, restartIt := "runtimescope service install", "runtimescope service restart"
 

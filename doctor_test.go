@@ -3,11 +3,15 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // checked runs doctor and returns the status of each check by its id.
@@ -180,4 +184,238 @@ func TestNoOutputHasTheValueOfAVariable(t *testing.T) {
 			t.Errorf("a value that is no port is shown:\n%s", b.out.String())
 		}
 	})
+}
+
+// TestDoctorJudgesWhatWasFound has the very words of each check for findings that no fake machine comes to by itself.
+func TestDoctorJudgesWhatWasFound(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the collector of this test is /bin/sh: a program whose folder will last")
+	}
+	theirs := holder{pid: 666, uid: 1, command: "python3"}
+	running := func() finding {
+		return finding{ports: ports{7000, 7001}, own: ownership{verified: true}, age: 90 * time.Second, state: state{phase: running, pid: 42, enabled: ptr(true),
+			loaded: "/unit", program: "/bin/sh", file: file{path: "/unit", exists: true}}}
+	}
+	unreached := errors.New("no answer")
+	for name, c := range map[string]struct {
+		change func(f *finding, b *bench)
+		held   []holder // of both ports; nil: the service's process
+		err    error    // of looking for them
+		want   string   // those checks that are not as they are for a service that is well
+	}{
+		"well": {},
+		"replaced": {change: func(f *finding, _ *bench) { f.why = "the binary has been replaced" },
+			want: "collector warn the binary has been replaced [runtimescope service restart]"},
+		"replaced and stale": {change: func(f *finding, _ *bench) {
+			f.why, f.state.stale, f.state.file.definition.collector = "x", true, "/bin/sh"
+		},
+			want: "definition warn /unit has changed since it was loaded [runtimescope service restart]"},
+		"not loaded": {change: func(f *finding, _ *bench) { f.state.loaded = "" },
+			want: "definition warn /unit is not loaded [runtimescope service restart]"},
+		"file gone": {change: func(f *finding, _ *bench) { f.state.file.exists = false },
+			want: "definition fail /unit is gone, though the service is loaded [runtimescope service install]"},
+		"a package's": {change: func(f *finding, _ *bench) { f.state.file.exists, f.state.loaded = false, "/usr/unit" },
+			want: "definition ok /usr/unit is loaded"},
+		"a package's that nobody took": {change: func(f *finding, _ *bench) {
+			f.state.file.exists, f.state.loaded, f.state.phase, f.state.pid, f.state.enabled, f.answer = false, "/usr/unit", notInstalled, 0, ptr(false), unreached
+		}, held: []holder{}, want: `definition fail not installed: /usr/unit came with a package and is not enabled [runtimescope service install]
+enabled warn does not start at login [runtimescope service install]
+process fail not installed, so not running [runtimescope service install]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"a link": {change: func(f *finding, _ *bench) { f.state.file.link = "/elsewhere" },
+			want: "definition fail /unit is a symbolic link to /elsewhere: something else manages it, so change it there, or remove the link"},
+		"a link to nowhere": {change: func(f *finding, _ *bench) {
+			f.state.file.link, f.state.file.exists, f.state.phase, f.state.pid, f.answer = "/elsewhere", false, notInstalled, 0, unreached
+		}, held: []holder{}, want: `definition fail /unit is a symbolic link to /elsewhere: something else manages it, so change it there, or remove the link
+process fail not installed, so not running [runtimescope service install]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"masked": {change: func(f *finding, _ *bench) { f.state.masked = true },
+			want: "definition fail the service is masked, that is, forbidden to start (/unit) [systemctl --user unmask runtimescope.service]"},
+		"broken": {change: func(f *finding, _ *bench) { f.state.broken = "systemd cannot read it" },
+			want: "definition fail systemd cannot read it [runtimescope service install]"},
+		"starting": {change: func(f *finding, _ *bench) { f.state.phase, f.answer = starting, unreached },
+			want: `process warn starting
+ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]`},
+		"restarted": {change: func(f *finding, _ *bench) { f.state.restarts = ptr(2) },
+			want: "process warn running (PID 42), restarted 2 times after it failed [runtimescope service logs]"},
+		"gave up, a program that cannot be run": {change: func(f *finding, b *bench) {
+			f.state.phase, f.state.pid, f.state.lastExit, f.answer = failed, 0, &exit{code: 203}, unreached
+			f.state.program = filepath.Join(filepath.Dir(b.collector()), "gone")
+		}, held: []holder{}, want: `collector fail GONE: not there [runtimescope service install]
+process fail failed, last exit status 203/EXEC: systemd does not start it again; GONE is not there [runtimescope service logs]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"gave up after an exit": {change: func(f *finding, b *bench) {
+			f.state.phase, f.state.pid, f.state.lastExit, f.answer = failed, 0, &exit{code: 3}, unreached
+			f.state.program = filepath.Join(filepath.Dir(b.collector()), "gone")
+		}, held: []holder{}, want: `collector fail GONE: not there [runtimescope service install]
+process fail failed, last exit status 3: systemd does not start it again [runtimescope service logs]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"failed, nobody knows how": {change: func(f *finding, _ *bench) { f.state.phase, f.state.pid, f.answer = failed, 0, unreached },
+			held: []holder{}, want: `process fail failed: systemd does not start it again [runtimescope service logs]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"stopped": {change: func(f *finding, _ *bench) { f.state.phase, f.state.pid, f.answer = stopped, 0, unreached },
+			held: []holder{}, want: `process warn stopped [runtimescope service start]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"unverified": {change: func(f *finding, _ *bench) { f.own = ownership{doubt: "nobody knows"} },
+			want: "ready warn http://127.0.0.1:7000/readyz answers — unverified: nobody knows"},
+		"somebody else": {change: func(f *finding, _ *bench) { f.own = ownership{foreign: &theirs} }, held: []holder{theirs},
+			want: `ready fail http://127.0.0.1:7000 is answered by PID 666 (python3), not by the service
+ports fail port 7000 is held by PID 666 (python3), which is not ours [stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=… runtimescope service install]`},
+		"no answer": {change: func(f *finding, _ *bench) { f.answer = unreached }, held: []holder{},
+			want: `ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]
+ports warn the service does not hold both 7000 and 7001 [runtimescope service restart]`},
+		"no manager": {change: func(f *finding, _ *bench) { f.err, f.answer = hint(unreached, "mend it"), unreached }, held: []holder{theirs},
+			want: `manager fail no answer [mend it]
+definition unknown /unit is there; whether it is loaded cannot be found out
+enabled unknown whether the service starts at login cannot be found out
+process unknown whether the service runs cannot be found out
+ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]
+ports unknown port 7000 is held by PID 666 (python3); whether that is the service cannot be found out`},
+		"no manager, no definition": {change: func(f *finding, _ *bench) {
+			f.err, f.answer, f.state = unreached, unreached, state{phase: notInstalled, file: file{path: "/unit"}, program: "/bin/sh"}
+		},
+			held: []holder{}, want: `manager fail no answer
+definition fail not installed: there is no /unit [runtimescope service install]
+enabled unknown whether the service starts at login cannot be found out
+process unknown whether the service runs cannot be found out
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"no manager, somebody answers": {change: func(f *finding, _ *bench) { f.err, f.own = unreached, ownership{foreign: &theirs} }, held: []holder{theirs},
+			want: `manager fail no answer
+definition unknown /unit is there; whether it is loaded cannot be found out
+enabled unknown whether the service starts at login cannot be found out
+process unknown whether the service runs cannot be found out
+ready unknown http://127.0.0.1:7000 is answered by PID 666 (python3); whether that is the service cannot be found out
+ports unknown port 7000 is held by PID 666 (python3); whether that is the service cannot be found out`},
+		"the manager looks elsewhere": {change: func(f *finding, b *bench) {
+			b.plant(plant{Call: "systemctl --user show -p", Code: 1, Stderr: "Failed to connect to bus: x"})
+		},
+			want: "manager fail REACH"},
+		"both ports the same": {change: func(f *finding, _ *bench) { f.ports.ws = 7000 },
+			want: "ports fail both ports are 7000 [runtimescope service install]"},
+		"the holders are not known": {err: errors.New("no table"),
+			want: "ports unknown who holds port 7000 cannot be found out: no table"},
+		"a holder that may not be looked into": {held: []holder{{uid: os.Getuid()}}},
+		"such a one of another user": {held: []holder{{uid: os.Getuid() + 1}},
+			want: fmt.Sprintf("ports fail port 7000 is held by a process that this user may not look into (uid %d) [sudo lsof -nP -iTCP:7000 -sTCP:LISTEN, and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=… runtimescope service install]", os.Getuid()+1)},
+		"such a one, and the service is stopped": {held: []holder{{uid: os.Getuid()}}, change: func(f *finding, _ *bench) { f.state.phase, f.answer = stopped, unreached },
+			want: fmt.Sprintf(`process warn stopped [runtimescope service start]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports fail port 7000 is held by a process that this user may not look into (uid %d) [sudo lsof -nP -iTCP:7000 -sTCP:LISTEN, and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=… runtimescope service install]`, os.Getuid())},
+		"linger": {change: func(_ *finding, b *bench) { b.write(b.fake.path("root/var/lib/systemd/linger/ada"), "", 0o644) },
+			want: "linger ok the service keeps running after logout"},
+		"a linger that nobody knows": {change: func(_ *finding, b *bench) {
+			m := b.manager.(systemd)
+			m.user = func() string { return "a\x00b" }
+			b.manager = m
+		}, want: "linger unknown whether the service keeps running after logout cannot be found out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "systemd").quick()
+			b.world.environ = nil
+			delete(b.env, httpPortEnv)
+			f := running()
+			if c.change != nil {
+				c.change(&f, b)
+			}
+			table := readyzTable{held: c.held, ours: []int{42}, err: c.err}
+			if c.held == nil {
+				table.held = []holder{{pid: 42}}
+			}
+			b.world.processes = table
+			well := map[string]string{"environment": "ok no RUNTIMESCOPE_* variable of this shell differs from the service's", "manager": "ok systemd answers",
+				"collector": "ok /bin/sh", "definition": "ok /unit is loaded", "enabled": "ok starts at login", "process": "ok running (PID 42) for 1 min 30 s",
+				"ready": "ok http://127.0.0.1:7000/readyz answers", "ports": "ok 7000 and 7001 are held by the service",
+				"linger": "warn the service ends when the user logs out [sudo loginctl enable-linger $USER]"}
+			for _, line := range strings.Split(c.want, "\n") {
+				if id, text, ok := strings.Cut(line, " "); ok {
+					well[id] = strings.ReplaceAll(text, "GONE", filepath.Join(filepath.Dir(b.collector()), "gone"))
+				}
+			}
+			for _, got := range b.world.checks(t.Context(), f) {
+				text := got.Status + " " + got.Summary
+				if got.Fix != "" {
+					text += " [" + got.Fix + "]"
+				}
+				if want := well[got.ID]; text != want && !(want == "fail REACH" && got.Status == "fail") {
+					t.Errorf("%s: %s\nwant %s", got.ID, text, want)
+				}
+			}
+		})
+	}
+}
+
+func TestDoctorComparesTheVariablesOfThisShell(t *testing.T) {
+	t.Parallel()
+	f := finding{ports: ports{7000, 7001}, state: state{environ: []string{"RUNTIMESCOPE_HOST=::1", "RUNTIMESCOPE_X=1"}}}
+	for _, c := range []struct {
+		environ []string
+		want    string // the names that differ
+	}{
+		{nil, ""},
+		{[]string{"PATH=/bin", "XRUNTIMESCOPE_HOST=1"}, ""},
+		{[]string{"RUNTIMESCOPE_HOST=::1"}, ""},
+		{[]string{"RUNTIMESCOPE_HOST=::2"}, "RUNTIMESCOPE_HOST"},
+		{[]string{"RUNTIMESCOPE_HTTP_PORT=7000", "RUNTIMESCOPE_PORT=7001"}, ""},
+		{[]string{"RUNTIMESCOPE_HTTP_PORT=", "RUNTIMESCOPE_PORT="}, ""},
+		{[]string{"RUNTIMESCOPE_HTTP_PORT=7002", "RUNTIMESCOPE_PORT=7001"}, "RUNTIMESCOPE_HTTP_PORT"},
+		{[]string{"RUNTIMESCOPE_HTTP_PORT=7000", "RUNTIMESCOPE_PORT=7002"}, "RUNTIMESCOPE_PORT"},
+		{[]string{"RUNTIMESCOPE_PORT=7002", "RUNTIMESCOPE_X=1", "RUNTIMESCOPE_Y=1"}, "RUNTIMESCOPE_PORT, RUNTIMESCOPE_Y"},
+	} {
+		getenv := func(name string) (value string) {
+			for _, word := range c.environ {
+				if v, ok := strings.CutPrefix(word, name+"="); ok {
+					value = v
+				}
+			}
+			return value
+		}
+		w := &world{environ: c.environ, getenv: getenv}
+		w.checkEnvironment(f, func(id, status, fix, format string, a ...any) {
+			text, names := fmt.Sprintf(format, a...), ""
+			if _, differ, ok := strings.Cut(text, "but not so in the service: "); ok {
+				names = differ
+			}
+			if id != "environment" || names != c.want || (status == "ok") != (c.want == "") || (status == "warn") != (fix != "") {
+				t.Errorf("%q: %s %s: %s [%s], want %q", c.environ, id, status, text, fix, c.want)
+			}
+		})
+	}
+}
+
+func TestDoctorWeighsTheLogs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	weigh := func(sizes ...int64) (said string) {
+		for i, path := range []string{one, two}[:len(sizes)] {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, sizes[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		checkLogs([]string{one, two, filepath.Join(dir, "missing")}, func(id, status, fix, format string, a ...any) {
+			said += fmt.Sprintf("%s %s %s [%s]", id, status, fmt.Sprintf(format, a...), fix)
+		})
+		return said
+	}
+	for want, got := range map[string]string{
+		"logs ok the log files are 3.0 kB []":                                       weigh(1000, 2000),
+		"logs ok the log files are 10.5 MB []":                                      weigh(10<<20, 0),
+		"logs warn " + two + " has grown to 10.5 MB [runtimescope service restart]": weigh(1000, 10<<20+1),
+	} {
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
 }

@@ -61,7 +61,7 @@ func executables(arg0 string, path []string) []string {
 	if !strings.ContainsRune(arg0, filepath.Separator) {
 		arg0 = lookPath(path, arg0)
 	}
-	if started, absErr := filepath.Abs(arg0); arg0 != "" && absErr == nil && sameFile(started, running) {
+	if started, _ := filepath.Abs(arg0); sameFile(started, running) {
 		names = append(names, started)
 	}
 	if target, linkErr := filepath.EvalSymlinks(running); linkErr == nil {
@@ -74,14 +74,15 @@ func executables(arg0 string, path []string) []string {
 }
 
 func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err == nil && err2 == nil && os.SameFile(x, y)
+	x, _ := os.Stat(a)
+	y, _ := os.Stat(b)
+	return os.SameFile(x, y)
 }
 
 // fleeting says why a path will not last; "" when it seems to.
 func fleeting(path string) string {
 	for _, place := range []struct{ part, reason string }{
+		{filepath.Clean(os.TempDir()) + "/", "temporary folders are emptied"},
 		{"/tmp/", "temporary folders are emptied"},
 		{"/dev/shm/", "temporary folders are emptied"},
 		{"/var/folders/", "temporary folders are emptied"},
@@ -92,7 +93,7 @@ func fleeting(path string) string {
 		{"/Cellar/", "it holds one version, and the next upgrade or clean-up removes it"},
 		{"/_npx/", "npx empties its folder"},
 	} {
-		if strings.Contains(path, place.part) || strings.HasPrefix(path, filepath.Clean(os.TempDir())+"/") && place.part == "/tmp/" {
+		if strings.Contains(path, place.part) {
 			return place.reason
 		}
 	}

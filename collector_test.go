@@ -318,6 +318,9 @@ func TestTheLoaderOfProgramsOfEveryKind(t *testing.T) {
 					t.Errorf("%v, %v: got %.20q, %t; want %.20q", order, class, got, ok, want)
 				}
 			}
+			if _, ok := elfLoader(strings.NewReader(strings.TrimSuffix(collectorELFOf(t, class, order, ""), "\x00"))); !ok {
+				t.Errorf("%v, %v: a table that ends with the file is not read", order, class)
+			}
 			whole := collectorELFOf(t, class, order, "/lib/ld.so")
 			for n := range len(whole) {
 				if got, _ := elfLoader(strings.NewReader(whole[:n])); !strings.HasPrefix("/lib/ld.so", got) {
@@ -325,6 +328,9 @@ func TestTheLoaderOfProgramsOfEveryKind(t *testing.T) {
 				}
 			}
 		}
+	}
+	if _, ok := elfLoader(strings.NewReader("\x7fELF and no more than that")); ok {
+		t.Error("half a head is taken for a program")
 	}
 }
 

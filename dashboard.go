@@ -69,7 +69,7 @@ func (w *world) open(ctx context.Context, url string) error {
 	ended := make(chan error, 1)
 	go func() {
 		e, err := p.Wait()
-		if err == nil && e != (exit{}) {
+		if e != (exit{}) {
 			err = fmt.Errorf("%s: exit status %d", quoteArgv(argv), e.code)
 		}
 		ended <- err

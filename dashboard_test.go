@@ -19,7 +19,8 @@ func TestDashboardInstallsTheServiceFirst(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
 		b.want(0, "dashboard", "No collector is running — installing + starting the background service…", "✓ Wrote "+b.manager.path(),
-			"✓ Collector is healthy and serving on "+b.page(), "Opening "+b.page())
+			"✓ Collector is healthy and serving on "+b.page(), "Opening "+b.page(),
+			"Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")
 		if calls := b.calls(); calls[len(calls)-1] != b.on("xdg-open", "open")+" "+b.page() {
 			t.Errorf("it called %q", calls)
 		}
@@ -124,10 +125,45 @@ func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *test
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy and serving on http://127.0.0.1:"+port)
 }
 
+func TestDashboardFindsThePortOfTheServiceFromAnyShell(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		page := b.page()
+		b.installed()
+		delete(b.env, httpPortEnv)
+		b.want(0, "dashboard --no-open", page)
+		b.wantCalls()
+	})
+}
+
+func TestDashboardWithoutAHomeAsksNoManager(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.home = "here"
+		b.calls()
+		b.want(0, "dashboard --no-open", b.page())
+		if text, _ := os.ReadFile(b.fake.path("calls")); strings.Contains(string(text), "ctl") {
+			t.Errorf("it called %s", text)
+		}
+	})
+}
+
 func TestAPlistIsNotPrintedWithoutTheHomeThatItNames(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
 	b.home = ""
 	b.want(1, "service unit --launchd --collector /usr/bin/collector-server", "HOME")
 	b.want(0, "service unit --systemd --collector /usr/bin//collector-server", `ExecStart="/usr/bin/collector-server"`)
+}
+
+func TestUnitPrintsTheDefinitionOfThisSystemUnlessAskedForAnother(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		const unit, plist = "[Service]", "<plist"
+		b.want(0, "service unit --collector /usr/bin/collector-server", b.on(unit, plist))
+		b.want(0, "service unit --systemd --collector /usr/bin/collector-server", unit)
+		b.want(0, "service unit --launchd --collector /usr/bin/collector-server", plist)
+		b.want(1, "service unit --collector bin/collector-server", "✗ --collector bin/collector-server: a definition needs an absolute path")
+	})
 }

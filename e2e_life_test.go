@@ -251,7 +251,9 @@ func TestE2ERunIsTheFirstProcessOfABareNamespace(t *testing.T) {
 	if status := e.read(fmt.Sprintf("/proc/%d/status", first)); !strings.Contains(status, fmt.Sprintf("\nNSpid:\t%d\t1\n", first)) {
 		t.Errorf("it is not the first process there: %s", status)
 	}
-	e.ok(syscall.Kill(first, syscall.SIGTERM))
+	process, err := os.FindProcess(first)
+	e.ok(err)
+	e.ok(process.Signal(syscall.SIGTERM))
 	if got := e.result(cmd, r, start).says("Starting standalone collector... "+e.collector, "Collector stopped"); got.code != 0 {
 		t.Errorf("a clean end: %v", got)
 	}

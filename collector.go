@@ -81,11 +81,12 @@ func sameFile(a, b string) bool {
 
 // fleeting says why a path will not last; "" when it seems to.
 func fleeting(path string) string {
+	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm", "/run", "/var/folders"} {
+		if strings.HasPrefix(strings.TrimPrefix(path, "/private"), filepath.Clean(folder)+"/") {
+			return "temporary folders are emptied"
+		}
+	}
 	for _, place := range []struct{ part, reason string }{
-		{filepath.Clean(os.TempDir()) + "/", "temporary folders are emptied"},
-		{"/tmp/", "temporary folders are emptied"},
-		{"/dev/shm/", "temporary folders are emptied"},
-		{"/var/folders/", "temporary folders are emptied"},
 		{"/AppTranslocation/", "macOS runs a quarantined program from a passing place"},
 		{"/.mount_", "an AppImage is mounted anew each time"},
 		{"/nix/store/", "it holds one version, and the next upgrade or clean-up removes it"},
@@ -97,51 +98,75 @@ func fleeting(path string) string {
 			return place.reason
 		}
 	}
+	for _, name := range strings.Split(path, "/") {
+		if versioned(name) {
+			return "the version is in its name, " + name + ", and the next one will have another"
+		}
+	}
 	return ""
 }
 
-// whyNotRun says why a program that is there could not be run, the most frequent cause first; "" when no cause is found.
-func whyNotRun(path, platform string) string {
+// versioned tells whether a name has a version in it: a number with a dot after it, at its beginning or after one of
+// "-_@v", such as 1.0, v22.3.0, collector-server-0.11.2.
+func versioned(name string) bool {
+	digit := func(i int) bool { return i < len(name) && name[i] >= '0' && name[i] <= '9' }
+	for i := range len(name) {
+		if !digit(i) || i > 0 && !strings.ContainsRune("-_@v", rune(name[i-1])) {
+			continue
+		}
+		for digit(i) {
+			i++
+		}
+		if i < len(name) && name[i] == '.' && digit(i+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// whyNotRun says why a program could not be run, the most frequent cause first; "" when no cause is found. certain means
+// that it cannot be run, whoever tries.
+func whyNotRun(path, platform string) (why string, certain bool) {
 	if path == "" {
-		return ""
+		return "", false
 	}
 	if err := executable(path); err != nil {
-		return fmt.Sprintf("%s is %v", path, err)
+		return fmt.Sprintf("%s is %v", path, err), true
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return err.Error()
+		return err.Error(), false // what may be run may still not be read
 	}
 	defer file.Close()
 	if line, _ := bufio.NewReader(io.LimitReader(file, 4096)).ReadString('\n'); strings.HasPrefix(line, "#!") {
 		words := strings.Fields(line[2:])
 		if len(words) == 0 {
-			return path + " names no interpreter in its first line"
+			return path + " names no interpreter in its first line", true
 		}
 		if strings.HasSuffix(line, "\r\n") {
-			return path + " has Windows line ends, so that its interpreter is looked for under a wrong name"
+			return path + " has Windows line ends, so that its interpreter is looked for under a wrong name", true
 		}
 		if err := executable(words[0]); err != nil {
-			return fmt.Sprintf("its interpreter %s is %v", words[0], err)
+			return fmt.Sprintf("its interpreter %s is %v", words[0], err), true
 		}
-		return ""
+		return "", false
 	}
 	if platform == "darwin" {
 		magic := make([]byte, 4)
 		file.ReadAt(magic, 0)
 		switch hex.EncodeToString(magic) { // <mach-o/loader.h>, <mach-o/fat.h>
 		case "cffaedfe", "feedfacf", "cefaedfe", "feedface", "cafebabe", "cafebabf":
-			return "macOS may have quarantined it (xattr -d com.apple.quarantine " + quoteArgv([]string{path}) + "), or it was built for another kind of processor"
+			return "macOS may have quarantined it (xattr -d com.apple.quarantine " + quoteArgv([]string{path}) + "), or it was built for another kind of processor", false
 		}
-		return path + " is neither a program of this system nor a script that names its interpreter"
+		return path + " is neither a program of this system nor a script that names its interpreter", true
 	}
 	switch loader, ok := elfLoader(file); {
-	case !ok:
-		return path + " is neither a program of this system nor a script that names its interpreter"
+	case !ok: // binfmt_misc may know what to do with it
+		return path + " is neither a program of this system nor a script that names its interpreter", false
 	case loader != "" && executable(loader) != nil:
-		return fmt.Sprintf("it needs the loader %s, which this system does not have", loader)
+		return fmt.Sprintf("it needs the loader %s, which this system does not have", loader), true
 	}
-	return "it may have been built for another kind of processor, or lie on a file system mounted noexec"
+	return "it may have been built for another kind of processor, or lie on a file system mounted noexec", false
 }
 
 // elfLoader reads which loader an ELF program asks for (elf(5), PT_INTERP), "" for none; ok means that it is ELF.

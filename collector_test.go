@@ -274,14 +274,14 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 		{"a static program", collectorELF(t, ""), noexec},
 		{"half a program", collectorELF(t, loader)[:70], neither},
 	} {
-		if got := whyNotRun(file(c.text), "linux"); got != c.want {
-			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
+		if got, certain := whyNotRun(file(c.text), "linux"); got != c.want || certain != (c.want != "" && c.want != neither && c.want != noexec) {
+			t.Errorf("%s: got %q, %t, want %q", c.what, got, certain, c.want)
 		}
 	}
 	for path, want := range map[string]string{"": "", filepath.Join(dir, "none"): filepath.Join(dir, "none") + " is not there", dir: dir + " is a folder",
 		filepath.Join(dir, "text"): filepath.Join(dir, "text") + " is not executable"} {
-		if got := whyNotRun(path, "linux"); got != want {
-			t.Errorf("%s: got %q, want %q", path, got, want)
+		if got, certain := whyNotRun(path, "linux"); got != want || certain != (want != "") {
+			t.Errorf("%s: got %q, %t, want %q", path, got, certain, want)
 		}
 	}
 }
@@ -303,8 +303,8 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if got := whyNotRun(path, "darwin"); got != want {
-			t.Errorf("%.8q: got %q, want %q", text, got, want)
+		if got, certain := whyNotRun(path, "darwin"); got != want || certain != (want != noexec) {
+			t.Errorf("%.8q: got %q, %t, want %q", text, got, certain, want)
 		}
 	}
 }

@@ -16,17 +16,20 @@ func (w *world) dashboard(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	s, asked := state{}, false
 	if w.manager != nil && filepath.IsAbs(w.home) {
-		s, _ := w.look(ctx) // without an answer it still has the file
-		ports = ports.or(s.servicePorts())
+		s, err = w.look(ctx) // without an answer it still has the file
+		ports, asked = ports.or(s.livePorts()), err == nil
 	}
 	ports = ports.orDefault()
+	url := collectorURL(ports.http)
 	if w.probe(ctx, ports.http) != nil {
 		if err := w.ensureRunning(ctx); err != nil {
 			return err
 		}
+	} else if own := w.owner(ctx, ports.http, s); asked && own.foreign != nil {
+		w.say.warn("Not the service, but %s answers on %s", own.foreign, url)
 	}
-	url := collectorURL(ports.http)
 	if o.noOpen {
 		w.say.info("%s", url)
 		return nil
@@ -70,7 +73,7 @@ func (w *world) open(ctx context.Context, url string) error {
 	go func() {
 		e, err := p.Wait()
 		if e != (exit{}) {
-			err = fmt.Errorf("%s: exit status %d", quoteArgv(argv), e.code)
+			err = endedBadly(argv, e, "")
 		}
 		ended <- err
 	}()

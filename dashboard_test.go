@@ -119,7 +119,7 @@ func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *test
 	b.write(b.manager.path(), strings.ReplaceAll(b.read(b.manager.path()), old, port), 0o644) // as an install that was killed leaves it
 	b.env[httpPortEnv] = port
 	signals := make(chan os.Signal, 1)
-	b.signals = func() <-chan os.Signal { return signals }
+	b.signals = func(...os.Signal) <-chan os.Signal { return signals }
 	limit := time.AfterFunc(10*time.Second, func() { signals <- os.Interrupt })
 	defer limit.Stop()
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy and serving on http://127.0.0.1:"+port)

@@ -105,25 +105,36 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 		path = found
 	}
 	if path != "" {
-		switch err := executable(path); {
-		case err != nil:
-			add("collector", "fail", reinstall, "%s: %v", path, err)
+		switch why, certain := whyNotRun(path, w.platform); {
+		case certain && executable(path) != nil:
+			add("collector", "fail", reinstall, "%s: %v", path, executable(path))
+		case certain:
+			add("collector", "fail", "", "%s cannot be run: %s", path, why)
 		case fleeting(path) != "":
 			add("collector", "warn", reinstall+" --collector PATH", "%s may not last: %s", path, fleeting(path))
-		case f.why != "" && !s.stale:
+		case f.why == binaryReplaced:
 			add("collector", "warn", restartIt, "%s", f.why)
 		default:
 			add("collector", "ok", "", "%s", path)
 		}
 	}
 
-	switch err := foreignDefinition(w.manager, s); {
+	foreign := foreignDefinition(w.manager, s)
+	cure := func(fix string) string { // install and restart refuse a definition that is not theirs
+		if foreign != nil {
+			return fixOf(foreign)
+		}
+		return fix
+	}
+	switch {
+	case s.file.err != nil:
+		add("definition", "fail", "", "%v", s.file.err)
 	case s.phase == notInstalled && s.vendor():
 		add("definition", "fail", reinstall, "not installed: %s came with a package and is not enabled", s.loaded)
 	case s.phase == notInstalled && s.file.link == "":
 		add("definition", "fail", reinstall, "not installed: there is no %s", s.file.path)
-	case err != nil:
-		add("definition", "fail", fixOf(err), "%v", err)
+	case foreign != nil:
+		add("definition", "fail", fixOf(foreign), "%v", foreign)
 	case s.broken != "":
 		add("definition", "fail", reinstall, "%s", s.broken)
 	case f.err == nil && !s.file.exists && !s.vendor():
@@ -132,6 +143,8 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 		add("definition", "unknown", "", "%s is there; whether it is loaded cannot be found out", s.file.path)
 	case s.stale:
 		add("definition", "warn", restartIt, "%s has changed since it was loaded", s.loaded)
+	case f.why != "" && f.why != binaryReplaced:
+		add("definition", "warn", restartIt, "%s", f.why)
 	case s.loaded == "":
 		add("definition", "warn", restartIt, "%s is not loaded", s.file.path)
 	default:
@@ -144,21 +157,25 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 		add("enabled", "unknown", "", "whether the service starts at login cannot be found out")
 	case *s.enabled:
 		add("enabled", "ok", "", "starts at login")
+	case s.static:
+		add("enabled", "warn", "", "does not start at login: the unit has no [Install] section")
 	default:
-		add("enabled", "warn", reinstall, "does not start at login")
+		add("enabled", "warn", cure(reinstall), "does not start at login")
 	}
 
 	switch {
 	case f.err != nil:
 		add("process", "unknown", "", "whether the service runs cannot be found out")
 	case s.phase == running && s.restarts != nil && *s.restarts > 0:
-		add("process", "warn", "runtimescope service logs", "running (PID %d), restarted %d times after it failed", s.pid, *s.restarts)
+		add("process", "warn", "runtimescope service logs", "running (PID %d), restarted %s after it failed", s.pid, count(*s.restarts, "time"))
 	case s.phase == running:
 		add("process", "ok", "", "running (PID %d) for %s", s.pid, duration(f.age))
 	case s.phase == starting:
 		add("process", "warn", "", "starting")
+	case s.phase == stopped && s.pid != 0:
+		add("process", "warn", "", "stopping (PID %d)", s.pid)
 	case s.phase == stopped:
-		add("process", "warn", "runtimescope service start", "stopped")
+		add("process", "warn", cure("runtimescope service start"), "stopped")
 	case installed:
 		summary := string(s.phase) + ": " + w.manager.next(s)
 		if e := s.lastExit; e != nil {
@@ -167,9 +184,13 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 				summary += "; " + why
 			}
 		}
-		add("process", "fail", "runtimescope service logs", "%s", summary)
+		fix := "runtimescope service logs"
+		if s.result == "start-limit-hit" { // it had ended cleanly, only too often
+			fix = cure("runtimescope service start")
+		}
+		add("process", "fail", fix, "%s", summary)
 	default:
-		add("process", "fail", reinstall, "not installed, so not running")
+		add("process", "fail", cure(reinstall), "not installed, so not running")
 	}
 
 	url := collectorURL(f.ports.http)
@@ -233,8 +254,12 @@ func (w *world) checkEnvironment(f finding, add func(id, status, fix, format str
 }
 
 func (w *world) checkPorts(ctx context.Context, f finding, add func(id, status, fix, format string, a ...any)) {
-	if f.ports.http == f.ports.ws {
-		add("ports", "fail", "runtimescope service install", "both ports are %d", f.ports.http)
+	same := f.ports
+	if next := f.state.servicePorts(); next.http == next.ws && f.state.phase != notInstalled {
+		same = next
+	}
+	if same.http == same.ws {
+		add("ports", "fail", fmt.Sprintf("%s=%d %s=%d runtimescope service install", httpPortEnv, defaultHTTPPort, wsPortEnv, defaultWSPort), "both ports are %d", same.http)
 		return
 	}
 	free := 0
@@ -247,7 +272,10 @@ func (w *world) checkPorts(ctx context.Context, f finding, add func(id, status, 
 		holders := who(f.state.pid)
 		for _, h := range holders {
 			switch {
-			case w.processes.belongs(ctx, h.pid, f.state), h.pid == 0 && h.uid == w.uid && f.state.up():
+			case w.mayBeOurs(h, f.state):
+				add("ports", "unknown", "", "port %d is held by %s; whether that is the service cannot be found out", port, h)
+				return
+			case !w.inTheWay(ctx, h, port, f.state):
 			case f.err != nil: // whose process that is, only the manager knows
 				add("ports", "unknown", "", "port %d is held by %s; whether that is the service cannot be found out", port, h)
 				return

@@ -205,8 +205,8 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 		want   string   // those checks that are not as they are for a service that is well
 	}{
 		"well": {},
-		"replaced": {change: func(f *finding, _ *bench) { f.why = "the binary has been replaced" },
-			want: "collector warn the binary has been replaced [runtimescope service restart]"},
+		"replaced": {change: func(f *finding, _ *bench) { f.why = binaryReplaced },
+			want: "collector warn the binary has been replaced since it was started [runtimescope service restart]"},
 		"replaced and stale": {change: func(f *finding, _ *bench) {
 			f.why, f.state.stale, f.state.file.definition.collector = "x", true, "/bin/sh"
 		},
@@ -229,7 +229,7 @@ ports ok 7000 and 7001 are free for the service`},
 		"a link to nowhere": {change: func(f *finding, _ *bench) {
 			f.state.file.link, f.state.file.exists, f.state.phase, f.state.pid, f.answer = "/elsewhere", false, notInstalled, 0, unreached
 		}, held: []holder{}, want: `definition fail /unit is a symbolic link to /elsewhere: something else manages it, so change it there, or remove the link
-process fail not installed, so not running [runtimescope service install]
+process fail not installed, so not running
 ready unknown nothing runs that could answer on http://127.0.0.1:7000
 ports ok 7000 and 7001 are free for the service`},
 		"masked": {change: func(f *finding, _ *bench) { f.state.masked = true },
@@ -299,13 +299,14 @@ ports unknown port 7000 is held by PID 666 (python3); whether that is the servic
 		},
 			want: "manager fail REACH"},
 		"both ports the same": {change: func(f *finding, _ *bench) { f.ports.ws = 7000 },
-			want: "ports fail both ports are 7000 [runtimescope service install]"},
+			want: "ports fail both ports are 7000 [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]"},
 		"the holders are not known": {err: errors.New("no table"),
 			want: "ports unknown who holds port 7000 cannot be found out: no table"},
-		"a holder that may not be looked into": {held: []holder{{uid: os.Getuid()}}},
+		"a holder that may not be looked into": {held: []holder{{uid: os.Getuid()}},
+			want: fmt.Sprintf("ports unknown port 7000 is held by a process that this user may not look into (uid %d); whether that is the service cannot be found out", os.Getuid())},
 		"such a one of another user": {held: []holder{{uid: os.Getuid() + 1}},
 			want: fmt.Sprintf("ports fail port 7000 is held by a process that this user may not look into (uid %d) [sudo lsof -nP -iTCP:7000 -sTCP:LISTEN, and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=… runtimescope service install]", os.Getuid()+1)},
-		"such a one, and the service is stopped": {held: []holder{{uid: os.Getuid()}}, change: func(f *finding, _ *bench) { f.state.phase, f.answer = stopped, unreached },
+		"such a one, and the service is stopped": {held: []holder{{uid: os.Getuid()}}, change: func(f *finding, _ *bench) { f.state.phase, f.state.pid, f.answer = stopped, 0, unreached },
 			want: fmt.Sprintf(`process warn stopped [runtimescope service start]
 ready unknown nothing runs that could answer on http://127.0.0.1:7000
 ports fail port 7000 is held by a process that this user may not look into (uid %d) [sudo lsof -nP -iTCP:7000 -sTCP:LISTEN, and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=… runtimescope service install]`, os.Getuid())},

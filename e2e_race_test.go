@@ -37,7 +37,7 @@ func repeat(n int, lines ...string) (all []string) {
 func (e *e2e) tidy() {
 	e.t.Helper()
 	for _, line := range strings.Split(e.tree(), "\n") {
-		if strings.HasPrefix(line, "/.config/") && (strings.Contains(line, ".tmp") || strings.Contains(line, ".bak")) {
+		if strings.HasPrefix(line, "/.config/") && (strings.Contains(line, temporary) || strings.Contains(line, ".bak")) {
 			e.t.Errorf("stray file: %s", line)
 		}
 	}

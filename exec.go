@@ -62,6 +62,15 @@ func (e *commandError) Error() string {
 
 func (e *commandError) Unwrap() error { return e.cause }
 
+// endedBadly is the error of a started command that did not end with 0.
+func endedBadly(argv []string, e exit, stderr string) error {
+	failed := &commandError{argv: argv, code: e.code, stderr: stderr}
+	if e.signal != 0 {
+		failed.code, failed.cause = -1, errors.New("ended by "+signalName(e.signal, runtime.GOOS))
+	}
+	return failed
+}
+
 // exitCode is the exit status of a failed command, 0 for no error, -1 when there is none.
 func exitCode(err error) int {
 	var failed *commandError
@@ -210,7 +219,7 @@ func executable(path string) error {
 		return errors.New("a folder")
 	case !info.Mode().IsRegular():
 		return errors.New("not a regular file")
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o111 == 0:
+	case !mayExecute(path):
 		return errors.New("not executable")
 	}
 	return nil

@@ -417,10 +417,13 @@ func (m fakeMachine) writeProc(s fakeState) {
 		dir := strconv.Itoa(pid)
 		put(dir+"/cmdline", strings.ReplaceAll(command, " ", "\x00")+"\x00")
 		put(dir+"/cgroup", "0::"+cgroup+"\n")
-		put(dir+"/stat", fmt.Sprintf("%d (a (b) c) S 1 %s", pid, "1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525 0 0 0"))
+		put(dir+"/stat", fmt.Sprintf("%d (a (b) c) S 1 %s", pid, "1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1000000 1000000 1525 0 0 0")) // started now
 	}
 	if s.PID != 0 {
 		process(s.PID, "/app/collector-server", "/user.slice/app.slice/runtimescope.service")
+		environ := append(strings.Fields(s.Inherited), fakeEnvironment(s.LoadedText)...)
+		environ = append(environ, fmt.Sprintf("INVOCATION_ID=%032x", s.Invocation))
+		put(strconv.Itoa(s.PID)+"/environ", strings.Join(environ, "\x00")+"\x00")
 		if running := fakeProgram(s.LoadedText); running != "" {
 			os.Symlink(running, filepath.Join(proc, strconv.Itoa(s.PID), "exe"))
 		}

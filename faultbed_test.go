@@ -298,8 +298,10 @@ func (t fakeTable) holders(_ context.Context, port int) (func(int) []holder, err
 
 func (t fakeTable) belongs(_ context.Context, pid int, s state) bool { return pid == s.pid }
 
+func (t fakeTable) environ(int) []string { return nil }
+
 func (t fakeTable) facts(context.Context, int) (time.Duration, int64, error) {
-	return time.Minute, 1 << 20, nil
+	return 0, 1 << 20, nil
 }
 
 func (t fakeTable) replaced(_ context.Context, pid int, _ string) bool {

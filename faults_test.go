@@ -173,7 +173,7 @@ func mess(run faultRun, before, now, after outcome) string {
 	for _, name := range slices.Sorted(maps.Keys(now.files)) {
 		_, a := before.files[name]
 		_, b := after.files[name]
-		if !a && !b && !(run.killed && strings.HasSuffix(name, ".tmp")) {
+		if !a && !b && !(run.killed && strings.HasSuffix(name, temporary)) {
 			return "it left " + name
 		}
 	}

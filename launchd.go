@@ -380,7 +380,8 @@ func (m launchd) whyNever(program string) string {
 	if why := m.logFault(); why != "" {
 		return why
 	}
-	return whyNotRun(program, "darwin")
+	why, _ := whyNotRun(program, "darwin")
+	return why
 }
 
 // next says what launchd does after an exit.

@@ -689,7 +689,7 @@ func TestMacLogsAreFollowedThroughTruncation(t *testing.T) {
 	log := filepath.Join(b.manager.logs(), "collector.err.log")
 	signals := make(chan os.Signal)
 	said := &pipe{grown: make(chan string, 100)}
-	b.world.signals, b.say.stdout = func() <-chan os.Signal { return signals }, said
+	b.world.signals, b.say.stdout = func(...os.Signal) <-chan os.Signal { return signals }, said
 	ended := make(chan int)
 	go func() {
 		ended <- b.report(b.dispatch(context.Background(), []string{"service", "logs", "-f"}))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,7 +42,11 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 	}
 	var stderr limitedBuffer
 	shown := &countingWriter{Writer: w.say.stdout}
-	p, err := w.run.Start(shown, &stderr, nil, append(argv, match...)...)
+	var out io.Writer = shown
+	if own, ok := w.say.stdout.(*watchedWriter); ok && o.follow {
+		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
+	}
+	p, err := w.run.Start(out, &stderr, nil, append(argv, match...)...)
 	if notFound(err) {
 		return errors.New("journalctl is not installed, so the log of the service cannot be read")
 	}
@@ -55,23 +60,30 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 		e, err = p.Wait()
 		ended <- err
 	}()
-	late := time.After(w.pace.journal)
+	late, before := time.After(w.pace.journal), int64(0)
 	if o.follow {
 		late = nil
 	}
-	select {
-	case err = <-ended:
-	case <-late:
-		p.Signal(os.Kill)
-		<-ended
-		return fmt.Errorf("journalctl gave no answer within %s", w.pace.journal)
-	case <-ctx.Done():
-		p.Signal(os.Kill)
-		<-ended
-		if o.follow {
-			return nil // ending it is how one stops following
+	for running := true; running; {
+		select {
+		case err = <-ended:
+			running = false
+		case <-late:
+			if n := shown.n.Load(); shown.waits.Load() || n > before { // a pager takes its time to read
+				late, before = time.After(w.pace.journal), n
+				continue
+			}
+			p.Signal(os.Kill)
+			<-ended
+			return fmt.Errorf("journalctl gave no answer within %s", w.pace.journal)
+		case <-ctx.Done():
+			p.Signal(os.Kill)
+			<-ended
+			if o.follow {
+				return nil // ending it is how one stops following
+			}
+			return errInterrupted
 		}
-		return errInterrupted
 	}
 	switch {
 	case err != nil:
@@ -80,8 +92,8 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
 			"sudo usermod -aG systemd-journal $USER, then log in again")
 	case e != exit{}:
-		return &commandError{argv: argv, code: e.code, stderr: stderr.text()}
-	case shown.n == 0 && o.lines > 0:
+		return endedBadly(argv, e, stderr.text())
+	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:
 		w.say.warn("The journal has no line of %s", unitName)
 		w.say.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")
 	}
@@ -91,12 +103,15 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 // A countingWriter counts the bytes that go through it.
 type countingWriter struct {
 	io.Writer
-	n int64
+	n     atomic.Int64
+	waits atomic.Bool // for who reads
 }
 
 func (w *countingWriter) Write(p []byte) (int, error) {
+	w.waits.Store(true)
 	n, err := w.Writer.Write(p)
-	w.n += int64(n)
+	w.waits.Store(false)
+	w.n.Add(int64(n))
 	return n, err
 }
 

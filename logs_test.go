@@ -181,7 +181,7 @@ func (o *logsOutput) String() string {
 }
 
 func logsWorld(out io.Writer, run Runner) *world {
-	return &world{say: voice{stdout: out, stderr: io.Discard}, signals: func() <-chan os.Signal { return nil }, pace: pace{follow: time.Millisecond}, run: run, uid: 1000}
+	return &world{say: voice{stdout: out, stderr: io.Discard}, signals: func(...os.Signal) <-chan os.Signal { return nil }, pace: pace{follow: time.Millisecond}, run: run, uid: 1000}
 }
 
 func TestBothLogsAreShownUnderTheirNames(t *testing.T) {

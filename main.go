@@ -37,7 +37,8 @@ type world struct {
 	disk        disk
 	pace        pace
 	alive       func(pid int) bool
-	signals     func() <-chan os.Signal // catches them from now on
+	signals     func(also ...os.Signal) <-chan os.Signal // catches those that end a program, and these, from now on
+	reap        func(keep int)                           // collects orphans that have ended, but not keep; nil: they are not ours
 	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
 	// it calls first before it does.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
@@ -333,7 +334,7 @@ func main() {
 		disk:        osDisk{},
 		pace: pace{headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
 			look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
-			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second},
+			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: 5 * time.Second},
 		alive:   alive,
 		signals: catchSignals,
 	}
@@ -355,9 +356,9 @@ func main() {
 	os.Exit(code)
 }
 
-func catchSignals() <-chan os.Signal {
+func catchSignals(also ...os.Signal) <-chan os.Signal {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, append(also, os.Interrupt, syscall.SIGTERM)...)
 	if !signal.Ignored(syscall.SIGHUP) { // a closed terminal; ignored under nohup
 		signal.Notify(signals, syscall.SIGHUP)
 	}

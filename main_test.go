@@ -19,7 +19,7 @@ import (
 func mainWorld() (w *world, stdout, stderr *bytes.Buffer) {
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
 	return &world{say: voice{stdout: stdout, stderr: stderr}, getenv: func(string) string { return "" },
-		signals: func() <-chan os.Signal { return nil }, platform: "plan9"}, stdout, stderr
+		signals: func(...os.Signal) <-chan os.Signal { return nil }, platform: "plan9"}, stdout, stderr
 }
 
 // mainRun runs the whole program in that world.
@@ -317,7 +317,7 @@ func (w *mainFailing) Write(p []byte) (int, error) {
 func TestASignalEndsTheContext(t *testing.T) {
 	t.Parallel()
 	signals := make(chan os.Signal, 1)
-	w := &world{signals: func() <-chan os.Signal { return signals }}
+	w := &world{signals: func(...os.Signal) <-chan os.Signal { return signals }}
 	ctx, cancel := w.untilSignal(context.Background())
 	defer cancel()
 	if ctx.Err() != nil {

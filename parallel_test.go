@@ -59,7 +59,7 @@ func TestTwentyDashboardsAtOnceStartOneCollector(t *testing.T) {
 			t.Errorf("PID %d, %d restarts", s.PID, s.Restarts)
 		}
 		for _, name := range b.files() {
-			if strings.HasSuffix(name, ".tmp") || strings.Contains(name, ".bak") || strings.Contains(name, "lock") {
+			if strings.HasSuffix(name, temporary) || strings.Contains(name, ".bak") || strings.Contains(name, "lock") {
 				t.Errorf("left is %s", name)
 			}
 		}
@@ -92,7 +92,7 @@ func TestTenInstallsAtOnceLeaveOneDefinition(t *testing.T) {
 			}
 		}
 		for _, name := range b.files() {
-			if strings.HasSuffix(name, ".tmp") || strings.Contains(name, ".bak") {
+			if strings.HasSuffix(name, temporary) || strings.Contains(name, ".bak") {
 				t.Errorf("left is %s", name)
 			}
 		}
@@ -137,7 +137,7 @@ func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
 	for _, verb := range []string{"restart", "stop", "uninstall"} {
 		signals := make(chan os.Signal, 1)
 		signals <- os.Interrupt
-		b.signals = func() <-chan os.Signal { return signals }
+		b.signals = func(...os.Signal) <-chan os.Signal { return signals }
 		b.want(130, "service "+verb, "✗ Interrupted.")
 		b.wantCalls()
 	}

@@ -233,15 +233,23 @@ type writeFile struct {
 	path, text string
 }
 
+// String tells also what becomes of the file that is there.
 func (f writeFile) String() string {
-	return fmt.Sprintf("write %s (0644):\n%s", f.path, indent(f.text))
+	kept := ""
+	if old, err := os.ReadFile(f.path); err == nil && string(old) != f.text {
+		kept = ", keeping the present one as " + f.path + ".bak"
+		if older := f.older(string(old)); older != "" {
+			kept += " and the one of that name as " + older
+		}
+	}
+	return fmt.Sprintf("write %s (0644)%s:\n%s", f.path, kept, indent(f.text))
 }
 
 func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error, error) {
 	old, err := os.ReadFile(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := replaceFile(m.disk, f.path, f.text); err != nil {
+		if err := replaceFile(m.disk, f.path, f.text, 0o644); err != nil {
 			return nil, err
 		}
 		return func(context.Context) error {
@@ -250,20 +258,18 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	case err != nil:
 		return nil, err
 	case string(old) == f.text:
-		return nil, replaceFile(m.disk, f.path, f.text)
+		return nil, replaceFile(m.disk, f.path, f.text, 0o644)
+	}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return nil, err
 	}
 	bak := f.path + ".bak"
 	rename := func(from, to string) error {
 		return m.disk.do("rename", to, func() error { return os.Rename(from, to) })
 	}
-	var moved string // where an older .bak went
-	if kept, err := os.ReadFile(bak); err == nil && string(kept) != string(old) {
-		for n := 1; ; n++ {
-			moved = fmt.Sprintf("%s.%d", bak, n)
-			if _, err := os.Lstat(moved); errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-		}
+	moved := f.older(string(old)) // where an older .bak goes
+	if moved != "" {
 		if err := rename(bak, moved); err != nil {
 			return nil, err
 		}
@@ -274,19 +280,41 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 		}
 		return nil
 	}
-	if err := replaceFile(m.disk, bak, string(old)); err != nil {
+	if err := replaceFile(m.disk, bak, string(old), info.Mode().Perm()); err != nil {
 		return nil, errors.Join(err, putBack())
 	}
-	err = replaceFile(m.disk, f.path, f.text)
+	err = replaceFile(m.disk, f.path, f.text, 0o644)
 	// The kept file goes back by a rename, which works on a full disk too, and also where a failed rename was done.
 	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, err
 }
 
-// replaceFile writes text to path, mode 0644, so that a reader, and a crash at any moment, sees the old file or the
-// new one. Its temporary file has a fixed name: what a killed run left behind is overwritten by the next.
-func replaceFile(d disk, path, text string) error {
-	tmp := path + ".tmp"
-	err := writeSynced(d, tmp, text)
+// older is the name to which a .bak goes that holds something else than old, or what cannot be read: the next number
+// that is free. "" when there is no such .bak.
+func (f writeFile) older(old string) string {
+	bak := f.path + ".bak"
+	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	if kept, err := os.ReadFile(bak); err == nil && string(kept) == old {
+		return ""
+	}
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s.%d", bak, n)
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return name
+		}
+	}
+}
+
+// temporary ends the name of a file that is being written. It is a fixed one: what a killed run left behind is
+// overwritten by the next.
+const temporary = ".runtimescope.tmp"
+
+// replaceFile writes text to path, with this mode, so that a reader, and a crash at any moment, sees the old file or the
+// new one.
+func replaceFile(d disk, path, text string, mode fs.FileMode) error {
+	tmp := path + temporary
+	err := writeSynced(d, tmp, text, mode)
 	if err == nil {
 		err = d.do("rename", path, func() error { return os.Rename(tmp, path) })
 	}
@@ -301,13 +329,13 @@ func replaceFile(d disk, path, text string) error {
 	return nil
 }
 
-func writeSynced(d disk, path, text string) error {
+func writeSynced(d disk, path, text string, mode fs.FileMode) error {
 	var file *os.File
 	err := d.do("create", path, func() (err error) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		return err
 	})
 	if err != nil {
@@ -317,7 +345,7 @@ func writeSynced(d disk, path, text string) error {
 	if err := d.do("write", path, func() error { _, err := file.WriteString(text); return err }); err != nil {
 		return err
 	}
-	if err := d.do("chmod", path, func() error { return file.Chmod(0o644) }); err != nil { // whatever the umask says
+	if err := d.do("chmod", path, func() error { return file.Chmod(mode) }); err != nil { // whatever the umask says
 		return err
 	}
 	if err := d.do("sync", path, file.Sync); err != nil {
@@ -339,8 +367,10 @@ func (f removeFile) do(_ context.Context, m machine) (func(context.Context) erro
 		}
 		return err
 	}
-	if err := remove(f.path + ".tmp"); err != nil {
-		return nil, err
+	for _, rest := range []string{f.path + temporary, f.path + ".bak" + temporary} {
+		if err := remove(rest); err != nil {
+			return nil, err
+		}
 	}
 	if target, err := os.Readlink(f.path); err == nil {
 		if err := remove(f.path); err != nil {
@@ -357,10 +387,14 @@ func (f removeFile) do(_ context.Context, m machine) (func(context.Context) erro
 	if err != nil {
 		return nil, err
 	}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return nil, err
+	}
 	if err := remove(f.path); err != nil {
 		return nil, err
 	}
-	return func(context.Context) error { return replaceFile(m.disk, f.path, string(old)) }, nil
+	return func(context.Context) error { return replaceFile(m.disk, f.path, string(old), info.Mode().Perm()) }, nil
 }
 
 // A truncateLog step copies a log to PATH.1 and empties it in place: launchd keeps the file open for the life of

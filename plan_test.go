@@ -22,7 +22,7 @@ var errPlanDisk = errors.New("no space left on device")
 // A planDisk records the operations and spoils some of them.
 type planDisk struct {
 	t     testing.TB
-	ops   []string               // "write x.tmp"
+	ops   []string               // "write x.runtimescope.tmp"
 	spoil func(n int) diskDamage // of the n-th operation, counted from 0
 }
 
@@ -146,7 +146,7 @@ var planWrites = []struct {
 	after  string
 }{
 	{"fresh", map[string]string{}, "x: new"},
-	{"with the rest of a killed run", map[string]string{"x.tmp": "rest"}, "x: new"},
+	{"with the rest of a killed run", map[string]string{"x.runtimescope.tmp": "rest"}, "x: new"},
 	{"same", map[string]string{"x": "new", "x.bak": "older"}, "x: new\nx.bak: older"},
 	{"different", map[string]string{"x": "old"}, "x: new\nx.bak: old"},
 	{"different, kept already", map[string]string{"x": "old", "x.bak": "old"}, "x: new\nx.bak: old"},
@@ -161,7 +161,7 @@ func TestWritingKeepsWhatWasThereAndUndoBringsItBack(t *testing.T) {
 	for _, c := range planWrites {
 		dir := planFill(t, c.before)
 		kept := maps.Clone(c.before)
-		delete(kept, "x.tmp")
+		delete(kept, "x.runtimescope.tmp")
 		before := planTree(t, planFill(t, kept))
 		undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(osDisk{}))
 		if err != nil {
@@ -189,10 +189,10 @@ func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
 		want   string
 		undo   string
 	}{
-		{map[string]string{}, "create x.tmp, write x.tmp, chmod x.tmp, sync x.tmp, rename x", "remove x"},
-		{map[string]string{"x": "new"}, "create x.tmp, write x.tmp, chmod x.tmp, sync x.tmp, rename x", ""},
-		{map[string]string{"x": "old", "x.bak": "older"}, "rename x.bak.1, create x.bak.tmp, write x.bak.tmp, chmod x.bak.tmp, sync x.bak.tmp, rename x.bak, " +
-			"create x.tmp, write x.tmp, chmod x.tmp, sync x.tmp, rename x", "rename x, rename x.bak"},
+		{map[string]string{}, "create x.runtimescope.tmp, write x.runtimescope.tmp, chmod x.runtimescope.tmp, sync x.runtimescope.tmp, rename x", "remove x"},
+		{map[string]string{"x": "new"}, "create x.runtimescope.tmp, write x.runtimescope.tmp, chmod x.runtimescope.tmp, sync x.runtimescope.tmp, rename x", ""},
+		{map[string]string{"x": "old", "x.bak": "older"}, "rename x.bak.1, create x.bak.runtimescope.tmp, write x.bak.runtimescope.tmp, chmod x.bak.runtimescope.tmp, sync x.bak.runtimescope.tmp, rename x.bak, " +
+			"create x.runtimescope.tmp, write x.runtimescope.tmp, chmod x.runtimescope.tmp, sync x.runtimescope.tmp, rename x", "rename x, rename x.bak"},
 	} {
 		d := &planDisk{t: t}
 		undo, err := writeFile{filepath.Join(planFill(t, c.before), "x"), "new"}.do(context.Background(), planMachine(d))
@@ -232,9 +232,9 @@ func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
 				}
 				planUndo(t, undo)
 				got := planTree(t, dir)
-				if strings.Contains(before, "x.tmp") { // may go, may stay
-					before, got = strings.Replace(before, "\nx.tmp: rest", "", 1), strings.Replace(got, "\nx.tmp: rest", "", 1)
-					before, got = strings.TrimPrefix(before, "x.tmp: rest"), strings.TrimPrefix(got, "x.tmp: rest")
+				if strings.Contains(before, "x.runtimescope.tmp") { // may go, may stay
+					before, got = strings.Replace(before, "\nx.runtimescope.tmp: rest", "", 1), strings.Replace(got, "\nx.runtimescope.tmp: rest", "", 1)
+					before, got = strings.TrimPrefix(before, "x.runtimescope.tmp: rest"), strings.TrimPrefix(got, "x.runtimescope.tmp: rest")
 				}
 				// The copy that was kept already may have been taken for the one that this run made.
 				if c.name == "different, kept already" {
@@ -293,7 +293,7 @@ func TestACrashAtAnyMomentLeavesTheOldFileOrTheNewOneAndTheNextRunRepairsIt(t *t
 			if text, err := os.ReadFile(path); string(text) != "new" || err != nil {
 				t.Errorf("%s, run again: %q, %v", what, text, err)
 			}
-			if _, err := os.Stat(path + ".tmp"); err == nil {
+			if _, err := os.Stat(path + temporary); err == nil {
 				t.Errorf("%s, run again: the temporary file stays", what)
 			}
 			if !crashed {
@@ -321,12 +321,12 @@ func planNothingLost(t *testing.T, what, dir string, before map[string]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(name, ".tmp") {
+		if !strings.HasSuffix(name, temporary) {
 			texts = append(texts, string(text))
 		}
 	}
 	for name, text := range before {
-		if name != "x.tmp" && !slices.Contains(texts, text) {
+		if name != "x.runtimescope.tmp" && !slices.Contains(texts, text) {
 			t.Errorf("%s: %q is lost:\n%s", what, text, planTree(t, dir))
 		}
 	}
@@ -347,9 +347,9 @@ func TestWritingRefusesWhatItCannotRead(t *testing.T) {
 
 func TestRemovingAFileAndItsUndo(t *testing.T) {
 	t.Parallel()
-	for _, before := range []map[string]string{{"x": "text"}, {"x": "text", "x.tmp": "rest"}, {"x.tmp": "rest"}, {}, {"x": ""}} {
+	for _, before := range []map[string]string{{"x": "text"}, {"x": "text", "x.runtimescope.tmp": "rest"}, {"x.runtimescope.tmp": "rest"}, {}, {"x": ""}} {
 		dir := planFill(t, before)
-		delete(before, "x.tmp")
+		delete(before, "x.runtimescope.tmp")
 		want := planTree(t, planFill(t, before))
 		undo, err := removeFile{filepath.Join(dir, "x")}.do(context.Background(), planMachine(osDisk{}))
 		if got := planTree(t, dir); got != "" || err != nil {

@@ -57,6 +57,22 @@ func (p *ports) read(environ []string) {
 	}
 }
 
+// badPort names the variable among K=V words whose value is no port; "" when there is none.
+func badPort(environ []string) string {
+	bad := ""
+	for _, word := range environ {
+		if key, value, _ := strings.Cut(word, "="); key == httpPortEnv || key == wsPortEnv {
+			switch {
+			case parsePort(value) == 0:
+				bad = key
+			case bad == key: // the last one counts
+				bad = ""
+			}
+		}
+	}
+	return bad
+}
+
 // or fills in from q what p does not say.
 func (p ports) or(q ports) ports {
 	if p.http == 0 {
@@ -87,6 +103,7 @@ type holder struct {
 	pid     int // 0: it is another user's, or gone already, and cannot be looked into
 	uid     int // -1: unknown
 	command string
+	unit    string // of systemd, "--user x.service" or "x.service"; "" when there is none
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
 	wildcard6 bool
 }
@@ -104,12 +121,33 @@ func (h holder) refusal(port int, name string) error {
 	switch {
 	case h.pid == 0:
 		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, name))
-	case strings.Contains(h.command, "runtimescope-mcp") || strings.Contains(h.command, "mcp-server"):
+	case h.is("runtimescope-mcp", "mcp-server"):
 		return hint(fmt.Errorf("%w: that is the collector inside your editor's plugin", err), "quit the editor, then run this again")
-	case strings.Contains(h.command, collectorName) || strings.Contains(h.command, "runtimescope") || strings.Contains(h.command, "collector/dist/standalone"):
+	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone") && h.unit != "":
+		return hint(fmt.Errorf("%w: that is another collector, of the unit %s", err, h.unit), "systemctl stop "+h.unit+", then run this again")
+	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone"):
 		return hint(fmt.Errorf("%w: that is another collector", err), fmt.Sprintf("kill %d, then run this again", h.pid))
 	}
 	return hint(fmt.Errorf("%w, which is not ours", err), fmt.Sprintf("stop it, or choose another port: %s=… runtimescope service install", name))
+}
+
+// is tells whether the program that holds the port, or the script that it runs, has one of these names: those of the
+// file, or of a folder it is in. Other arguments say nothing.
+func (h holder) is(names ...string) bool {
+	for i, word := range strings.Fields(h.command) {
+		if i > 0 && strings.HasPrefix(word, "-") {
+			continue
+		}
+		for _, name := range names {
+			if strings.Contains("/"+word+"/", "/"+name+"/") || strings.Contains("/"+word, "/"+name+".") {
+				return true
+			}
+		}
+		if i > 0 {
+			break
+		}
+	}
+	return false
 }
 
 // shorten cuts a text for display to at most n bytes.

@@ -101,7 +101,13 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		{"node /x/runtimescope-mcp/dist/index.js", "", plugin, quit},
 		{"node /x/mcp-server/index.js", "", plugin, quit},
 		{"node /x/mcp-serve/index.js", "", alien, choose},
-		{"node /x/runtimescope-mc/index.js", "", other, kill},
+		{"node /x/runtimescope-mc/index.js", "", alien, choose},
+		{"node --inspect /x/mcp-server/index.js", "", plugin, quit},
+		{"/usr/bin/mcp-server.js", "", plugin, quit},
+		{"github-mcp-server stdio", "", alien, choose},
+		{"perl web.pl 6768 --root /home/ada/src/runtimescope/www", "", alien, choose},
+		{"perl web.pl /home/ada/runtimescope", "", alien, choose},
+		{"-collector-server", "", alien, choose},
 		{"node /x/collector/dist/standalon", "", alien, choose},
 		{"/usr/bin/collector-server", "", other, kill},
 		{"/usr/bin/collector-server --config /etc/x", "", other, kill},
@@ -388,6 +394,8 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 	p.put("43/cgroup", "0::/with:colons"+ours+"\n")
 	p.put("50/stat", "50 (x) S 10 1\n") // torn
 	p.put("51/stat", "51 (x) S ten 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525 0 0 0\n")
+	p.put("60/stat", "60 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986699 1000000 1525 0 0 0\n")
+	p.put("60/cgroup", "0::"+ours+"\n")
 	for _, c := range []struct {
 		pid  int
 		s    state
@@ -408,10 +416,13 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 		{0, state{pid: 10}, false},
 		{1, state{pid: 10}, false},
 		{20, state{pid: 1}, true},
-		{40, state{cgroup: ours}, true},
-		{41, state{cgroup: ours}, true},
-		{42, state{cgroup: ours}, false},
-		{43, state{cgroup: "/with:colons" + ours}, true},
+		{40, state{cgroup: ours, pid: 2}, true},
+		{41, state{cgroup: ours, pid: 2}, true},
+		{42, state{cgroup: ours, pid: 2}, false},
+		{43, state{cgroup: "/with:colons" + ours, pid: 2}, true},
+		{40, state{cgroup: ours}, false},          // nothing of it is to run
+		{60, state{cgroup: ours, pid: 10}, false}, // left behind by an earlier start
+		{60, state{cgroup: ours, pid: 60}, true},
 		{40, state{pid: 10}, false},
 		{40, state{cgroup: ours, pid: 10}, true},
 		{12, state{cgroup: ours, pid: 10}, true},
@@ -489,7 +500,9 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}{
 		{"the same file", now, now, young, false},
 		{"another of the same place, as Linux names it", write("1.1/collector-server (deleted)"), now, old, true},
-		{"another of the same name elsewhere", write("1.0/collector-server"), now, old, true},
+		{"a program that a wrapper of its name has become", write("1.0/collector-server"), now, old, false},
+		{"such a program, its wrapper changed", write("1.0/collector-server"), now, young, true},
+		{"such a program, replaced", write("1.0/collector-server (deleted)"), now, old, true},
 		{"a script, changed", sh, now, young, true},
 		{"a script, not changed", sh, now, old, false},
 		{"a program that is gone", now, filepath.Join(dir, "none"), young, false},
@@ -507,12 +520,14 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	if err := os.Symlink(now, link); err != nil {
 		t.Fatal(err)
 	}
-	p.put("uptime", old)
-	for exe, want := range map[string]bool{now: false, filepath.Join(dir, "1.0/collector-server"): true, sh: false} {
+	for exe, want := range map[string]bool{now: false, filepath.Join(dir, "1.0/collector-server"): true, sh: true} {
 		os.Remove(filepath.Join(p.root, "5/exe"))
 		p.link(exe, "5/exe")
-		if got := p.replaced(context.Background(), 5, link); got != want {
-			t.Errorf("%s through a link: got %v", exe, got)
+		for uptime, want := range map[string]bool{young: want, old: false} {
+			p.put("uptime", uptime)
+			if got := p.replaced(context.Background(), 5, link); got != want {
+				t.Errorf("%s through a link: got %v", exe, got)
+			}
 		}
 	}
 	if p.replaced(context.Background(), 6, now) {

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // An intent is what preflight found: the state, and what the verb is to bring about.
 type intent struct {
 	state state
 	want  definition
+	asked ports  // by the variables of this shell, where the verb goes by them
 	text  string // the definition to write, "" where none is
 }
 
@@ -24,15 +26,23 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		return in, err
 	}
 	var found string
+	var findErr error
 	if v == install || v == update || v == ensure {
-		if found, err = w.findCollector(o.collector); err != nil {
-			return in, err
+		if found, findErr = w.findCollector(o.collector); findErr != nil && (v == install || o.collector != "") {
+			return in, findErr
 		}
 	}
 	if in.state, err = w.look(ctx); err != nil {
 		return in, err
 	}
 	s := in.state
+	if present := s.collector(); found == "" && findErr != nil || v == ensure { // which must not move the service
+		if executable(present) == nil {
+			found = present
+		} else if findErr != nil {
+			return in, findErr
+		}
+	}
 	if s.file.err != nil {
 		return in, s.file.err
 	}
@@ -48,6 +58,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 	}
 	switch v {
 	case install, update, ensure:
+		in.asked = env
 		if v == ensure && (s.phase == running || s.phase == starting) && w.restartReason(ctx, s) == "" && env.or(s.servicePorts()) == s.servicePorts() {
 			break // it only has to be waited for
 		}
@@ -60,6 +71,9 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		}
 		if s.vendor() && in.want == (definition{s.collector(), s.servicePorts()}) {
 			break // a package's definition says what we would say
+		}
+		if s.broken != "" && s.dropIns != "" {
+			return in, fmt.Errorf("%s. Its drop-ins: %s", s.broken, s.dropIns)
 		}
 		write := in.want
 		if s.overridden() && found == s.collector() {
@@ -91,7 +105,10 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 func foreignDefinition(m serviceManager, s state) error {
 	switch {
 	case s.masked || s.file.link == "/dev/null":
-		return hint(fmt.Errorf("the service is masked, that is, forbidden to start (%s)", s.file.path), "systemctl --user unmask "+unitName)
+		return hint(fmt.Errorf("the service is masked, that is, forbidden to start (%s)", s.definitionPath()), s.unmask())
+	case s.ofAnotherHome():
+		return hint(fmt.Errorf("the user manager of systemd has the unit from %s: the HOME of this shell is another", s.loaded),
+			"export HOME="+quoteArgv([]string{strings.TrimSuffix(s.loaded, "/.config/systemd/user/"+unitName)}))
 	case s.file.link != "":
 		return fmt.Errorf("%s is a symbolic link to %s: something else manages it, so change it there, or remove the link", s.file.path, s.file.link)
 	}
@@ -109,14 +126,21 @@ func (w *world) portsFree(ctx context.Context, p ports, s state) error {
 			continue // the wait finds out; a check that cannot be made is no reason to refuse
 		}
 		for _, h := range who(s.pid) {
-			mayBeOurs := h.pid == 0 && h.uid == w.uid && s.up()
-			if !w.processes.belongs(ctx, h.pid, s) && !mayBeOurs && !(h.wildcard6 && !answers(port)) {
+			if w.inTheWay(ctx, h, port, s) {
 				return h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
 			}
 		}
 	}
 	return nil
 }
+
+// inTheWay tells whether a holder keeps the service from its port: it is not the service's, and no listener on IPv6 alone.
+func (w *world) inTheWay(ctx context.Context, h holder, port int, s state) bool {
+	return !w.processes.belongs(ctx, h.pid, s) && !w.mayBeOurs(h, s) && !(h.wildcard6 && !answers(port))
+}
+
+// mayBeOurs tells whether a holder that cannot be looked into may be the service's.
+func (w *world) mayBeOurs(h holder, s state) bool { return h.pid == 0 && h.uid == w.uid && s.up() }
 
 // mayManage refuses where there is no service manager, and a shell whose home is not its user's.
 func (w *world) mayManage() error {

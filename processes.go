@@ -30,6 +30,8 @@ type processTable interface {
 	belongs(ctx context.Context, pid int, s state) bool
 	// facts tells how long a process has been running and how much memory it uses, in bytes.
 	facts(ctx context.Context, pid int) (age time.Duration, memory int64, err error)
+	// environ lists the K=V words that a process was started with; nil where that cannot be told.
+	environ(pid int) []string
 	// replaced tells whether the program file at path is another than the one the process runs.
 	replaced(ctx context.Context, pid int, path string) bool
 }
@@ -125,7 +127,7 @@ func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error)
 		left := maps.Clone(inodes)
 		var found []holder
 		for _, pid := range p.owners(left, first) {
-			found = append(found, holder{pid: pid, uid: -1, command: p.command(pid)})
+			found = append(found, holder{pid: pid, uid: -1, command: p.command(pid), unit: p.unit(pid)})
 		}
 		for _, l := range left { // those that no process we may look into has
 			found = append(found, holder{uid: l.uid})
@@ -158,16 +160,7 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 	if len(inodes) == 0 {
 		return pids
 	}
-	var all []int
-	if dir, err := os.Open(p.root); err == nil {
-		names, _ := dir.Readdirnames(-1)
-		dir.Close()
-		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil {
-				all = append(all, pid)
-			}
-		}
-	}
+	all := p.pids()
 	slices.Sort(all)
 	slices.Reverse(all) // the youngest first: what took a port is seldom the oldest process
 	for _, standard := range []bool{false, true} {
@@ -195,6 +188,22 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 	return pids
 }
 
+// pids lists the processes.
+func (p procfs) pids() (all []int) {
+	dir, err := os.Open(p.root)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			all = append(all, pid)
+		}
+	}
+	return all
+}
+
 // sockets lists the sockets a process has open, as "socket:[INODE]", either as its standard files, descriptors 0 to 2,
 // or as all others; none when it may not be looked into.
 func (p procfs) sockets(pid int, standard bool) []string {
@@ -220,25 +229,48 @@ func (p procfs) sockets(pid int, standard bool) []string {
 	return links
 }
 
+func (p procfs) environ(pid int) []string {
+	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "environ"))
+	if len(text) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
+}
+
 func (p procfs) command(pid int) string {
 	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cmdline"))
 	return strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
 }
 
+// unit names the unit of systemd that a process is part of, as systemctl wants it; "" when it is of none.
+func (p procfs) unit(pid int) string {
+	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
+	for _, line := range strings.Split(string(text), "\n") {
+		names := strings.Split(line, "/")
+		if last := names[len(names)-1]; strings.HasSuffix(last, ".service") && !strings.HasPrefix(last, "user@") {
+			if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "user@") }) {
+				return "--user " + last
+			}
+			return last
+		}
+	}
+	return ""
+}
+
 func (p procfs) belongs(_ context.Context, pid int, s state) bool {
-	if s.pid != 0 && pid == s.pid {
-		return true
+	if s.pid == 0 || pid == s.pid {
+		return s.pid != 0
 	}
 	if s.cgroup != "" {
 		text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
 		for _, line := range strings.Split(string(text), "\n") {
 			if f := strings.SplitN(line, ":", 3); len(f) == 3 && (f[2] == s.cgroup || strings.HasPrefix(f[2], s.cgroup+"/")) {
-				return true
+				return !p.older(pid, s.pid)
 			}
 		}
 	}
 	for range 64 { // up to the ancestors; a loop there can only be a torn read
-		if pid <= 1 || s.pid == 0 {
+		if pid <= 1 {
 			return false
 		}
 		f, err := p.stat(pid)
@@ -250,6 +282,18 @@ func (p procfs) belongs(_ context.Context, pid int, s state) bool {
 		}
 	}
 	return false
+}
+
+// older tells whether a process was started before another: then an earlier start of the service has left it behind.
+func (p procfs) older(pid, than int) bool {
+	f, err := p.stat(pid)
+	g, err2 := p.stat(than)
+	if err != nil || err2 != nil {
+		return false
+	}
+	started, _ := strconv.Atoi(f[19])
+	main, _ := strconv.Atoi(g[19])
+	return started < main
 }
 
 // stat returns the fields of /proc/PID/stat from the third, the state, on: the second, the name, may hold anything.
@@ -291,25 +335,45 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 		return false
 	}
 	onDisk, err := os.Stat(path)
-	if err != nil {
+	if err != nil || os.SameFile(running, onDisk) {
 		return false
 	}
-	if os.SameFile(running, onDisk) {
-		return false
+	if link, err := os.Readlink(exe); err == nil && strings.HasSuffix(link, " (deleted)") {
+		return true
 	}
-	if link, err := os.Readlink(exe); err == nil {
-		name := strings.TrimSuffix(link, " (deleted)")
-		if target, err := filepath.EvalSymlinks(path); err == nil && (name == path || name == target || filepath.Base(name) == filepath.Base(target)) {
-			return true
-		}
-	}
-	return changedSince(ctx, p, pid, onDisk) // a script: what runs is its interpreter
+	return changedSince(ctx, p, pid, path) // a script, which its interpreter or the program it became runs, or a link that was moved on
 }
 
-// changedSince tells whether a file was put in place after a process had started.
-func changedSince(ctx context.Context, t processTable, pid int, info os.FileInfo) bool {
+// changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.
+func changedSince(ctx context.Context, t processTable, pid int, path string) bool {
 	age, _, err := t.facts(ctx, pid)
-	return err == nil && changeTime(info).After(time.Now().Add(-age).Add(time.Second))
+	return err == nil && lastChange(path).After(time.Now().Add(-age).Add(100*time.Millisecond)) // ages are known to two ticks
+}
+
+// lastChange is when the file at path, or a link on the way to it, last changed: a path may lead through several, such
+// as /usr/bin/x to /etc/alternatives/x to the file, or through the folder "current" to one that is named by its version.
+func lastChange(path string) (last time.Time) {
+	note := func(info os.FileInfo, err error) {
+		if err == nil && changeTime(info).After(last) {
+			last = changeTime(info)
+		}
+	}
+	note(os.Stat(path))
+	for n, end := 0, 1; n < 40 && end <= len(path); end++ { // Linux gives up after 40 links, too
+		if end < len(path) && path[end] != filepath.Separator {
+			continue
+		}
+		target, err := os.Readlink(path[:end])
+		if err != nil {
+			continue
+		}
+		note(os.Lstat(path[:end]))
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path[:end]), target)
+		}
+		path, end, n = target+path[end:], 0, n+1
+	}
+	return last
 }
 
 // A lsofTable is the process table of macOS, through lsof and ps.
@@ -381,6 +445,8 @@ func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {
 	return false
 }
 
+func (t lsofTable) environ(int) []string { return nil } // ps -E is for root only
+
 func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, error) {
 	out, err := t.run.Run(ctx, "ps", "-o", "etime=,rss=", "-p", strconv.Itoa(pid))
 	if err != nil {
@@ -424,7 +490,7 @@ func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
 	}
 	out, err := t.run.Run(ctx, "lsof", "-a", "-p", strconv.Itoa(pid), "-d", "txt", "-Fin")
 	if err != nil {
-		return changedSince(ctx, t, pid, onDisk)
+		return changedSince(ctx, t, pid, path)
 	}
 	var runs, name string // inode and name of the first text file: the program
 	for _, line := range strings.Split(out, "\n") {
@@ -437,7 +503,7 @@ func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
 	}
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil || filepath.Base(name) != filepath.Base(target) {
-		return changedSince(ctx, t, pid, onDisk) // a script: what runs is its interpreter
+		return changedSince(ctx, t, pid, path) // a script: what runs is its interpreter
 	}
 	return runs != "" && runs != inode(onDisk)
 }

@@ -161,24 +161,26 @@ type pace struct {
 	follow      time.Duration // between two looks at a followed file
 	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
 	late        time.Duration // before run says that the collector does not answer
+	reap        time.Duration // between two looks for orphans
 	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
 }
 
 // A waitResult is a collector that serves.
 type waitResult struct {
 	state state
+	port  int    // where it serves
 	doubt string // why it is not known to be the service's own socket that answers; "" when it is
 }
 
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
 // early when the collector has ended or the manager has given up.
-func (w *world) awaitHealthy(ctx context.Context, want definition, since logMark, timeout time.Duration) (waitResult, error) {
-	begin, port := time.Now(), want.ports.http
+func (w *world) awaitHealthy(ctx context.Context, in intent, since logMark, timeout time.Duration) (waitResult, error) {
+	begin, want := time.Now(), in.want.ports
 	var first, now state
 	var looked time.Time
 	var foreignSince, unsureSince, failingSince time.Time
 	for {
-		answer := w.probe(ctx, port)
+		answer := w.probe(ctx, want.http)
 		died := now.pid != 0 && !w.alive(now.pid)
 		// An answer is judged by a state that is younger than it. One that does not count is not judged again at once.
 		if elapsed := time.Since(looked); died || elapsed > w.pace.look || answer == nil && (foreignSince.IsZero() || elapsed > w.pace.look/4) {
@@ -194,6 +196,10 @@ func (w *world) awaitHealthy(ctx context.Context, want definition, since logMark
 			case err == nil:
 				failingSince = time.Time{}
 				now = s
+				live := want
+				if s.given = w.given(s); s.given != nil {
+					live = s.livePorts()
+				}
 				if first.start == "" && s.pid != 0 {
 					first = s
 				}
@@ -201,19 +207,20 @@ func (w *world) awaitHealthy(ctx context.Context, want definition, since logMark
 				case s.unsure && first.pid == 0 && unsureSince.IsZero():
 					unsureSince = looked
 				case s.unsure && first.pid == 0 && looked.Sub(unsureSince) < w.pace.grace:
-				case w.manager.name() == "systemd" && s.pid != 0 && s.loaded != "" && !s.stale && len(s.environ) > 0 && s.servicePorts() != want.ports:
-					p := s.servicePorts()
-					return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so (systemctl --user cat %s)", p.http, p.ws, want.ports.http, want.ports.ws, unitName)
 				case ended(first, s):
-					return waitResult{}, w.diedEarly(ctx, want, first, s, since)
+					return waitResult{}, w.diedEarly(ctx, in.want, first, s, since)
+				case live != want && in.asked.or(live) != live:
+					return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so (systemctl --user cat %s)", live.http, live.ws, want.http, want.ws, unitName)
+				case live != want: // nobody asked for others, so those that the unit came to by its drop-ins are the ones
+					want, answer = live, errors.New("not asked yet")
 				case answer == nil && s.phase == running:
-					switch o := w.owner(ctx, port, s); {
+					switch o := w.owner(ctx, want.http, s); {
 					case o.foreign == nil:
-						return waitResult{s, o.doubt}, nil
+						return waitResult{s, want.http, o.doubt}, nil
 					case foreignSince.IsZero(): // our own collector, about to find the port taken, is heard first
 						foreignSince = looked
 					case looked.Sub(foreignSince) > w.pace.grace:
-						return waitResult{}, o.foreign.refusal(port, httpPortEnv)
+						return waitResult{}, o.foreign.refusal(want.http, httpPortEnv)
 					}
 				}
 			}
@@ -228,7 +235,7 @@ func (w *world) awaitHealthy(ctx context.Context, want definition, since logMark
 		case <-time.After(wait):
 		}
 		if time.Since(begin) > timeout {
-			return waitResult{}, w.tooLate(ctx, port, answer, now, since, timeout)
+			return waitResult{}, w.tooLate(ctx, want.http, answer, now, since, timeout)
 		}
 	}
 }
@@ -272,6 +279,8 @@ func (w *world) diedEarly(ctx context.Context, want definition, first, now state
 		default:
 			f.headline = "The collector exited with " + name + " before it was ready"
 		}
+	} else if now.skipped {
+		f.headline = "The collector was not started: a condition of its unit does not hold. See: systemctl --user status " + unitName
 	} else if now.phase == stopped {
 		f.headline = "The collector ended cleanly before it was ready"
 	}

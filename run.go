@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -20,9 +21,12 @@ func (w *world) foreground(ctx context.Context, o options) error {
 	}
 	p := env.orDefault()
 	if err := w.portsFree(ctx, p, state{}); err != nil {
+		if s := w.service(ctx); s.up() && w.portsFree(ctx, p, s) == nil {
+			return hint(fmt.Errorf("%w, which the service has started", err), "runtimescope service stop")
+		}
 		return err
 	}
-	signals := w.signals()
+	signals := w.endings()
 	for {
 		asked, e, err := w.runOnce(ctx, collector, p, signals)
 		if err != nil || e == (exit{}) {
@@ -44,12 +48,56 @@ func (w *world) foreground(ctx context.Context, o options) error {
 	}
 }
 
+// service is the state of the background service, as far as it can be told here.
+func (w *world) service(ctx context.Context) (s state) {
+	if w.mayManage() == nil {
+		s, _ = w.look(ctx)
+	}
+	return s
+}
+
+// endings are the signals that ask the collector to end: the terminal's Ctrl-C as it is, all others as SIGTERM, which
+// the collector heeds. SIGPIPE is caught so that it does not end us before the collector; it says nothing by itself,
+// since sockets have it, too.
+func (w *world) endings() chan os.Signal {
+	endings := make(chan os.Signal, 4)
+	go func() {
+		for sig := range w.signals(syscall.SIGQUIT, syscall.SIGPIPE) {
+			switch sig {
+			case syscall.SIGPIPE:
+			case os.Interrupt:
+				endings <- sig
+			default:
+				endings <- syscall.SIGTERM
+			}
+		}
+	}()
+	return endings
+}
+
+// A passage passes on what the collector says, and asks it to end when nobody reads that any more.
+type passage struct {
+	io.Writer
+	endings chan<- os.Signal
+}
+
+func (p passage) Write(text []byte) (int, error) {
+	n, err := p.Writer.Write(text)
+	if err != nil {
+		select {
+		case p.endings <- syscall.SIGTERM:
+		default:
+		}
+	}
+	return n, err
+}
+
 // runOnce runs the collector to its end. asked tells whether a signal asked us to end.
-func (w *world) runOnce(ctx context.Context, collector string, p ports, signals <-chan os.Signal) (asked bool, e exit, err error) {
-	child, err := w.run.Start(w.say.stdout, w.say.stderr, []string{
+func (w *world) runOnce(ctx context.Context, collector string, p ports, signals chan os.Signal) (asked bool, e exit, err error) {
+	child, err := w.run.Start(passage{w.say.stdout, signals}, passage{w.say.stderr, signals}, []string{
 		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)}, collector)
 	if err != nil {
-		if why := whyNotRun(collector, w.platform); why != "" {
+		if why, _ := whyNotRun(collector, w.platform); why != "" {
 			err = fmt.Errorf("%w: %s", err, why)
 		}
 		return true, exit{}, err
@@ -81,7 +129,12 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports, signals 
 			}
 		}
 	}()
-	var kill <-chan time.Time
+	var kill, orphans <-chan time.Time
+	if w.reap != nil {
+		ticker := time.NewTicker(w.pace.reap)
+		defer ticker.Stop()
+		orphans = ticker.C
+	}
 	for {
 		select {
 		case end := <-ended:
@@ -94,14 +147,13 @@ func (w *world) runOnce(ctx context.Context, collector string, p ports, signals 
 				w.say.warn("The collector does not answer on %s: %v", collectorURL(p.http), err)
 			}
 		case sig := <-signals:
-			if sig == syscall.SIGHUP { // the collector dies of it, and is not to
-				sig = syscall.SIGTERM
-			}
 			child.Signal(sig)
 			if !asked {
 				kill = time.After(w.pace.kill)
 			}
 			asked = true
+		case <-orphans:
+			w.reap(child.Pid())
 		case <-kill:
 			w.say.warn("The collector has not ended within %s and is killed", duration(w.pace.kill))
 			child.Signal(os.Kill)

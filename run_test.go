@@ -62,7 +62,7 @@ func foregroundOf(t *testing.T, behave string) *foregroundRun {
 		b.env[key] = fmt.Sprint(r.port)
 	}
 	b.processes = procfs{root: "/proc"}
-	b.say, b.signals = voice{stdout: r.out, stderr: r.out}, func() <-chan os.Signal { return r.signals }
+	b.say, b.signals = voice{stdout: r.out, stderr: r.out}, func(...os.Signal) <-chan os.Signal { return r.signals }
 	b.pace.late = 20 * time.Second
 	go func() { r.code <- b.report(b.dispatch(context.Background(), []string{"service", "run"})) }()
 	return r

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -51,10 +52,15 @@ type state struct {
 	loaded      string   // the file the manager has the definition from, "" when it has none
 	stale       bool     // the manager says that file has changed since
 	masked      bool     // systemd: forbidden to start
-	dropIns     bool     // systemd: other files add to the unit
+	dropIns     string   // systemd: the other files that add to the unit, as it prints them
+	envFiles    bool     // systemd: variables come from files, too
+	static      bool     // systemd: the unit cannot be enabled
+	wantedBy    string   // systemd: the targets that start it
+	skipped     bool     // systemd: a condition of the unit did not hold, so it was not started
 	broken      string   // why the manager cannot use the definition
 	program     string   // the collector in the definition that the manager uses
 	environ     []string // K=V in that definition
+	given       []string // systemd: K=V that the running process was given; nil: unknown
 	file        file
 }
 
@@ -71,7 +77,31 @@ func (s state) up() bool { return s.phase == running || s.phase == starting || s
 
 // vendor tells whether the definition in use is not the user's own but one that a package brought.
 func (s state) vendor() bool {
-	return !s.file.exists && s.loaded != "" && s.loaded != s.file.path && !s.masked
+	return s.definitionPath() != s.file.path && !s.masked && !s.ofAnotherHome()
+}
+
+// ofAnotherHome tells whether the manager has a user's own unit, but not from the home of this shell.
+func (s state) ofAnotherHome() bool {
+	return s.definitionPath() != s.file.path && strings.HasSuffix(s.loaded, "/.config/systemd/user/"+unitName)
+}
+
+// unmask is the command that takes the mask away.
+func (s state) unmask() string {
+	switch {
+	case strings.HasPrefix(s.loaded, "/run/"):
+		return "systemctl --user unmask --runtime " + unitName
+	case strings.HasPrefix(s.loaded, "/etc/"):
+		return "sudo systemctl --global unmask " + unitName
+	}
+	return "systemctl --user unmask " + unitName
+}
+
+// definitionPath is the file of the definition in use, or where it would be.
+func (s state) definitionPath() string {
+	if !s.file.exists && s.loaded != "" && s.loaded != os.DevNull { // as systemd 247 says of a mask
+		return s.loaded
+	}
+	return s.file.path
 }
 
 // A file is a definition on disk.
@@ -174,20 +204,40 @@ func (w *world) look(ctx context.Context) (state, error) {
 // withFile adds to what the manager says what the file says.
 func (w *world) withFile(s state, f file) state {
 	s.file = f
+	s.given = w.given(s)
 	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
 		s.phase = stopped
 	}
 	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
 	// Of a text that install wrote it is known what would be loaded.
-	if written, renderErr := w.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && !s.dropIns && s.program != "" {
+	if written, renderErr := w.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && s.dropIns == "" && s.program != "" {
 		var has ports
 		has.read(s.environ)
 		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
+	}
+	// Nor does it see a drop-in in a folder that was not there when it loaded the unit.
+	dropIns, _ := os.ReadDir(f.path + ".d")
+	for _, file := range dropIns {
+		if s.loaded != "" && strings.HasSuffix(file.Name(), ".conf") && !strings.Contains(s.dropIns, file.Name()) {
+			s.stale = true
+		}
 	}
 	if s.vendor() {
 		s.readVendor(w.manager)
 	}
 	return s
+}
+
+// given is the environment that the running process was given; nil while that cannot be told. Until it is that of the
+// collector, it is the manager's: systemd adds INVOCATION_ID (systemd.exec(5)).
+func (w *world) given(s state) []string {
+	if s.pid == 0 || s.start == "" {
+		return nil
+	}
+	if environ := w.processes.environ(s.pid); slices.Contains(environ, "INVOCATION_ID="+s.start) {
+		return environ
+	}
+	return nil
 }
 
 // readVendor reads the definition that a package brought, as an upgrade or a removal of the package left it: the
@@ -234,7 +284,7 @@ func (w *world) readFile() file {
 
 // collector is the program that the service runs: what the manager has loaded, else what the file says.
 func (s state) collector() string {
-	if s.program != "" && !s.stale {
+	if s.program != "" && (!s.stale || !s.file.exists) {
 		return s.program
 	}
 	return s.file.definition.collector
@@ -242,16 +292,36 @@ func (s state) collector() string {
 
 // overridden tells whether a drop-in of the unit runs another collector than the unit itself names.
 func (s state) overridden() bool {
-	return s.program != "" && !s.stale && s.file.exists && s.program != s.file.definition.collector
+	return s.program != "" && !s.stale && s.file.exists && s.dropIns != "" && s.program != s.file.definition.collector
 }
 
-// servicePorts are those that the installed service listens on: what the manager has loaded, drop-ins included, else
-// what the file says, else the defaults.
+// servicePorts are those that the service is to listen on from its next start: what the manager has loaded, drop-ins
+// included, else what the file says, else the defaults.
 func (s state) servicePorts() ports {
 	p := s.file.definition.ports
 	if s.loaded != "" && !s.stale && s.environ != nil {
 		p = ports{}
 		p.read(s.environ)
 	}
+	if s.envFiles { // only the process tells what they say
+		p.read(s.given)
+	}
+	return p.orDefault()
+}
+
+// toldOtherwise tells whether the running process was told another port than the definition says by now.
+func (s state) toldOtherwise() bool {
+	var says ports
+	says.read(s.environ)
+	return s.given != nil && !s.envFiles && says.or(s.livePorts()) != s.livePorts()
+}
+
+// livePorts are those that the running process was told; without one, or where that is unknown, servicePorts.
+func (s state) livePorts() ports {
+	if s.given == nil {
+		return s.servicePorts()
+	}
+	var p ports
+	p.read(s.given)
 	return p.orDefault()
 }

@@ -36,12 +36,26 @@ func (w *world) choose() (environ []string) {
 		}
 	}
 	w.manager, w.processes = m, procfs{"/proc", sockDiag}
+	if os.Getpid() == 1 {
+		w.reap = reapOrphans
+	}
 	folder := m.runtimeDir
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		folder = w.home
 	}
 	w.lock = folderLock(folder)
 	return environ
+}
+
+// reapOrphans collects what has ended of the processes that the first process of a container inherits, but not keep,
+// which somebody else waits for.
+func reapOrphans(keep int) {
+	p := procfs{root: "/proc"}
+	for _, pid := range p.pids() {
+		if f, err := p.stat(pid); err == nil && pid != keep && f[0] == "Z" && f[1] == strconv.Itoa(os.Getpid()) {
+			syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		}
+	}
 }
 
 // userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left

@@ -321,9 +321,9 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 			env: []string{"LC_ALL=C", "GORACE=atexit_sleep_ms=0", fakeFolderEnv + "=" + dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}},
 		disk: osDisk{},
 		pace: pace{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
-			grace: 80 * time.Millisecond, journal: 10 * time.Second, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Second, kill: time.Second},
+			grace: 80 * time.Millisecond, journal: 10 * time.Second, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Second, kill: time.Second, reap: 5 * time.Millisecond},
 		alive:   func(int) bool { return true },
-		signals: func() <-chan os.Signal { return nil },
+		signals: func(...os.Signal) <-chan os.Signal { return nil },
 		lock:    folderLock(home),
 	}
 	switch manager {

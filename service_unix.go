@@ -29,6 +29,9 @@ func fileOwner(info fs.FileInfo) (uid int, ok bool) {
 	return int(stat.Uid), true
 }
 
+// mayExecute tells whether this user has the permission to run a file (access(2)).
+func mayExecute(path string) bool { return syscall.Access(path, 1) == nil }
+
 // inode is a file's inode number in decimal.
 func inode(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -54,7 +55,10 @@ func (w *world) find(ctx context.Context) finding {
 	if m, ok := w.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
 		f.state.enabled = m.enabled(ctx, w.run)
 	}
-	f.ports = f.state.servicePorts()
+	if f.err != nil && !file.exists && file.link == "" { // nothing on disk, nobody to ask
+		f.state.phase = notInstalled
+	}
+	f.ports = f.state.livePorts()
 	if f.state.phase == notInstalled { // those that install would use
 		f.ports = env.orDefault()
 	}
@@ -113,10 +117,7 @@ func (w *world) statusReport(f finding) statusReport {
 	r := statusReport{
 		Manager: w.manager.name(), State: s.phase, Restarts: s.restarts, MemoryBytes: f.memory,
 		Enabled: s.enabled, Linger: w.manager.linger(), URL: collectorURL(f.ports.http),
-		HTTPPort: f.ports.http, WSPort: f.ports.ws, Definition: s.file.path,
-	}
-	if s.vendor() {
-		r.Definition = s.loaded
+		HTTPPort: f.ports.http, WSPort: f.ports.ws, Definition: s.definitionPath(),
 	}
 	if f.err == nil {
 		r.Healthy, r.RestartNeeded = ptr(f.healthy()), ptr(f.why != "")
@@ -157,10 +158,6 @@ func (w *world) status(ctx context.Context, o options) error {
 		return errInterrupted
 	}
 	s := f.state
-	if f.err != nil && !s.file.exists && s.file.link == "" { // nothing on disk, nobody to ask
-		f.state.phase = notInstalled
-		s = f.state
-	}
 	if o.json {
 		text, err := json.Marshal(w.statusReport(f))
 		if err != nil {
@@ -214,8 +211,8 @@ func (w *world) sayStatus(f finding) {
 		return
 	case f.err != nil:
 		say.warn("Service installed, but its state is unknown")
-	case s.masked:
-		say.warn("Service is masked, that is, forbidden to start. Run: systemctl --user unmask %s", unitName)
+	case s.masked && s.phase != running:
+		say.warn("Service is masked, that is, forbidden to start. Run: %s", s.unmask())
 	case s.phase == running && launchd:
 		say.done("Service running — PID %d, up %s", s.pid, duration(f.age))
 	case s.phase == running:
@@ -226,13 +223,15 @@ func (w *world) sayStatus(f finding) {
 		say.warn("Service state: %s — %s. See: runtimescope service logs", s.word, w.manager.next(s))
 	case s.phase == stopped && launchd && s.pid == 0:
 		say.warn("Service installed but not currently running. Run: runtimescope service start")
+	case s.phase == stopped && s.pid != 0:
+		say.warn("Service state: %s — PID %d is ending", s.word, s.pid)
 	case s.phase == stopped:
 		say.warn("Service state: %s. Run: runtimescope service start", s.word)
 	default:
 		say.warn("Service state: %s", s.word)
 	}
 	switch {
-	case s.phase != running && f.answer == nil && f.own.foreign != nil:
+	case s.phase != running && f.answer == nil && f.own.foreign != nil && f.err == nil:
 		say.warn("Port %d is held by %s", f.ports.http, f.own.foreign)
 	case s.phase != running:
 	case f.answer != nil:
@@ -243,22 +242,27 @@ func (w *world) sayStatus(f finding) {
 		w.sayHealthy(f.ports.http, f.version, f.own.doubt)
 	}
 	w.warnOtherPorts(f.ports)
+	if s.masked && s.phase == running {
+		say.warn("It is masked, that is, forbidden to start again. Run: %s", s.unmask())
+	}
 	if s.broken != "" {
-		say.warn("%s", s.broken)
+		say.warn("%s. Run: runtimescope service install", s.broken)
 	}
 	if s.file.err != nil {
 		say.warn("%v", s.file.err)
 	}
-	if !s.file.exists && s.loaded == "" && s.up() || s.up() && !s.file.exists && s.loaded == s.file.path {
+	if s.up() && !s.file.exists && (s.loaded == "" || s.loaded == s.file.path) && s.file.link == "" && !s.masked {
 		say.warn("Its %s is gone: %s. Run: runtimescope service install, or uninstall", w.manager.what(), s.file.path)
 	}
-	if f.why != "" {
+	switch {
+	case !s.file.exists && !s.vendor(): // there is nothing to restart it on
+	case f.why != "":
 		say.warn("Restart needed: %s. Run: runtimescope service restart", f.why)
-	} else if s.stale {
+	case s.stale:
 		say.warn("The definition on disk has changed and is not loaded. Run: runtimescope service restart")
 	}
 	if s.restarts != nil && *s.restarts > 0 {
-		say.warn("Restarted %d times after it failed", *s.restarts)
+		say.warn("Restarted %s after it failed", count(*s.restarts, "time"))
 	}
 	if e := s.lastExit; e != nil {
 		say.info("Last exit: %s", w.manager.exitName(*e))
@@ -270,6 +274,8 @@ func (w *world) sayStatus(f finding) {
 	case s.enabled == nil:
 	case *s.enabled:
 		say.info("Starts at login: yes")
+	case s.static:
+		say.info("Starts at login: no, the unit has no [Install] section")
 	default:
 		say.info("Starts at login: no. To change: runtimescope service install")
 	}
@@ -284,7 +290,9 @@ func (w *world) sayStatus(f finding) {
 		say.info("Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
 	}
 	if path := s.collector(); path != "" {
-		if err := executable(path); err != nil {
+		if err := executable(path); !filepath.IsAbs(path) || s.broken != "" && s.program == "" {
+			// a specifier, or half a word: what it means, only systemd knows
+		} else if err != nil {
 			say.warn("The collector cannot be started again: %s: %v", path, err)
 		} else if reason := fleeting(path); reason != "" {
 			say.warn("Survives the next upgrade: doubtful, %s. To change: runtimescope service install --collector PATH", reason)
@@ -293,15 +301,11 @@ func (w *world) sayStatus(f finding) {
 		}
 		say.info("Collector: %s", path)
 	}
-	definition := s.file.path
-	if s.vendor() {
-		definition = s.loaded
-	}
 	if launchd {
-		say.info("Plist: %s", definition)
+		say.info("Plist: %s", s.definitionPath())
 		say.info("Logs:  %s", w.manager.logs())
 	} else {
-		say.info("Unit file: %s", definition)
+		say.info("Unit file: %s", s.definitionPath())
 		say.info("Logs: %s", w.manager.logs())
 	}
 }

@@ -164,7 +164,7 @@ func TestAPackagesUnitIsUsedAndNotCopied(t *testing.T) {
 	if b.read(b.manager.path()) != "" || strings.Contains(b.out.String(), "Wrote") {
 		t.Errorf("it wrote a copy of the package's unit:\n%s", b.out.String())
 	}
-	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays; it is disabled.")
+	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays.")
 	if s := b.fakeState(); s.PID != 0 || len(b.files()) != 0 {
 		t.Errorf("PID %d, files %q", s.PID, b.files())
 	}

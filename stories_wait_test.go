@@ -168,7 +168,7 @@ func TestASignalWhileWaitingLeavesTheServiceAsItIs(t *testing.T) {
 		for _, args := range []string{"service install", "service restart"} {
 			b.unready = 1 << 30
 			signals := make(chan os.Signal, 1)
-			b.signals = func() <-chan os.Signal { return signals }
+			b.signals = func(...os.Signal) <-chan os.Signal { return signals }
 			seen := make(chan bool)
 			b.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				select {

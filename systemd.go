@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,8 +41,9 @@ func (m systemd) logs() string { return "journalctl --user -u runtimescope -f" }
 func systemctl(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
 
 var unitProperties = strings.Join([]string{"LoadState", "LoadError", "ActiveState", "SubState", "MainPID", "NRestarts", "Result",
-	"ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecStart", "Environment", "RestartUSec", "MemoryCurrent", "ControlGroup",
-	"FragmentPath", "DropInPaths", "UnitFileState", "NeedDaemonReload", "InvocationID"}, ",")
+	"ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecStart", "Environment", "EnvironmentFiles", "RestartUSec", "MemoryCurrent", "ControlGroup",
+	"FragmentPath", "DropInPaths", "UnitFileState", "WantedBy", "NeedDaemonReload", "InvocationID",
+	"ConditionResult", "ConditionTimestampMonotonic"}, ",")
 
 // state asks systemd for everything in one call.
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
@@ -49,7 +51,12 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 	if err != nil {
 		return state{phase: unknown}, m.unreachable(err)
 	}
-	return parseUnitState(out)
+	s, err := parseUnitState(out)
+	if isTrue(s.enabled) && s.wantedBy == "" { // for a target that a user's manager does not have, such as multi-user.target
+		_, linkErr := os.Lstat(m.wants())
+		s.enabled = ptr(linkErr == nil)
+	}
+	return s, err
 }
 
 // parseUnitState reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
@@ -79,8 +86,12 @@ func parseUnitState(out string) (state, error) {
 		loaded:   p["FragmentPath"],
 		stale:    p["NeedDaemonReload"] == "yes",
 		masked:   p["LoadState"] == "masked",
-		dropIns:  p["DropInPaths"] != "",
+		dropIns:  p["DropInPaths"],
+		envFiles: p["EnvironmentFiles"] != "",
+		static:   p["UnitFileState"] == "static",
 		enabled:  ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
+		wantedBy: p["WantedBy"],
+		skipped:  p["ConditionResult"] == "no" && number("ConditionTimestampMonotonic") != 0,
 		lastPID:  number("ExecMainPID"),
 		again:    p["RestartUSec"],
 		result:   p["Result"],
@@ -92,9 +103,17 @@ func parseUnitState(out string) (state, error) {
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
 	}
-	// ExecStart={ path=/x/collector-server ; argv[]=… ; … }
+	// ExecStart={ path=/x/collector-server ; argv[]=/x/collector-server … ; … }
 	if _, rest, ok := strings.Cut(p["ExecStart"], "path="); ok {
-		s.program, _, _ = strings.Cut(rest, " ; argv[]=")
+		const end = " ; argv[]="
+		for at := strings.Index(rest, end); at >= 0; { // the path may have that in it, too
+			s.program = rest[:at]
+			next := strings.Index(rest[at+1:], end)
+			if next < 0 || strings.HasPrefix(rest[at+len(end):], s.program) {
+				break
+			}
+			at += 1 + next
+		}
 	}
 	switch p["ExecMainCode"] {
 	case "1":
@@ -105,6 +124,9 @@ func parseUnitState(out string) (state, error) {
 	switch p["ActiveState"] {
 	case "active", "reloading", "refreshing":
 		s.phase = running
+		if p["SubState"] == "exited" { // RemainAfterExit=
+			s.phase, s.word = stopped, "active (exited)"
+		}
 	case "activating":
 		s.phase = starting
 		if strings.HasPrefix(p["SubState"], "auto-restart") {
@@ -122,6 +144,8 @@ func parseUnitState(out string) (state, error) {
 	}
 	if problem := p["LoadState"]; problem == "bad-setting" || problem == "error" {
 		s.broken = "systemd cannot load the unit (" + problem + "): " + p["LoadError"]
+	} else if name := badPort(s.environ); name != "" {
+		s.broken = "the unit sets " + name + " to what is no port"
 	}
 	return s, nil
 }
@@ -153,11 +177,12 @@ func (m systemd) reach(ctx context.Context, run Runner, want ports) error {
 		}
 	}
 	dir := filepath.Dir(m.path())
-	if len(dirs) == 0 || slices.Contains(dirs, dir) || strings.Contains(out, dir) {
+	at := strings.Index(out, dir) // a folder with a space in it is one of several fields, and has quotes around it
+	if len(dirs) == 0 || at > 0 && strings.ContainsRune(` ="'`, rune(out[at-1])) {
 		return nil
 	}
 	for _, seen := range dirs {
-		if sameFile(seen, dir) {
+		if home, ok := strings.CutSuffix(seen, "/.config/systemd/user"); sameFile(seen, dir) || ok && sameFile(home, m.home) {
 			return nil
 		}
 	}
@@ -201,7 +226,8 @@ func (m systemd) unreachable(err error) error {
 	case session != nil && m.uid == 0:
 		return why("runtimescope service run, or log in as an ordinary user", "root has no login session here")
 	case session != nil:
-		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+m.user(), "user %s has no login session: there is no %s", m.user(), own)
+		name := cmp.Or(m.user(), strconv.Itoa(m.uid)) // loginctl takes either
+		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+name, "user %s has no login session: there is no %s", name, own)
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
 		return why("export XDG_RUNTIME_DIR="+own, "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
@@ -209,12 +235,23 @@ func (m systemd) unreachable(err error) error {
 }
 
 // explain finds the cause of a failed step.
-func (m systemd) explain(_ context.Context, _ Runner, err error) error {
+func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	var failed *commandError
-	if errors.As(err, &failed) && failed.argv[0] == "systemctl" {
+	if !errors.As(err, &failed) || failed.argv[0] != "systemctl" {
+		return err
+	}
+	if !strings.Contains(failed.stderr, "control process exited") {
 		return m.unreachable(err)
 	}
-	return err
+	s, stateErr := m.state(ctx, run) // of a unit that starts by way of a check of its own, such as Type=exec or ExecStartPre=
+	if stateErr != nil || s.lastExit == nil {
+		return err
+	}
+	why := ""
+	if cause := m.whyNever(s.program); m.never(*s.lastExit) && cause != "" {
+		why = ": " + cause
+	}
+	return &failure{fmt.Sprintf("The service did not start: %s%s (%v)", m.exitName(*s.lastExit), why, err), logNotes(m.startLog(ctx, run, s, logMark{}))}
 }
 
 // plan says which steps a verb takes from state s. text is the unit to write, "" where the verb writes none.
@@ -242,6 +279,7 @@ func (m systemd) plan(v verb, s state, text string) []step {
 		if s.enabled == nil || !*s.enabled {
 			enable.undo = append([]string{}, enable.argv...)
 			enable.undo[2] = "disable"
+			enable.undoOK = []int{5} // it could not be loaded, so it need not be stopped
 		}
 		if s.phase == failed {
 			steps = append(steps, lenient("reset-failed", unitName))
@@ -279,7 +317,7 @@ func (m systemd) plan(v verb, s state, text string) []step {
 			steps = append(steps, removeFile{m.path()})
 		}
 		steps = append(steps, do("daemon-reload"))
-		if s.phase != stopped && s.phase != notInstalled {
+		if s.phase != stopped && s.phase != notInstalled || s.pid != 0 {
 			steps = append(steps, lenient("reset-failed", unitName))
 		}
 	}
@@ -316,7 +354,10 @@ func (m systemd) exitName(e exit) string {
 func (m systemd) never(e exit) bool { return e.signal == 0 && e.code >= 200 && e.code <= 245 }
 
 // whyNever says why the program was not run.
-func (m systemd) whyNever(program string) string { return whyNotRun(program, "linux") }
+func (m systemd) whyNever(program string) string {
+	why, _ := whyNotRun(program, "linux")
+	return why
+}
 
 // next says what systemd does after an exit.
 func (m systemd) next(s state) string {
@@ -328,7 +369,7 @@ func (m systemd) next(s state) string {
 	case s.result == "start-limit-hit":
 		return "systemd has given up: it was started too often"
 	case s.phase == failed && s.restarts != nil && *s.restarts > 0:
-		return fmt.Sprintf("systemd has given up after %d restarts", *s.restarts)
+		return "systemd has given up after " + count(*s.restarts, "restart")
 	case s.phase == failed:
 		return "systemd does not start it again"
 	case s.phase == stopped:
@@ -339,7 +380,11 @@ func (m systemd) next(s state) string {
 
 // linger tells whether the user's manager, and so the service, goes on after logout (loginctl(1), enable-linger).
 func (m systemd) linger() *bool {
-	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", m.user()))
+	name := m.user()
+	if name == "" {
+		return nil
+	}
+	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -409,7 +409,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.environ = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
 		}),
 		"running-drop-in": up(28884, "99320dc5a9cd4943a25eb5b57fb32f6d", func(s *state) {
-			s.program, s.environ, s.dropIns = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}, true
+			s.program, s.environ, s.dropIns = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}, "/home/ada/.config/systemd/user/runtimescope.service.d/override.conf"
 		}),
 		"auto-restart": unit(func(s *state) {
 			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31718, &exit{code: 3}, "exit-code"
@@ -452,7 +452,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.broken = `systemd cannot load the unit (error): org.freedesktop.DBus.Error.InvalidArgs "Unit runtimescope.service failed to load properly, please adjust/correct and reload service manager: Invalid argument"`
 		}),
 		"linked":          unit(func(s *state) { s.enabled = ptr(false) }),
-		"static":          unit(func(s *state) { s.enabled = ptr(false) }),
+		"static":          unit(func(s *state) { s.enabled, s.static = ptr(false), true }),
 		"enabled-runtime": unit(func(s *state) { s.enabled = ptr(false) }), // gone at the next login
 	} {
 		got, err := parseUnitState(fakebinText(t, "systemctl-show-"+name+".txt"))
@@ -493,12 +493,20 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"UnitFileState=enabled", "UnitFileState=", func(s state) bool { return !*s.enabled }},
 		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=3\nExecMainStatus=11", func(s state) bool { return *s.lastExit == exit{signal: 11} }},
 		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=1\nExecMainStatus=0", func(s state) bool { return *s.lastExit == exit{} }},
+		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool { return s.phase == stopped && s.word == "active (exited)" }},
 		{"MainPID=31275", "MainPID=many", func(s state) bool { return s.pid == 0 }},
 		{"Environment=", "Environment=\nEnvironment=A=1", func(s state) bool { return slices.Equal(s.environ, []string{"A=1"}) }},
 		{"NRestarts=0", "NRestarts=7", func(s state) bool { return *s.restarts == 7 }},
 		{"InvocationID=", "InvocationID=x\nInvocationID=", func(s state) bool { return s.start == "x" }},
 		{"LoadState=loaded", "LoadState=not-found", func(s state) bool { return s.phase == running }},
-		{" ; argv[]=", " ; x", func(s state) bool { return strings.HasPrefix(s.program, "/home/ada/app/collector-server ; x") }},
+		{" ; argv[]=", " ; x", func(s state) bool { return s.program == "" }},
+		{"path=/home/ada/app/collector-server ; argv[]=/home/ada/app/collector-server", "path=/a ; argv[]=b/c ; argv[]=/a ; argv[]=b/c", func(s state) bool { return s.program == "/a ; argv[]=b/c" }},
+		{"UnitFileState=enabled", "UnitFileState=static", func(s state) bool { return s.static && !*s.enabled }},
+		{"UnitFileState=enabled", "UnitFileState=enabled\nWantedBy=a b\nEnvironmentFiles=/x (ignore_errors=no)", func(s state) bool { return s.wantedBy == "a b" && s.envFiles }},
+		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped }},
+		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=0", func(s state) bool { return !s.skipped }},
+		{"UnitFileState=enabled", "ConditionResult=yes\nConditionTimestampMonotonic=5", func(s state) bool { return !s.skipped }},
+		{"Environment=", "Environment=RUNTIMESCOPE_PORT=x", func(s state) bool { return s.broken == "the unit sets RUNTIMESCOPE_PORT to what is no port" }},
 	} {
 		text := strings.Replace(sample, c.old, c.new, 1)
 		if text == sample {
@@ -571,7 +579,8 @@ func TestAUnitThatIsBeingStoppedHasNotEndedYet(t *testing.T) {
 func TestSystemctlIsAskedOnceForTheState(t *testing.T) {
 	t.Parallel()
 	const call = "systemctl --user show runtimescope.service -p LoadState,LoadError,ActiveState,SubState,MainPID,NRestarts,Result,ExecMainPID," +
-		"ExecMainCode,ExecMainStatus,ExecStart,Environment,RestartUSec,MemoryCurrent,ControlGroup,FragmentPath,DropInPaths,UnitFileState,NeedDaemonReload,InvocationID"
+		"ExecMainCode,ExecMainStatus,ExecStart,Environment,EnvironmentFiles,RestartUSec,MemoryCurrent,ControlGroup,FragmentPath,DropInPaths," +
+		"UnitFileState,WantedBy,NeedDaemonReload,InvocationID,ConditionResult,ConditionTimestampMonotonic"
 	var calls []string
 	run := planRunner{calls: &calls, outputs: map[string]string{call: fakebinText(t, "systemctl-show-running.txt")}}
 	s, err := systemd{}.state(context.Background(), run)
@@ -917,7 +926,7 @@ func TestWhatSystemdDoesNext(t *testing.T) {
 		{state{phase: crashLooping}, "systemd starts it again"},
 		{state{phase: failed, result: "start-limit-hit", restarts: ptr(5)}, "systemd has given up: it was started too often"},
 		{state{phase: failed, restarts: ptr(5)}, "systemd has given up after 5 restarts"},
-		{state{phase: failed, restarts: ptr(1)}, "systemd has given up after 1 restarts"},
+		{state{phase: failed, restarts: ptr(1)}, "systemd has given up after 1 restart"},
 		{state{phase: failed, restarts: ptr(0)}, "systemd does not start it again"},
 		{state{phase: failed}, "systemd does not start it again"},
 		{state{phase: stopped}, "systemd does not start it again after a clean end"},

@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -105,6 +106,14 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
 	}
 	return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+}
+
+// count writes a number of things: "1 restart", "2 restarts".
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
 }
 
 // size writes a number of bytes in the unit that leaves one to three digits before the point.

@@ -40,7 +40,8 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		planned = install
 	}
 	// While we waited for the lock somebody else started the service on what we were to start it on: that is our result too.
-	shared := before != nil && s.phase == running && s.start != before.start && !s.stale && inUse
+	shared := before != nil && s.phase == running && s.start != before.start && !s.stale && inUse &&
+		(in.text == "" || in.text == s.file.text) && (s.enabled == nil || *s.enabled)
 	var steps []step
 	if !shared && planned != ensure {
 		steps = w.manager.plan(planned, s, in.text)
@@ -55,9 +56,6 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 	}
 	if planned == install {
 		w.say.info("Collector: %s", in.want.collector)
-		if s.overridden() {
-			w.say.warn("A drop-in of the unit may run another one. See: systemctl --user cat %s", unitName)
-		}
 		if reason := fleeting(in.want.collector); reason != "" {
 			w.say.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
 		}
@@ -67,14 +65,23 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		fmt.Fprintln(w.say.stdout)
 	}
 	w.warnOtherPorts(in.want.ports)
-	result, err := w.waitSaying(ctx, in.want, mark, o.timeout)
+	result, err := w.waitSaying(ctx, in, mark, o.timeout)
 	if err != nil {
 		return err
+	}
+	if len(steps) > 0 && s.start != "" && result.state.start == s.start {
+		return fmt.Errorf("%s says that it has started the service anew, but its process is the old one (PID %d)", w.manager.name(), result.state.pid)
 	}
 	if planned == restart {
 		w.say.done("Service restarted")
 	}
-	w.sayHealthy(in.want.ports.http, "", result.doubt)
+	w.sayHealthy(result.port, "", result.doubt)
+	if runs := result.state.program; planned == install && runs != "" && runs != in.want.collector && !sameFile(runs, in.want.collector) {
+		w.say.warn("What runs is %s: a drop-in of the unit says so (systemctl --user cat %s)", runs, unitName)
+	}
+	if planned == install && w.manager.name() == "systemd" && !isTrue(result.state.enabled) {
+		w.say.warn("It does not start at login: its unit is not enabled for a target that a login reaches (systemctl --user cat %s)", unitName)
+	}
 	if planned == install && w.manager.name() == "systemd" && !isTrue(w.manager.linger()) {
 		w.say.info("Optional always-on (keep running when logged out): sudo loginctl enable-linger $USER")
 	}
@@ -111,10 +118,10 @@ func (w *world) carryOut(ctx context.Context, steps []step, o options, started f
 }
 
 // waitSaying waits for the collector under a waiting line.
-func (w *world) waitSaying(ctx context.Context, want definition, mark logMark, timeout time.Duration) (waitResult, error) {
+func (w *world) waitSaying(ctx context.Context, in intent, mark logMark, timeout time.Duration) (waitResult, error) {
 	stop := w.say.waiting("Waiting for collector to come up…")
 	defer stop()
-	return w.awaitHealthy(ctx, want, mark, timeout)
+	return w.awaitHealthy(ctx, in, mark, timeout)
 }
 
 // warnOtherPorts says that this shell asks for other ports than the installed service uses.
@@ -149,23 +156,21 @@ func (w *world) upToDate(ctx context.Context, in intent) bool {
 	return false
 }
 
+const binaryReplaced = "the binary has been replaced since it was started"
+
 // restartReason says why the running process is not what is on disk; "" when it is.
 func (w *world) restartReason(ctx context.Context, s state) string {
 	switch {
 	case s.pid == 0:
 		return ""
-	case s.stale, w.manager.name() == "launchd" && w.newer(ctx, s):
+	case s.stale:
 		return "the definition has changed since it was loaded"
+	case changedSince(ctx, w.processes, s.pid, s.definitionPath()), s.toldOtherwise():
+		return "the definition has changed since the collector was started"
 	case s.collector() != "" && w.processes.replaced(ctx, s.pid, s.collector()):
-		return "the binary has been replaced since it was started"
+		return binaryReplaced
 	}
 	return ""
-}
-
-// newer tells whether the definition was written after the process had started. launchd itself does not compare them.
-func (w *world) newer(ctx context.Context, s state) bool {
-	info, err := os.Stat(s.file.path)
-	return err == nil && changedSince(ctx, w.processes, s.pid, info)
 }
 
 // sayKept names the copy that writeFile made of a different definition.
@@ -192,20 +197,32 @@ func (w *world) stopService(ctx context.Context, o options) error {
 	if s.phase == notInstalled {
 		return errNotInstalled
 	}
-	idle := s.gone() && !s.ending() && (w.manager.name() == "systemd" || s.loaded == "")
-	steps := w.manager.plan(stop, s, "")
-	if idle {
-		steps = nil
-	}
-	if idle && !o.dryRun {
+	if s.gone() && !s.ending() && (w.manager.name() == "systemd" || s.loaded == "") {
 		w.say.info("Service was not running.")
 		return nil
 	}
-	if done, err := w.carryOut(ctx, steps, o, func() {}); !done {
+	if done, err := w.carryOut(ctx, w.manager.plan(stop, s, ""), o, func() {}); !done {
 		return err
 	}
-	w.say.done("Service stopped (%s preserved — run `service restart` to start again)", w.manager.what())
+	switch disabled := s.enabled != nil && !*s.enabled; {
+	case s.masked:
+		w.say.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask())
+	case !s.file.exists && !s.vendor():
+		w.say.done("Service stopped (its %s is gone — run `service install` to start again)", w.manager.what())
+	case s.vendor() && disabled: // it counts as not installed, once it is stopped
+		w.say.done("Service stopped (%s preserved — run `service install` to start again)", w.manager.what())
+	default:
+		w.say.done("Service stopped (%s preserved — run `service restart` to start again)", w.manager.what())
+	}
+	w.warnLeft(ctx, s)
 	return nil
+}
+
+// warnLeft says when a port of the service is held still: a unit may let processes of its live on.
+func (w *world) warnLeft(ctx context.Context, s state) {
+	if err := w.portsFree(ctx, s.livePorts(), state{}); err != nil {
+		w.say.warn("Still: %v", err)
+	}
 }
 
 // uninstallService stops the service and removes its definition, whatever half of it is there.
@@ -244,9 +261,15 @@ func (w *world) uninstallService(ctx context.Context, o options) error {
 	if done, err := w.carryOut(ctx, w.manager.plan(uninstall, s, ""), o, func() {}); !done {
 		return err
 	}
+	if now, err := w.look(ctx); err == nil && now.vendor() && isTrue(now.enabled) {
+		w.say.done("Service stopped")
+		w.say.warn("A package enables it for all users, so that it starts again at the next login. To change: systemctl --user mask %s", unitName)
+		return nil
+	}
 	w.say.done("Service uninstalled")
+	w.warnLeft(ctx, s)
 	if s.vendor() {
-		w.say.info("%s came with a package and stays; it is disabled.", s.loaded)
+		w.say.info("%s came with a package and stays.", s.loaded)
 	}
 	return nil
 }

@@ -69,6 +69,30 @@ func TestE2EOlderUnitThatIsPutBackIsSeenAndLoaded(t *testing.T) {
 	e.agrees("running")
 }
 
+func TestE2ENewDropInIsReportedUntilRestart(t *testing.T) {
+	e := newE2E(t, "my 100%h höme")
+	e.exits(0, "service install")
+	for i, name := range []string{"first.conf", "the 2nd.conf"} { // in a folder that was not there, systemd 247 and 252 do not miss one
+		e.write(filepath.Join(e.unit+".d", name), fmt.Sprintf("[Service]\nRestartSec=%d\n", 7+i), 0o644)
+		if got := e.agrees("running"); got["restart_needed"] != true {
+			t.Errorf("%s: restart_needed: %v", name, got["restart_needed"])
+		}
+		e.exits(0, "service status").says("⚠ Restart needed: the definition has changed")
+		e.exits(0, "service restart")
+		if got, want := e.show("RestartUSec"), fmt.Sprintf("%ds", 7+i); got != want {
+			t.Errorf("%s was not loaded: RestartUSec is %s, not %s", name, got, want)
+		}
+		if got := e.agrees("running"); got["restart_needed"] != false {
+			t.Errorf("%s: restart_needed: %v", name, got["restart_needed"])
+		}
+	}
+	e.ok(os.RemoveAll(e.unit + ".d"))
+	e.exits(0, "service restart")
+	if got := e.show("RestartUSec"); got != "5s" {
+		t.Errorf("the drop-ins are still in force: RestartUSec is %s", got)
+	}
+}
+
 func TestE2EUnitDeletedByHandIsReportedAndRestoredOrCleared(t *testing.T) {
 	e := newE2E(t)
 	for _, reload := range []bool{false, true} {

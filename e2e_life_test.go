@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -257,4 +258,12 @@ func TestE2ERunIsTheFirstProcessOfABareNamespace(t *testing.T) {
 	if got := e.result(cmd, r, start).says("Starting standalone collector... "+e.collector, "Collector stopped"); got.code != 0 {
 		t.Errorf("a clean end: %v", got)
 	}
+}
+
+func TestE2EWhyTheJournalCannotBeReadIsToldWithoutColours(t *testing.T) {
+	e := newE2E(t)
+	journalctl, err := exec.LookPath("journalctl")
+	e.ok(err)
+	e.write(filepath.Join(e.home, "record/journalctl"), "#!/bin/sh\nexec "+journalctl+" --since=never \"$@\"\n", 0o755)
+	e.exits(1, "service logs").says("exit status 1: Failed to parse timestamp: never")
 }

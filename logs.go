@@ -46,7 +46,7 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 	if own, ok := w.say.stdout.(*watchedWriter); ok && o.follow {
 		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
 	}
-	p, err := w.run.Start(out, &stderr, nil, append(argv, match...)...)
+	p, err := w.run.Start(out, &stderr, []string{"SYSTEMD_LOG_COLOR=0"}, append(argv, match...)...) // 247 has colours also in a pipe
 	if notFound(err) {
 		return errors.New("journalctl is not installed, so the log of the service cannot be read")
 	}

@@ -72,8 +72,8 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		if s.vendor() && in.want == (definition{s.collector(), s.servicePorts()}) {
 			break // a package's definition says what we would say
 		}
-		if s.broken != "" && s.dropIns != "" {
-			return in, fmt.Errorf("%s. Its drop-ins: %s", s.broken, s.dropIns)
+		if s.broken != "" && len(s.dropIns) > 0 {
+			return in, fmt.Errorf("%s. Its drop-ins: %s", s.broken, strings.Join(s.dropIns, ", "))
 		}
 		write := in.want
 		if s.overridden() && found == s.collector() {

@@ -52,7 +52,7 @@ type state struct {
 	loaded      string   // the file the manager has the definition from, "" when it has none
 	stale       bool     // the manager says that file has changed since
 	masked      bool     // systemd: forbidden to start
-	dropIns     string   // systemd: the other files that add to the unit, as it prints them
+	dropIns     []string // systemd: other files that add to the unit
 	envFiles    bool     // systemd: variables come from files, too
 	static      bool     // systemd: the unit cannot be enabled
 	wantedBy    string   // systemd: the targets that start it
@@ -210,17 +210,10 @@ func (w *world) withFile(s state, f file) state {
 	}
 	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
 	// Of a text that install wrote it is known what would be loaded.
-	if written, renderErr := w.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && s.dropIns == "" && s.program != "" {
+	if written, renderErr := w.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
 		var has ports
 		has.read(s.environ)
 		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
-	}
-	// Nor does it see a drop-in in a folder that was not there when it loaded the unit.
-	dropIns, _ := os.ReadDir(f.path + ".d")
-	for _, file := range dropIns {
-		if s.loaded != "" && strings.HasSuffix(file.Name(), ".conf") && !strings.Contains(s.dropIns, file.Name()) {
-			s.stale = true
-		}
 	}
 	if s.vendor() {
 		s.readVendor(w.manager)
@@ -292,7 +285,7 @@ func (s state) collector() string {
 
 // overridden tells whether a drop-in of the unit runs another collector than the unit itself names.
 func (s state) overridden() bool {
-	return s.program != "" && !s.stale && s.file.exists && s.dropIns != "" && s.program != s.file.definition.collector
+	return s.program != "" && !s.stale && s.file.exists && len(s.dropIns) > 0 && s.program != s.file.definition.collector
 }
 
 // servicePorts are those that the service is to listen on from its next start: what the manager has loaded, drop-ins

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,7 +57,22 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 		_, linkErr := os.Lstat(m.wants())
 		s.enabled = ptr(linkErr == nil)
 	}
+	s.stale = s.stale || s.loaded != "" && m.newDropIn(s.dropIns)
 	return s, err
+}
+
+// newDropIn tells whether the user has written a drop-in that is not among the loaded ones. systemd says so itself
+// by NeedDaemonReload, but 247 and 252 do so only when the folder was there when they last loaded their units.
+func (m systemd) newDropIn(loaded []string) bool {
+	folder := m.path() + ".d"
+	entries, _ := os.ReadDir(folder)
+	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		name := entry.Name()
+		info, err := os.Stat(filepath.Join(folder, name))
+		return err == nil && info.Mode().IsRegular() && info.Size() > 0 && strings.HasSuffix(name, ".conf") && !strings.HasPrefix(name, ".") &&
+			// of several with the same name systemd takes one
+			!slices.ContainsFunc(loaded, func(path string) bool { return filepath.Base(path) == name })
+	})
 }
 
 // parseUnitState reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
@@ -86,7 +102,7 @@ func parseUnitState(out string) (state, error) {
 		loaded:   p["FragmentPath"],
 		stale:    p["NeedDaemonReload"] == "yes",
 		masked:   p["LoadState"] == "masked",
-		dropIns:  p["DropInPaths"],
+		dropIns:  shownWords(p["DropInPaths"]),
 		envFiles: p["EnvironmentFiles"] != "",
 		static:   p["UnitFileState"] == "static",
 		enabled:  ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login

@@ -409,7 +409,8 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.environ = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
 		}),
 		"running-drop-in": up(28884, "99320dc5a9cd4943a25eb5b57fb32f6d", func(s *state) {
-			s.program, s.environ, s.dropIns = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}, "/home/ada/.config/systemd/user/runtimescope.service.d/override.conf"
+			s.program, s.environ = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}
+			s.dropIns = []string{"/home/ada/.config/systemd/user/runtimescope.service.d/override.conf"}
 		}),
 		"auto-restart": unit(func(s *state) {
 			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31718, &exit{code: 3}, "exit-code"
@@ -590,6 +591,34 @@ func TestSystemctlIsAskedOnceForTheState(t *testing.T) {
 	run.answers = map[string]error{call: planFailed(4, "no", "systemctl")}
 	if s, err := (systemd{}).state(context.Background(), run); s.phase != unknown || exitCode(err) != 4 {
 		t.Errorf("got %s, %v", s.phase, err)
+	}
+}
+
+func TestADropInThatSystemdHasNotReadIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		shown, name, text string
+		stale             bool
+	}{
+		{"running", "more.conf", "[Service]\nNice=5\n", true},
+		{"running-drop-in", "more.conf", "[Service]\nNice=5\n", true},
+		{"running-drop-in", "override.conf", "[Service]\nNice=5\n", false},
+		{"running", "empty.conf", "", false},
+		{"running", "more.conf~", "[Service]\nNice=5\n", false},
+		{"running", ".more.conf", "[Service]\nNice=5\n", false},
+		{"running", "folder.conf/README", "not one", false},
+		{"running-file-gone", "more.conf", "[Service]\nNice=5\n", false},
+		{"not-found", "more.conf", "[Service]\nNice=5\n", false},
+	} {
+		m := systemd{home: t.TempDir()}
+		path := filepath.Join(m.path()+".d", test.name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(test.text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		run := planRunner{outputs: map[string]string{quoteArgv(systemctl("show", unitName, "-p", unitProperties)): fakebinText(t, "systemctl-show-"+test.shown+".txt")}}
+		if s, err := m.state(context.Background(), run); err != nil || s.stale != test.stale {
+			t.Errorf("%s, %s: stale is %v, %v", test.shown, test.name, s.stale, err)
+		}
 	}
 }
 

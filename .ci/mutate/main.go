@@ -375,7 +375,7 @@ func kills(binary string, id int, tests []string, took map[string]time.Duration)
 			expected += took[tests[n]]
 			n++
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second+10*expected)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second+5*expected)
 		cmd := exec.CommandContext(ctx, binary, "-test.run", "^("+strings.Join(tests[:n], "|")+")$", "-test.failfast")
 		cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // some mutants kill the group they are in

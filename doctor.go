@@ -136,7 +136,7 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 	case foreign != nil:
 		add("definition", "fail", fixOf(foreign), "%v", foreign)
 	case s.broken != "":
-		add("definition", "fail", reinstall, "%s", s.broken)
+		add("definition", "fail", s.mend(), "%s", s.broken)
 	case f.err == nil && !s.file.exists && !s.vendor():
 		add("definition", "fail", reinstall, "%s is gone, though the service is loaded", s.file.path)
 	case f.err != nil:

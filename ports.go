@@ -103,7 +103,7 @@ type holder struct {
 	pid     int // 0: it is another user's, or gone already, and cannot be looked into
 	uid     int // -1: unknown
 	command string
-	unit    string // of systemd, "--user x.service" or "x.service"; "" when there is none
+	stop    string // the command that ends the service of systemd it is part of; "" when it is of none
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
 	wildcard6 bool
 }
@@ -123,10 +123,14 @@ func (h holder) refusal(port int, name string) error {
 		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, name))
 	case h.is("runtimescope-mcp", "mcp-server"):
 		return hint(fmt.Errorf("%w: that is the collector inside your editor's plugin", err), "quit the editor, then run this again")
-	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone") && h.unit != "":
-		return hint(fmt.Errorf("%w: that is another collector, of the unit %s", err, h.unit), "systemctl stop "+h.unit+", then run this again")
+	case strings.HasSuffix(h.stop, " "+unitName): // but not of this start
+		return hint(fmt.Errorf("%w: an earlier start of the service has left it behind", err), fmt.Sprintf("kill %d, then run this again", h.pid))
 	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone"):
-		return hint(fmt.Errorf("%w: that is another collector", err), fmt.Sprintf("kill %d, then run this again", h.pid))
+		fix := h.stop // a kill would only have it started again
+		if fix == "" {
+			fix = fmt.Sprintf("kill %d", h.pid)
+		}
+		return hint(fmt.Errorf("%w: that is another collector", err), fix+", then run this again")
 	}
 	return hint(fmt.Errorf("%w, which is not ours", err), fmt.Sprintf("stop it, or choose another port: %s=… runtimescope service install", name))
 }

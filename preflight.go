@@ -73,7 +73,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 			break // a package's definition says what we would say
 		}
 		if s.broken != "" && len(s.dropIns) > 0 {
-			return in, fmt.Errorf("%s. Its drop-ins: %s", s.broken, strings.Join(s.dropIns, ", "))
+			return in, hint(errors.New(s.broken), s.mend())
 		}
 		write := in.want
 		if s.overridden() && found == s.collector() {
@@ -95,7 +95,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 			}
 		}
 		if in.state.broken != "" && !s.stale {
-			return in, hint(errors.New(s.broken), "runtimescope service install")
+			return in, hint(errors.New(s.broken), s.mend())
 		}
 	}
 	return in, w.portsFree(ctx, in.want.ports, s)

@@ -127,7 +127,7 @@ func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error)
 		left := maps.Clone(inodes)
 		var found []holder
 		for _, pid := range p.owners(left, first) {
-			found = append(found, holder{pid: pid, uid: -1, command: p.command(pid), unit: p.unit(pid)})
+			found = append(found, holder{pid: pid, uid: -1, command: p.command(pid), stop: p.stop(pid)})
 		}
 		for _, l := range left { // those that no process we may look into has
 			found = append(found, holder{uid: l.uid})
@@ -242,16 +242,16 @@ func (p procfs) command(pid int) string {
 	return strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
 }
 
-// unit names the unit of systemd that a process is part of, as systemctl wants it; "" when it is of none.
-func (p procfs) unit(pid int) string {
+// stop is the command that ends the service of systemd which a process is part of; "" when it is of none.
+func (p procfs) stop(pid int) string {
 	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
 	for _, line := range strings.Split(string(text), "\n") {
 		names := strings.Split(line, "/")
 		if last := names[len(names)-1]; strings.HasSuffix(last, ".service") && !strings.HasPrefix(last, "user@") {
 			if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "user@") }) {
-				return "--user " + last
+				return "systemctl --user stop " + last
 			}
-			return last
+			return "sudo systemctl stop " + last
 		}
 	}
 	return ""

@@ -281,10 +281,15 @@ func (w *world) diedEarly(ctx context.Context, want definition, first, now state
 		}
 	} else if now.skipped {
 		f.headline = "The collector was not started: a condition of its unit does not hold. See: systemctl --user status " + unitName
-	} else if now.phase == stopped {
-		f.headline = "The collector ended cleanly before it was ready"
 	}
-	f.notes = append(f.notes, logNotes(w.manager.startLog(ctx, w.run, of, since))...)
+	logged := logNotes(w.manager.startLog(ctx, w.run, of, since))
+	if now.lastExit == nil && !now.skipped && now.phase == stopped {
+		f.headline = "The collector ended cleanly before it was ready"
+		if first.start == "" && len(logged) == 0 && w.manager.name() == "systemd" {
+			f.headline = "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold (systemctl --user cat " + unitName + ")"
+		}
+	}
+	f.notes = append(f.notes, logged...)
 	f.notes = append(f.notes, w.manager.next(now)+". The service stays installed.", "Look: runtimescope service status")
 	return f
 }

@@ -22,7 +22,7 @@ func (w *world) foreground(ctx context.Context, o options) error {
 	p := env.orDefault()
 	if err := w.portsFree(ctx, p, state{}); err != nil {
 		if s := w.service(ctx); s.up() && w.portsFree(ctx, p, s) == nil {
-			return hint(fmt.Errorf("%w, which the service has started", err), "runtimescope service stop")
+			return hint(fmt.Errorf("the service is running already (PID %d), and holds the ports", s.pid), "runtimescope service stop")
 		}
 		return err
 	}

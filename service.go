@@ -85,6 +85,14 @@ func (s state) ofAnotherHome() bool {
 	return s.definitionPath() != s.file.path && strings.HasSuffix(s.loaded, "/.config/systemd/user/"+unitName)
 }
 
+// mend says what may make a broken definition a good one.
+func (s state) mend() string {
+	if len(s.dropIns) > 0 {
+		return "mend or remove " + strings.Join(s.dropIns, ", ")
+	}
+	return "runtimescope service install"
+}
+
 // unmask is the command that takes the mask away.
 func (s state) unmask() string {
 	switch {

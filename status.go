@@ -246,7 +246,7 @@ func (w *world) sayStatus(f finding) {
 		say.warn("It is masked, that is, forbidden to start again. Run: %s", s.unmask())
 	}
 	if s.broken != "" {
-		say.warn("%s. Run: runtimescope service install", s.broken)
+		say.warn("%s. To do: %s", s.broken, s.mend())
 	}
 	if s.file.err != nil {
 		say.warn("%v", s.file.err)

@@ -334,7 +334,7 @@ func main() {
 		disk:        osDisk{},
 		pace: pace{headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
 			look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
-			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: 5 * time.Second},
+			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: time.Second},
 		alive:   alive,
 		signals: catchSignals,
 	}

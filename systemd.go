@@ -256,11 +256,15 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	if !errors.As(err, &failed) || failed.argv[0] != "systemctl" {
 		return err
 	}
-	if !strings.Contains(failed.stderr, "control process exited") {
+	ended := strings.Contains(failed.stderr, "control process exited") // of a unit that checks its start: Type=exec, ExecStartPre=
+	if !ended && !strings.Contains(failed.stderr, "bad unit file setting") {
 		return m.unreachable(err)
 	}
-	s, stateErr := m.state(ctx, run) // of a unit that starts by way of a check of its own, such as Type=exec or ExecStartPre=
-	if stateErr != nil || s.lastExit == nil {
+	s, stateErr := m.state(ctx, run)
+	switch {
+	case stateErr == nil && s.broken != "":
+		return hint(err, s.mend())
+	case stateErr != nil || s.lastExit == nil || !ended:
 		return err
 	}
 	why := ""

@@ -1,0 +1,350 @@
+// End-to-end tests of what people do to a unit and around it: drop-ins, wrappers, links, other homes, half-finished
+// changes. Each of these once led to a sentence that was not true, or to advice that did not help.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// dropIn writes a drop-in of the unit.
+func (e *e2e) dropIn(text string) { e.write(e.unit+".d/x.conf", text, 0o644) }
+
+// runs checks which program the service runs.
+func (e *e2e) runs(path string) {
+	e.t.Helper()
+	if target, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", e.pid())); target != path {
+		e.t.Errorf("%q runs, not %q", target, path)
+	}
+}
+
+// answers tells whether something accepts connections on the HTTP port.
+func (e *e2e) answers() bool {
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", e.http))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// another is a copy of the collector under another path.
+func (e *e2e) another(path ...string) string {
+	full := filepath.Join(append([]string{e.home}, path...)...)
+	e.mkdir(filepath.Dir(full))
+	e.copyProgram(e.collector, full)
+	return full
+}
+
+func TestE2EWhatADropInRunsInsteadIsSaid(t *testing.T) {
+	e := newE2E(t)
+	other := e.another("other", "collector-server")
+	e.dropIn("[Service]\nExecStart=\nExecStart=" + other + "\n")
+	e.exits(0, "service install").says("✓ Collector is healthy", "⚠ What runs is "+other)
+	e.runs(other)
+	e.exits(0, "service install").says("Collector: "+other, "✓ Collector is healthy")
+	e.runs(other)
+	if got := e.agrees("running"); got["collector"] != other || got["restart_needed"] != false {
+		t.Errorf("status: %v", got)
+	}
+}
+
+func TestE2EAPortFromAFileOfVariablesIsFollowed(t *testing.T) {
+	e := newE2E(t)
+	port := strconv.Itoa(e.freePort())
+	e.write(filepath.Join(e.home, "rs.env"), "RUNTIMESCOPE_HTTP_PORT="+port+"\n", 0o644)
+	e.dropIn("[Service]\nEnvironmentFile=%h/rs.env\n")
+	e.exits(1, "service install").says("✗ the service was given the ports " + port)
+	delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
+	for _, args := range []string{"service restart", "service install", "service status"} {
+		e.exits(0, args).says("✓ Collector is healthy and serving on http://127.0.0.1:" + port)
+	}
+	e.http, _ = strconv.Atoi(port)
+	if got := e.agrees("running"); got["restart_needed"] != false {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service doctor").says("✓ ports")
+}
+
+func TestE2EAPortFromTheManagersEnvironmentIsFollowed(t *testing.T) {
+	e := newE2E(t)
+	delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
+	delete(e.env, "RUNTIMESCOPE_PORT")
+	e.write(e.unit, e2eUnit(e.collector, fmt.Sprintf("Environment=RUNTIMESCOPE_PORT=%d\n", e.ws)), 0o644)
+	e.systemctl("set-environment", fmt.Sprintf("RUNTIMESCOPE_HTTP_PORT=%d", e.http))
+	e.systemctl("daemon-reload")
+	e.systemctl("enable", "runtimescope.service")
+	e.exits(0, "service restart").says("✓ Collector is healthy and serving on " + e.url())
+	e.agrees("running")
+}
+
+func TestE2EADefinitionThatWasLoadedButNotStartedOnNeedsARestart(t *testing.T) {
+	for _, by := range []string{"the unit", "a drop-in"} {
+		t.Run(by, func(t *testing.T) {
+			e := newE2E(t)
+			e.exits(0, "service install")
+			old := e.http
+			e.http = e.freePort()
+			if by == "the unit" {
+				e.write(e.unit, strings.ReplaceAll(e.read(e.unit), strconv.Itoa(old), strconv.Itoa(e.http)), 0o644)
+			} else {
+				e.dropIn(fmt.Sprintf("[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=%d\n", e.http))
+			}
+			delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
+			e.systemctl("daemon-reload")
+			e.exits(0, "service status").says(fmt.Sprintf("✓ Collector is healthy and serving on http://127.0.0.1:%d", old),
+				"⚠ Restart needed: the definition has changed since the collector was started")
+			e.exits(0, "service doctor").says("⚠ definition: the definition has changed")
+			e.exits(0, "service update").says("✓ Collector is healthy and serving on " + e.url())
+			e.exits(0, "service update").says("Nothing to adopt")
+			e.agrees("running")
+		})
+	}
+}
+
+func TestE2EAUnitWithSpecifiersIsReplaced(t *testing.T) {
+	e := newE2E(t)
+	e.write(e.unit, e2eUnit("%h/bin/collector-server", fmt.Sprintf("Environment=RUNTIMESCOPE_HTTP_PORT=%d RUNTIMESCOPE_PORT=%d\n", e.http, e.ws)), 0o644)
+	e.exits(0, "service restart").says("✓ Collector is healthy")
+	e.exits(0, "service status").saysNot("cannot be started")
+	e.exits(0, "service install").says("kept: " + e.unit + ".bak").saysNot("What runs is")
+	e.runs(e.collector)
+	if !strings.Contains(e.read(e.unit), `ExecStart="`+e.collector+`"`) {
+		t.Errorf("the unit is\n%s", e.read(e.unit))
+	}
+}
+
+func TestE2EAWrapperThatBecomesItsProgramIsNotTakenForReplaced(t *testing.T) {
+	e := newE2E(t)
+	program := e.another("libexec", "collector-server")
+	e.write(e.collector, "#!/bin/sh\nexec "+program+"\n", 0o755)
+	e.exits(0, "service install")
+	e.runs(program)
+	if got := e.agrees("running"); got["restart_needed"] != false {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service update").says("Nothing to adopt")
+	e.copyProgram(filepath.Join(e.home, "libexec/collector-server"), program)
+	if got := e.agrees("running"); got["restart_needed"] != true {
+		t.Errorf("status does not see the new program: %v", got)
+	}
+	e.exits(0, "service update").says("✓ Service restarted")
+	e.runs(program)
+}
+
+func TestE2EALinkThatWasMovedToAnotherNameIsAdopted(t *testing.T) {
+	e := newE2E(t)
+	one, two := e.another("lib", "rs-1.0"), e.another("lib", "rs-2.0")
+	alternatives := filepath.Join(e.home, "alternatives") // a link to a link, as of update-alternatives
+	e.ok(os.Symlink(one, alternatives))
+	e.ok(os.Remove(e.collector))
+	e.ok(os.Symlink(alternatives, e.collector))
+	e.exits(0, "service install")
+	e.runs(one)
+	time.Sleep(200 * time.Millisecond) // times of files and processes are compared
+	e.ok(os.Remove(alternatives))
+	e.ok(os.Symlink(two, alternatives))
+	if got := e.agrees("running"); got["restart_needed"] != true {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service update").says("✓ Service restarted")
+	e.runs(two)
+	e.exits(0, "service update").says("Nothing to adopt")
+}
+
+func TestE2EProcessesLeftBehindAreNotTheService(t *testing.T) {
+	e := newE2E(t)
+	program := e.another("real", "collector-server")
+	e.write(e.collector, "#!/bin/sh\n"+program+" &\nwait\n", 0o755)
+	e.dropIn("[Service]\nKillMode=process\n")
+	e.exits(0, "service install").says("✓ Collector is healthy")
+	for _, args := range []string{"service stop", "service uninstall"} {
+		e.exits(0, args).says("⚠ Still: port " + strconv.Itoa(e.http) + " is held by PID ")
+	}
+	e.refused("service install", "an earlier start of the service has left it behind", "Try: kill ")
+	for pid := range e.processes() {
+		if target, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); target == program {
+			e.kill(pid)
+		}
+	}
+	e.until("the port is free", func() bool { return e.run(filepath.Join(e.bin, "runtimescope"), "service", "install").code == 0 })
+	for pid := range e.processes() { // this manager would leave it behind, too
+		if target, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); target == program {
+			defer e.kill(pid)
+		}
+	}
+}
+
+func TestE2EAnInstallBehindARestartIsNotSwallowed(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.systemctl("disable", "runtimescope.service")
+	e.write(e.unit, strings.Replace(e.read(e.unit), "RestartSec=5", "RestartSec=77", 1), 0o644)
+	e.systemctl("daemon-reload")
+	e.standin("STANDIN_READY=700ms")
+	cmd, r := e.command(filepath.Join(e.bin, "runtimescope"), "service", "restart")
+	start := time.Now()
+	e.ok(cmd.Start())
+	time.Sleep(100 * time.Millisecond)
+	e.exits(0, "service install")
+	e.result(cmd, r, start)
+	if e.show("UnitFileState") != "enabled" || !strings.Contains(e.read(e.unit), "RestartSec=5\n") {
+		t.Errorf("it is %s, with\n%s", e.show("UnitFileState"), e.read(e.unit))
+	}
+}
+
+func TestE2EAServiceThatStaysActiveAfterItsEndHasEnded(t *testing.T) {
+	e := newE2E(t)
+	e.dropIn("[Service]\nRemainAfterExit=yes\n")
+	e.standin("STANDIN_EXIT=0")
+	if r := e.exits(1, "service install").says("✗ The collector exited with status 0 before it was ready"); r.took > 10*time.Second {
+		t.Errorf("not at once: %v", r)
+	}
+	e.exits(0, "service status").says("⚠ Service state: active (exited)").saysNot("PID 0")
+	e.exits(3, "service status --exit-code")
+}
+
+func TestE2EAConditionThatDoesNotHoldIsNamed(t *testing.T) {
+	e := newE2E(t)
+	e.dropIn("[Unit]\nConditionPathExists=/nowhere\n")
+	e.exits(1, "service install").says("a condition of its unit does not hold")
+}
+
+func TestE2ECrashOfAUnitThatChecksItsStartIsExplained(t *testing.T) {
+	e := newE2E(t)
+	e.dropIn("[Service]\nType=exec\n")
+	e.write(e.collector, "#!/nowhere/node\n", 0o755)
+	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter /nowhere/node is not there", "What had been done was taken back")
+	if _, err := os.Lstat(e.unit); err == nil || e.show("UnitFileState") == "enabled" {
+		t.Error("the unit was left behind")
+	}
+}
+
+func TestE2EABrokenDropInIsNamedBeforeAnythingIsWritten(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.dropIn("[Service]\nExecStart=/bin/true\n")
+	e.systemctl("daemon-reload")
+	fix := "mend or remove " + e.unit + ".d/x.conf"
+	e.refused("service install", "bad unit file setting", fix)
+	e.exits(1, "service restart").says("bad unit file setting", "Try: "+fix)
+	e.exits(1, "service doctor").says("✗ definition", "Fix: "+fix)
+	e.ok(os.Remove(e.unit + ".d/x.conf"))
+	e.exits(0, "service restart").says("✓ Service restarted")
+}
+
+func TestE2EAMaskUntilTheNextBootIsTakenAwayByTheAdvice(t *testing.T) {
+	e := newE2E(t)
+	e.systemctl("mask", "--runtime", "runtimescope.service")
+	e.refused("service install", "masked", "systemctl --user unmask --runtime runtimescope.service")
+	e.systemctl("unmask", "--runtime", "runtimescope.service")
+	e.exits(0, "service install")
+}
+
+func TestE2EAUnitForATargetThatIsNotThereDoesNotStartAtLogin(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.systemctl("disable", "runtimescope.service")
+	e.write(e.unit, strings.Replace(e.read(e.unit), "default.target", "multi-user.target", 1), 0o644)
+	e.systemctl("enable", "runtimescope.service")
+	e.exits(0, "service status").says("Starts at login: no. To change: runtimescope service install")
+	e.exits(0, "service install")
+	e.exits(0, "service status").says("Starts at login: yes")
+}
+
+func TestE2EAHomeThatIsALinkIsTheManagersHome(t *testing.T) {
+	e := newE2E(t)
+	link := e.home + "-link"
+	e.ok(os.Symlink(e.home, link))
+	t.Cleanup(func() { os.Remove(link) })
+	e.env["HOME"] = link
+	e.exits(0, "service install").says("✓ Collector is healthy")
+	e.exits(0, "service uninstall")
+	e.gone()
+}
+
+func TestE2EAnotherHomeDoesNotTouchTheService(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	pid, home := e.serves(), e.home
+	e.env["HOME"] = filepath.Join(e.home, "another")
+	e.mkdir(e.env["HOME"])
+	for _, args := range []string{"service uninstall", "service install", "service update", "service restart"} {
+		e.refused(args, "the user manager of systemd has the unit from "+e.unit, "Try: export HOME="+home)
+	}
+	if now := e.serves(); now != pid {
+		t.Errorf("PID %d became %d", pid, now)
+	}
+}
+
+func TestE2EUninstallWhileSystemdIsStoppingTheServiceLeavesNothing(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_DEAF=1")
+	e.dropIn("[Service]\nTimeoutStopSec=2\n")
+	e.exits(0, "service install")
+	e.systemctl("stop", "--no-block", "runtimescope.service")
+	e.until("it is being stopped", func() bool { return e.show("ActiveState") == "deactivating" })
+	e.exits(0, "service status").says("⚠ Service state: deactivating", "is ending").saysNot("service start")
+	e.exits(0, "service doctor").says("⚠ process: stopping")
+	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	e.exits(4, "service status --exit-code")
+}
+
+func TestE2EStopSaysHowToStartAgain(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.ok(os.Remove(e.unit))
+	e.systemctl("daemon-reload")
+	e.exits(0, "service stop").says("✓ Service stopped (its unit is gone — run `service install` to start again)")
+	e.exits(0, "service install")
+}
+
+func TestE2EACollectorOfAnotherUnitIsStoppedByItsUnit(t *testing.T) {
+	e := newE2E(t)
+	e.write(filepath.Join(filepath.Dir(e.unit), "other.service"), fmt.Sprintf("[Service]\nExecStart=%s\nRestart=always\nRestartSec=100ms\nEnvironment=RUNTIMESCOPE_HTTP_PORT=%d RUNTIMESCOPE_PORT=%d\n",
+		e.collector, e.http, e.ws), 0o644)
+	e.systemctl("start", "other.service")
+	e.until("it serves", e.answers)
+	e.exits(0, "dashboard --no-open").says("⚠ Not the service, but PID ")
+	e.refused("service install", "that is another collector", "Try: systemctl --user stop other.service")
+	e.systemctl("stop", "other.service")
+	e.exits(0, "service install")
+	e.exits(1, "service run").says("✗ the service is running already", "Try: runtimescope service stop")
+}
+
+func TestE2EACollectorThatItsOwnerMayNotRunIsRefused(t *testing.T) {
+	e := newE2E(t)
+	if os.Getuid() == 0 {
+		t.Skip("root may run it")
+	}
+	e.ok(os.Chmod(e.collector, 0o655))
+	e.refused("service install", e.collector+": not executable")
+	e.refused("service install --collector "+e.collector, "not executable")
+}
+
+func TestE2ERunEndsItsCollectorWhenNobodyReadsOn(t *testing.T) {
+	e := newE2E(t)
+	cmd, r := e.command(filepath.Join(e.bin, "runtimescope"), "service", "run")
+	read, write, err := os.Pipe()
+	e.ok(err)
+	cmd.Stdout = write
+	cmd.Stderr = write
+	start := time.Now()
+	e.ok(cmd.Start())
+	write.Close()
+	e.until("it serves", e.answers)
+	read.Close()
+	e.ok(cmd.Process.Signal(syscall.SIGQUIT)) // whose last words meet the closed pipe
+	cmd.Wait()
+	if cmd.ProcessState.ExitCode() == 2 || time.Since(start) > 20*time.Second {
+		t.Errorf("%v after %s: %v", cmd.ProcessState, time.Since(start), r)
+	}
+	e.stopped()
+}

@@ -212,6 +212,7 @@ func (m fakeMachine) show(s *fakeState, disk string, masked bool, stdout io.Writ
 	if load == "loaded" && disk != s.LoadedText {
 		stale = "yes"
 	}
+	io.WriteString(stdout, s.Extra)
 	invocation := ""
 	if s.Invocation > 0 && s.Active != "inactive" {
 		invocation = fmt.Sprintf("%032x", s.Invocation)
@@ -247,8 +248,7 @@ func fakeEnvironment(unit string) (words []string) {
 // fakePorts are those that the collector was told.
 func (s fakeState) fakePorts() (http, ws int) {
 	http, ws = 6768, 6767
-	texts := append(fakeEnvironment(s.LoadedText), fakePlistEnvironment(s)...)
-	for _, word := range texts {
+	for _, word := range slices.Concat(strings.Fields(s.Inherited), fakeEnvironment(s.LoadedText), fakePlistEnvironment(s), strings.Fields(s.Overrides)) {
 		key, value, _ := strings.Cut(word, "=")
 		n, _ := strconv.Atoi(value)
 		switch key {
@@ -422,6 +422,7 @@ func (m fakeMachine) writeProc(s fakeState) {
 	if s.PID != 0 {
 		process(s.PID, "/app/collector-server", "/user.slice/app.slice/runtimescope.service")
 		environ := append(strings.Fields(s.Inherited), fakeEnvironment(s.LoadedText)...)
+		environ = append(environ, strings.Fields(s.Overrides)...)
 		environ = append(environ, fmt.Sprintf("INVOCATION_ID=%032x", s.Invocation))
 		put(strconv.Itoa(s.PID)+"/environ", strings.Join(environ, "\x00")+"\x00")
 		if running := fakeProgram(s.LoadedText); running != "" {

@@ -72,7 +72,9 @@ type fakeState struct {
 
 	LoadedText string // the unit that the manager has loaded; "" for none
 	Inherited  string // K=V words that the manager hands on
+	Overrides  string // K=V words of a drop-in, seen by the collector alone
 	Vendor     string // a unit that a package brought
+	Extra      string // properties that systemctl show prints before, and so instead of, its own
 	Active     string
 	Sub        string
 	Result     string

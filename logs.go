@@ -91,6 +91,8 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 	case strings.Contains(stderr.text(), "insufficient permissions"):
 		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
 			"sudo usermod -aG systemd-journal $USER, then log in again")
+	case o.follow && e == exit{code: 1} && stderr.text() == "":
+		return nil // nobody reads on
 	case e != exit{}:
 		return endedBadly(argv, e, stderr.text())
 	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:

@@ -328,6 +328,9 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"not to be started", options{lines: 7}, logsRunner{err: errPlanDisk}, "", errPlanDisk.Error(), ""},
 		{"no answer", options{lines: 7}, logsRunner{stdout: "one\n"}, "one\n", "journalctl gave no answer within 20ms", ""},
 		{"followed until it ends", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: clean}, "one\n", "", ""},
+		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exit{code: 1}}, "one\n", "", ""},
+		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exit{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
+		{"killed", options{lines: 7}, logsRunner{end: &exit{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7: ended by SIGKILL", ""},
 		{"followed until it fails", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --follow: exit status 3", ""},
 	} {
 		var ran []string

@@ -76,7 +76,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 			return in, hint(errors.New(s.broken), s.mend())
 		}
 		write := in.want
-		if s.overridden() && found == s.collector() {
+		if s.overridden() && found == s.collector() && filepath.IsAbs(s.file.definition.collector) {
 			write.collector = s.file.definition.collector
 		}
 		if in.text, err = w.manager.render(write); err != nil {
@@ -115,11 +115,16 @@ func foreignDefinition(m serviceManager, s state) error {
 	return nil
 }
 
-// portsFree refuses ports that somebody else holds.
+// portsFree refuses ports that are the same, or that somebody else holds.
 func (w *world) portsFree(ctx context.Context, p ports, s state) error {
 	if p.http == p.ws {
 		return fmt.Errorf("RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both %d: they must differ", p.http)
 	}
+	return w.held(ctx, p, s)
+}
+
+// held says who else than the service holds one of its ports.
+func (w *world) held(ctx context.Context, p ports, s state) error {
 	for i, port := range []int{p.http, p.ws} {
 		who, err := w.processes.holders(ctx, port)
 		if err != nil {

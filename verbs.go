@@ -220,7 +220,7 @@ func (w *world) stopService(ctx context.Context, o options) error {
 
 // warnLeft says when a port of the service is held still: a unit may let processes of its live on.
 func (w *world) warnLeft(ctx context.Context, s state) {
-	if err := w.portsFree(ctx, s.livePorts(), state{}); err != nil {
+	if err := w.held(ctx, s.livePorts(), state{}); err != nil {
 		w.say.warn("Still: %v", err)
 	}
 }

@@ -55,14 +55,7 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		w.sayKept(s)
 	}
 	if planned == install {
-		w.say.info("Collector: %s", in.want.collector)
-		if reason := fleeting(in.want.collector); reason != "" {
-			w.say.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
-		}
-		if w.manager.name() == "launchd" {
-			w.say.info("Logs:      %s", w.manager.logs())
-		}
-		fmt.Fprintln(w.say.stdout)
+		w.sayCollector(in.want.collector)
 	}
 	w.warnOtherPorts(in.want.ports)
 	result, err := w.waitSaying(ctx, in, mark, o.timeout)
@@ -76,16 +69,35 @@ func (w *world) change(ctx context.Context, v verb, o options) error {
 		w.say.done("Service restarted")
 	}
 	w.sayHealthy(result.port, "", result.doubt)
-	if runs := result.state.program; planned == install && runs != "" && runs != in.want.collector && !sameFile(runs, in.want.collector) {
-		w.say.warn("What runs is %s: a drop-in of the unit says so (systemctl --user cat %s)", runs, unitName)
-	}
-	if planned == install && w.manager.name() == "systemd" && !isTrue(result.state.enabled) {
-		w.say.warn("It does not start at login: its unit is not enabled for a target that a login reaches (systemctl --user cat %s)", unitName)
-	}
-	if planned == install && w.manager.name() == "systemd" && !isTrue(w.manager.linger()) {
-		w.say.info("Optional always-on (keep running when logged out): sudo loginctl enable-linger $USER")
+	if planned == install && w.manager.name() == "systemd" {
+		w.sayOfUnit(in.want.collector, result.state)
 	}
 	return nil
+}
+
+// sayCollector says what was installed, before it is waited for.
+func (w *world) sayCollector(path string) {
+	w.say.info("Collector: %s", path)
+	if reason := fleeting(path); reason != "" {
+		w.say.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
+	}
+	if w.manager.name() == "launchd" {
+		w.say.info("Logs:      %s", w.manager.logs())
+	}
+	fmt.Fprintln(w.say.stdout)
+}
+
+// sayOfUnit says what the user may not expect of the unit that was started.
+func (w *world) sayOfUnit(collector string, s state) {
+	if s.program != "" && s.program != collector && !sameFile(s.program, collector) {
+		w.say.warn("What runs is %s: a drop-in of the unit says so (systemctl --user cat %s)", s.program, unitName)
+	}
+	if !isTrue(s.enabled) {
+		w.say.warn("It does not start at login: its unit is not enabled for a target that a login reaches (systemctl --user cat %s)", unitName)
+	}
+	if !isTrue(w.manager.linger()) {
+		w.say.info("Optional always-on (keep running when logged out): sudo loginctl enable-linger $USER")
+	}
 }
 
 // begin makes sure that this user may manage the service here, and takes the lock. before is the state from before a

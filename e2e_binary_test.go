@@ -3,9 +3,12 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestE2EUpdateAdoptsAReplacedBinaryOnce(t *testing.T) {
@@ -106,6 +109,18 @@ func TestE2EServiceRunsExactlyTheNamedFileOrRefuses(t *testing.T) {
 		for _, name := range works {
 			try(name, false)
 		}
+	}
+	// and names that nobody thought of
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	alphabet := []rune("%%$$hntUiIjJ09az;#=:{}[]()&|<>*?!~^@,.-+` é日\u00a0\U0001f600\"'\\\t\n\x01\x7f")
+	for range 12 {
+		name := "x"
+		for range 1 + random.IntN(8) {
+			name += string(alphabet[random.IntN(len(alphabet))])
+		}
+		try(name, strings.ContainsAny(name, "\"'\\\t\n\x01\x7f"))
 	}
 }
 

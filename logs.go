@@ -42,11 +42,16 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 	}
 	var stderr limitedBuffer
 	shown := &countingWriter{Writer: w.say.stdout}
-	var out io.Writer = shown
+	reader, pipe, err := os.Pipe() // of our own: exec closes its pipes a second after the end, however slowly a pager reads
+	if err != nil {
+		return err
+	}
+	var out io.Writer = pipe
 	if own, ok := w.say.stdout.(*watchedWriter); ok && o.follow {
 		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
 	}
 	p, err := w.run.Start(out, &stderr, []string{"SYSTEMD_LOG_COLOR=0"}, append(argv, match...)...) // 247 has colours also in a pipe
+	pipe.Close()
 	if notFound(err) {
 		return errors.New("journalctl is not installed, so the log of the service cannot be read")
 	}
@@ -56,6 +61,8 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 	ended := make(chan error, 1)
 	var e exit
 	go func() {
+		io.Copy(shown, reader)
+		reader.Close() // so that journalctl ends where nobody reads on
 		var err error
 		e, err = p.Wait()
 		ended <- err

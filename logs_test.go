@@ -359,6 +359,35 @@ func TestTheJournalIsShown(t *testing.T) {
 	}
 }
 
+// A logsPipes runner sees to it that journalctl writes into a file: exec waits a second for who reads any other writer.
+type logsPipes struct {
+	Runner
+	t *testing.T
+}
+
+func (r logsPipes) Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error) {
+	if _, ok := stdout.(*os.File); !ok {
+		r.t.Errorf("%T loses what its reader has not taken in a second", stdout)
+	}
+	return r.Runner.Start(stdout, stderr, env, argv...)
+}
+
+func TestNothingOfALongJournalIsLostHoweverSlowlyItIsRead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd")
+	const lines = 300 // which two pipes do not hold
+	b.write(b.fake.path("journal"), strings.Repeat(`{"MESSAGE":"`+strings.Repeat("x", 700)+`"}`+"\n", lines), 0o600)
+	b.world.run = logsPipes{b.world.run, t}
+	b.want(0, "service logs -n 300")
+	if got := strings.Count(b.out.String(), "\n"); got != lines {
+		t.Errorf("%d lines of %d", got, lines)
+	}
+	b.say.stdout = &mainFailing{errs: []error{errPlanDisk, errPlanDisk, errPlanDisk}}
+	if err := b.logs(context.Background(), options{lines: lines}); strings.Contains(errText(err), "no answer") {
+		t.Errorf("journalctl writes on although nobody reads: %v", err)
+	}
+}
+
 func TestAnInterruptedJournalEndsAndOnlyFollowingEndsWell(t *testing.T) {
 	t.Parallel()
 	for follow, want := range map[bool]error{false: errInterrupted, true: nil} {

@@ -95,7 +95,7 @@ func (m launchd) unusable() error {
 	if err != nil {
 		return nil
 	}
-	if owner, ok := fileOwner(info); ok && owner != m.uid && owner != 0 {
+	if owner, ok := fileOwner(info); owner != m.uid && owner != 0 {
 		return fmt.Errorf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), owner, m.uid)
 	} else if ok && info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%s may be written by others (mode %#o), so launchd refuses it", m.path(), info.Mode().Perm())
@@ -118,8 +118,8 @@ func parseJobState(listed, printed string) state {
 	s := state{}
 	p := map[string]string{}
 	for _, line := range strings.Split(printed, "\n") {
-		if rest, ok := strings.CutPrefix(line, "\t"); ok && !strings.HasPrefix(rest, "\t") {
-			if key, value, ok := strings.Cut(rest, " = "); ok && p[key] == "" {
+		if rest, ok := strings.CutPrefix(line, "\t"); ok { // what is nested keeps a tab
+			if key, value, _ := strings.Cut(rest, " = "); p[key] == "" {
 				p[key] = value
 			}
 		}
@@ -207,13 +207,13 @@ func (m launchd) unreachable(err error) error {
 // explain finds the cause behind a bare launchctl error number, most frequent first. It runs before anything is undone.
 func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	var failed *commandError
-	if !errors.As(err, &failed) || failed.argv[0] != "launchctl" {
+	if !errors.As(err, &failed) || failed.argv[0] != "launchctl" || failed.code < 0 {
 		return err
 	}
 	if code := failed.code; code == 112 || code == 125 {
 		return m.unreachable(err)
 	}
-	if failed.stderr == "" && failed.code > 0 { // a bare number: launchctl itself knows what it means
+	if failed.stderr == "" { // a bare number: launchctl itself knows what it means
 		if text, errorErr := run.Run(ctx, launchctl("error", strconv.Itoa(failed.code))...); errorErr == nil {
 			failed.stderr = strings.TrimSpace(text)
 		}
@@ -221,7 +221,7 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	if failed.code == 119 {
 		return m.disabled(err)
 	}
-	if len(failed.argv) < 2 || failed.argv[1] != "bootstrap" || failed.code < 0 {
+	if len(failed.argv) < 2 || failed.argv[1] != "bootstrap" {
 		return err
 	}
 	printed, printErr := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
@@ -343,7 +343,7 @@ func (m launchd) settled(domain string, exitTimeout time.Duration) step {
 func (m launchd) back(domain string) step {
 	return await{label + " is loaded", 5 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
 		loaded, ending, err := m.registered(ctx, run, domain)
-		return err == nil && loaded && !ending, err
+		return loaded && !ending, err
 	}}
 }
 
@@ -373,7 +373,7 @@ func (m launchd) exitName(e exit) string {
 }
 
 // never tells whether an exit means that the program was not run at all.
-func (m launchd) never(e exit) bool { return e.signal == 0 && e.code == 78 }
+func (m launchd) never(e exit) bool { return e.code == 78 }
 
 // whyNever says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
 func (m launchd) whyNever(program string) string {

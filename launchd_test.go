@@ -243,8 +243,10 @@ func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 	for printed, check := range map[string]func(s state) bool{
 		"\tstate = spawning\n":                                        func(s state) bool { return s.phase == starting && !s.unsure },
 		"\tstate = spawn scheduled\n":                                 func(s state) bool { return s.phase == starting },
+		"\tstate = SIGTERMed\n":                                       func(s state) bool { return s.phase == stopped && s.unsure },
 		"\tstate = languishing\n":                                     func(s state) bool { return s.phase == stopped && s.unsure && s.word == "languishing" },
 		"\t\tstate = running\n\t\tpid = 7\n":                          func(s state) bool { return s.pid == 0 && s.word == "stopped" },
+		"state = running\npid = 7\n":                                  func(s state) bool { return s.pid == 0 && s.word == "stopped" },
 		"\tjob state = running\n":                                     func(s state) bool { return s.word == "stopped" },
 		"\tstate = running\n\tstate = exited\n\tpid = 7\n\tpid = 8\n": func(s state) bool { return s.pid == 7 && s.word == "running" },
 		"\truns = 0\n":                                                func(s state) bool { return *s.restarts == 0 },
@@ -308,7 +310,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		phase                 phase
 		domain, loaded, noGUI bool
 		pid, code             int
-		inUser                bool
+		inUser, half          bool
 		calls                 []string
 	}{
 		{what: "loaded", phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint}},
@@ -316,6 +318,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		{what: "loaded in a session that list does not see", list: fails(113), phase: running, pid: 28474, loaded: true, calls: []string{launchdList, launchdPrint}},
 		{what: "loaded in the user domain", print: fails(113), phase: running, pid: 31259, loaded: true, inUser: true, calls: []string{launchdList, launchdPrint, launchdUser}},
 		{what: "print does not work", print: fails(1), user: fails(1), phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint, launchdUser}},
+		{what: "print fails half-way", print: fails(1), user: fails(1), half: true, phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint, launchdUser}},
 		{what: "no GUI session", list: fails(113), print: fails(125), phase: unknown, noGUI: true, code: 125, calls: []string{launchdList, launchdPrint}},
 		{what: "no GUI domain", list: fails(113), print: fails(112), phase: unknown, noGUI: true, code: 112, calls: []string{launchdList, launchdPrint}},
 		{what: "no GUI session, but loaded", print: fails(125), phase: running, pid: 31259, loaded: true, inUser: true, calls: []string{launchdList, launchdPrint, launchdUser}},
@@ -326,7 +329,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		m := launchd{home: t.TempDir(), uid: 501, user: "ada"}
 		run := planRunner{calls: &calls, outputs: map[string]string{}, answers: map[string]error{launchdList: c.list, launchdPrint: c.print, launchdUser: c.user}}
 		for call, text := range map[string]string{launchdList: listed, launchdPrint: printed, launchdUser: printed} {
-			if run.answers[call] == nil {
+			if run.answers[call] == nil || c.half {
 				run.outputs[call] = text
 			}
 		}
@@ -337,6 +340,9 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		domain := "gui/501"
 		if c.inUser {
 			domain = "user/501"
+		}
+		if c.half && s.restarts != nil {
+			t.Errorf("%s: what it printed is believed: %s", c.what, systemdSummary(s))
 		}
 		if err == nil && s.domain != domain || c.loaded && s.loaded != m.path() || !c.loaded && s.loaded != "" {
 			t.Errorf("%s: domain %s, loaded %q", c.what, s.domain, s.loaded)
@@ -430,21 +436,21 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 		off       string // what print-disabled says
 		prepare   func(m launchd)
 		unix      bool
-		other     bool // the user is another one than the owner of the files
 		says, fix string
 	}{
-		{"ending", 5, "sigtermed", "", nil, false, false, "the old collector is still ending (E)", "runtimescope service restart"},
-		{"switched off", 5, "", "13", nil, false, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
-		{"switched off, with a number that says so", 119, "", "", nil, false, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
-		{"loaded already", 37, "running", "not", nil, false, false, "the job is loaded already (E)", "runtimescope service restart"},
-		{"no session", 125, "", "", nil, false, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
-		{"half a plist", 5, "", "", func(m launchd) { write(m, "<plist><dict>") }, false, false,
+		{"ending", 5, "sigtermed", "", nil, false, "the old collector is still ending (E)", "runtimescope service restart"},
+		{"nothing to be seen, nor whether it is switched off", 5, "", "fails", nil, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
+		{"switched off", 5, "", "13", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
+		{"switched off, with a number that says so", 119, "", "", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
+		{"loaded already", 37, "running", "not", nil, false, "the job is loaded already (E)", "runtimescope service restart"},
+		{"no session", 125, "", "", nil, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
+		{"half a plist", 5, "", "", func(m launchd) { write(m, "<plist><dict>") }, false,
 			"PATH is not a well-formed plist: XML syntax error on line 1: unexpected EOF (E)", "runtimescope service install"},
-		{"no plist", 5, "", "", func(m launchd) { write(m, "x") }, false, false, "PATH is not a well-formed plist: there is no <plist> in it (E)", "runtimescope service install"},
-		{"no program", 5, "", "", func(m launchd) { write(m, "<plist><dict></dict></plist>") }, false, false, "PATH names no program (E)", "runtimescope service install"},
-		{"writable by others", 5, "", "", func(m launchd) { os.Chmod(m.path(), 0o622) }, true, false,
+		{"no plist", 5, "", "", func(m launchd) { write(m, "x") }, false, "PATH is not a well-formed plist: there is no <plist> in it (E)", "runtimescope service install"},
+		{"no program", 5, "", "", func(m launchd) { write(m, "<plist><dict></dict></plist>") }, false, "PATH names no program (E)", "runtimescope service install"},
+		{"writable by others", 5, "", "", func(m launchd) { os.Chmod(m.path(), 0o622) }, true,
 			"PATH may be written by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
-		{"nothing to be seen", 5, "", "", nil, false, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
+		{"nothing to be seen", 5, "", "", nil, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			if c.unix && runtime.GOOS == "windows" {
@@ -459,10 +465,13 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 			if c.print != "" {
 				run.outputs["launchctl print "+target] = fakebinText(t, "launchctl-print-"+c.print+".txt")
 			} else {
+				run.outputs["launchctl print "+target] = "x = {\n\tstate = SIGTERMed\n"
 				run.answers["launchctl print "+target] = planFailed(113, "", "launchctl")
 			}
-			if c.off != "" {
-				run.outputs[fmt.Sprintf("launchctl print-disabled gui/%d", me)] = fakebinText(t, "launchctl-print-disabled-"+c.off+".txt")
+			if off := fmt.Sprintf("launchctl print-disabled gui/%d", me); c.off == "fails" {
+				run.answers[off] = planFailed(1, "", "launchctl")
+			} else if c.off != "" {
+				run.outputs[off] = fakebinText(t, "launchctl-print-disabled-"+c.off+".txt")
 			}
 			cause := planFailed(c.code, "Bootstrap failed", "launchctl", "bootstrap", "x")
 			err := m.explain(context.Background(), run, cause)
@@ -507,15 +516,22 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
+	if os.Getuid() == 0 {
+		m.uid = 501
+		if err := m.unusable(); err != nil {
+			t.Errorf("a plist of root's is refused: %v", err)
+		}
+		if err := os.Chown(m.path(), m.uid, -1); err != nil {
+			t.Skip("root may not give files away here:", err)
+		}
+	}
 	if err := m.unusable(); err != nil {
 		t.Error(err)
 	}
 	if runtime.GOOS != "windows" {
 		m.uid++
-		if err, want := m.unusable(), fmt.Sprintf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), m.uid-1, m.uid); m.uid > 1 && errText(err) != want {
+		if err, want := m.unusable(), fmt.Sprintf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), m.uid-1, m.uid); errText(err) != want {
 			t.Errorf("got %v, want %s", err, want)
-		} else if m.uid == 1 && err != nil {
-			t.Errorf("a plist of root's is refused: %v", err)
 		}
 		m.uid--
 		for mode, bad := range map[os.FileMode]bool{0o644: false, 0o600: false, 0o664: true, 0o602: true, 0o755: false} {
@@ -544,9 +560,10 @@ func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 func TestFailuresThatAreNotLaunchctlsAreLeftAsTheyAre(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
-	for _, err := range []error{errPlanDisk, planFailed(5, "x", "lsof"), planFailed(5, "x", "launchctl", "bootout"), planFailed(3, "x", "launchctl"), planFailed(-1, "", "launchctl", "bootstrap")} {
-		if got := m.explain(context.Background(), planRunner{}, err); got != err {
-			t.Errorf("got %v, want %v", got, err)
+	for _, err := range []error{errPlanDisk, planFailed(119, "x", "lsof"), planFailed(5, "x", "launchctl", "bootout"), planFailed(3, "x", "launchctl"), planFailed(-1, "", "launchctl", "bootstrap")} {
+		var calls []string
+		if got := m.explain(context.Background(), planRunner{calls: &calls}, err); got != err || calls != nil {
+			t.Errorf("got %v, want %v; it asked %q", got, err, calls)
 		}
 	}
 	run := planRunner{outputs: map[string]string{"launchctl error 5": "5: Input/output error\n"}}
@@ -677,18 +694,20 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 		printed             string
 		print, list         error
 		gone, settled, back bool
-		fails               bool
+		fails, asks         bool // asks: also with list
 	}{
-		{"loaded", "running", nil, nil, false, true, true, false},
-		{"ending", "sigtermed", nil, nil, false, false, false, false},
-		{"not found", "", fails(113), fails(1), true, true, false, false},
-		{"no domain", "", fails(112), fails(1), true, true, false, false},
-		{"no session", "", fails(125), fails(1), true, true, false, false},
-		{"no print, loaded", "", fails(1), nil, false, true, true, false},
-		{"no print, not found", "", fails(64), fails(113), true, true, false, false},
-		{"no answer", "", fails(1), fails(1), false, false, false, true},
+		{"loaded", "running", nil, nil, false, true, true, false, false},
+		{"ending", "sigtermed", nil, nil, false, false, false, false, false},
+		{"not found", "", fails(113), fails(1), true, true, false, false, false},
+		{"not found, gone while it was printed", "sigtermed", fails(113), fails(1), true, true, false, false, false},
+		{"no domain", "", fails(112), fails(1), true, true, false, false, false},
+		{"no session", "", fails(125), fails(1), true, true, false, false, false},
+		{"no print, loaded", "", fails(1), nil, false, true, true, false, true},
+		{"no print, not found", "", fails(64), fails(113), true, true, false, false, true},
+		{"no answer", "", fails(1), fails(1), false, false, false, true, true},
 	} {
-		run := planRunner{outputs: map[string]string{}, answers: map[string]error{launchdPrint: c.print, launchdList: c.list}}
+		var calls []string
+		run := planRunner{calls: &calls, outputs: map[string]string{}, answers: map[string]error{launchdPrint: c.print, launchdList: c.list}}
 		if c.printed != "" {
 			run.outputs[launchdPrint] = fakebinText(t, "launchctl-print-"+c.printed+".txt")
 		}
@@ -698,6 +717,9 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 		}{"gone": {m.gone("gui/501", 0), c.gone}, "settled": {m.settled("gui/501", 0), c.settled}, "back": {m.back("gui/501"), c.back}} {
 			if holds, err := check.step.(await).holds(context.Background(), run); holds != check.holds || (err != nil) != c.fails {
 				t.Errorf("%s: %s is %v, %v", c.what, name, holds, err)
+			}
+			if slices.Contains(calls, launchdList) != c.asks {
+				t.Errorf("%s: it asked %q", c.what, calls)
 			}
 		}
 	}

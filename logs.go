@@ -210,7 +210,7 @@ func lastLines(path string, from int64, n int) ([]string, error) {
 	}
 	defer file.Close()
 	end, err := file.Seek(0, io.SeekEnd)
-	if err != nil || n == 0 || end == 0 {
+	if err != nil {
 		return nil, err
 	}
 	if end < from { // emptied since
@@ -227,11 +227,10 @@ func lastLines(path string, from int64, n int) ([]string, error) {
 		}
 		tail = append(part, tail...)
 	}
-	text := strings.TrimSuffix(string(tail), "\n")
-	if text == "" && len(tail) == 0 {
+	if len(tail) == 0 {
 		return nil, nil
 	}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(strings.TrimSuffix(string(tail), "\n"), "\n")
 	return lines[max(0, len(lines)-n):], nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -73,8 +74,10 @@ func TestTheLastLinesOfALogThatIsLongerThanABlock(t *testing.T) {
 	for n := range 30000 { // about 400 kB
 		all = append(all, fmt.Sprintf("line %d of it", n))
 	}
-	path := logsFile(t, strings.Join(all, "\n")+"\n")
-	for _, n := range []int{1, 50, 5000, 20000, 30000, 40000} {
+	text := strings.Join(all, "\n") + "\n"
+	path := logsFile(t, text)
+	inBlock := strings.Count(text[len(text)-64<<10:], "\n") // the first of these begins before the block
+	for _, n := range []int{1, 50, inBlock, 5000, 20000, 30000, 40000} {
 		got, err := lastLines(path, 0, n)
 		if want := all[max(0, len(all)-n):]; !slices.Equal(got, want) || err != nil {
 			t.Errorf("%d lines: got %d from %.20q on, %v", n, len(got), append(got, "")[0], err)
@@ -260,8 +263,10 @@ func TestLogsAreFollowedThroughEmptyingAndThroughBeingMadeAgain(t *testing.T) {
 	}
 	add(one, "more\n")
 	shows("more\n")
-	add(two, "x\n")
-	shows("==> " + two + " <==\nx\n")
+	add(one, "again\n") // by now it has been seen that the other one is not there
+	shows("again\n")
+	add(two, "longer than it was\n")
+	shows("==> " + two + " <==\nlonger than it was\n")
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("ending it is a failure: %v", err)
@@ -276,6 +281,7 @@ type logsRunner struct {
 	err            error // it cannot be started
 	ran            *[]string
 	killed         chan os.Signal
+	reaped         *atomic.Bool
 }
 
 func (r logsRunner) Start(stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
@@ -298,6 +304,8 @@ func (r logsRunner) Signal(sig os.Signal) error {
 func (r logsRunner) Wait() (exit, error) {
 	if r.end == nil {
 		<-r.killed
+		time.Sleep(time.Millisecond) // ending takes its time
+		r.reaped.Store(true)
 		return exit{signal: 9}, nil
 	}
 	return *r.end, nil
@@ -331,10 +339,11 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exit{code: 1}}, "one\n", "", ""},
 		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exit{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
 		{"killed", options{lines: 7}, logsRunner{end: &exit{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7: ended by SIGKILL", ""},
+		{"followed until it ends without a line", options{lines: 7, follow: true}, logsRunner{end: clean}, "", "", ""},
 		{"followed until it fails", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --follow: exit status 3", ""},
 	} {
 		var ran []string
-		c.run.ran, c.run.killed = &ran, make(chan os.Signal, 1)
+		c.run.ran, c.run.killed, c.run.reaped = &ran, make(chan os.Signal, 1), new(atomic.Bool)
 		var out logsOutput
 		w := logsWorld(&out, c.run)
 		w.pace.journal = 20 * time.Millisecond
@@ -348,6 +357,9 @@ func TestTheJournalIsShown(t *testing.T) {
 		}
 		if out.String() != c.says || errText(err) != c.fails || fix != c.fix {
 			t.Errorf("%s: got %q, %v, %q", c.what, out.String(), err, fix)
+		}
+		if len(c.run.killed) > 0 || c.run.reaped.Load() != (c.run.end == nil && c.run.err == nil) {
+			t.Errorf("%s: journalctl lives on", c.what)
 		}
 		want := fmt.Sprintf("journalctl --no-pager --quiet --lines=%d", c.o.lines)
 		if c.o.follow {
@@ -388,16 +400,38 @@ func TestNothingOfALongJournalIsLostHoweverSlowlyItIsRead(t *testing.T) {
 	}
 }
 
+// A logsPager takes its time with what it is given.
+type logsPager struct{ logsOutput }
+
+func (p *logsPager) Write(text []byte) (int, error) {
+	time.Sleep(40 * time.Millisecond)
+	return p.logsOutput.Write(text)
+}
+
+func TestAPagerMayTakeLongerThanJournalctl(t *testing.T) {
+	t.Parallel()
+	var ran []string
+	var out logsPager
+	w := logsWorld(&out, logsRunner{stdout: "one\n", end: &exit{}, ran: &ran, killed: make(chan os.Signal, 1)})
+	w.pace.journal = 10 * time.Millisecond
+	if err := w.journal(context.Background(), nil, options{lines: 7}); err != nil || out.String() != "one\n" {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
 func TestAnInterruptedJournalEndsAndOnlyFollowingEndsWell(t *testing.T) {
 	t.Parallel()
 	for follow, want := range map[bool]error{false: errInterrupted, true: nil} {
 		ctx, cancel := context.WithCancel(context.Background())
 		var ran []string
-		w := logsWorld(io.Discard, logsRunner{ran: &ran, killed: make(chan os.Signal, 1)})
-		w.pace.journal = 20 * time.Second
+		run := logsRunner{ran: &ran, killed: make(chan os.Signal, 1), reaped: new(atomic.Bool)}
+		w := logsWorld(io.Discard, run)
+		if w.pace.journal = 20 * time.Second; follow {
+			w.pace.journal = time.Millisecond // however long nothing is logged
+		}
 		time.AfterFunc(10*time.Millisecond, cancel)
-		if err := w.journal(ctx, nil, options{lines: 7, follow: follow}); err != want {
-			t.Errorf("follow %v: got %v", follow, err)
+		if err := w.journal(ctx, nil, options{lines: 7, follow: follow}); err != want || !run.reaped.Load() {
+			t.Errorf("follow %v: got %v; journalctl is gone: %v", follow, err, run.reaped.Load())
 		}
 		cancel()
 	}

@@ -99,7 +99,7 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 	ctx, cancel := context.WithTimeout(ctx, changeDeadline)
 	defer cancel()
 	_, err := m.run.Run(ctx, c.argv...)
-	if err != nil && slices.Contains(c.ok, exitCode(err)) {
+	if slices.Contains(c.ok, exitCode(err)) {
 		err = nil
 	}
 	return undo, err
@@ -153,7 +153,7 @@ func (a await) do(ctx context.Context, m machine) (func(context.Context) error, 
 		if holds {
 			return nil, nil
 		}
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() == nil {
 			last = err
 		}
 		select {

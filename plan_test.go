@@ -182,6 +182,39 @@ func TestWritingKeepsWhatWasThereAndUndoBringsItBack(t *testing.T) {
 	}
 }
 
+func TestWritingSaysWhatBecomesOfTheFilesThatAreThere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		before map[string]string
+		kept   string
+	}{
+		{map[string]string{}, ""},
+		{map[string]string{"x": "new", "x.bak": "older"}, ""},
+		{map[string]string{"x": "old"}, ", keeping the present one as PATH.bak"},
+		{map[string]string{"x": "old", "x.bak": "old"}, ", keeping the present one as PATH.bak"},
+		{map[string]string{"x": "old", "x.bak": "older", "x.bak.1": "1"}, ", keeping the present one as PATH.bak and the one of that name as PATH.bak.2"},
+	} {
+		path := filepath.Join(planFill(t, c.before), "x")
+		if got, want := (writeFile{path, "new"}).String(), strings.ReplaceAll("write PATH (0644)"+c.kept+":\n    new", "PATH", path); got != want {
+			t.Errorf("%v: got %q, want %q", c.before, got, want)
+		}
+	}
+}
+
+func TestWhatCannotBeReadIsNoCopyOfAnEmptyFile(t *testing.T) {
+	t.Parallel()
+	dir := planFill(t, map[string]string{"x": ""})
+	if err := os.Mkdir(filepath.Join(dir, "x.bak"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (writeFile{filepath.Join(dir, "x"), "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
+		t.Error(err)
+	}
+	if got := planTree(t, dir); got != "x: new\nx.bak: \nx.bak.1/" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -526,6 +559,9 @@ func TestMakingFoldersSaysWhatIsInTheWay(t *testing.T) {
 	t.Parallel()
 	dir := planFill(t, map[string]string{"file": "text"})
 	file := filepath.Join(dir, "file")
+	if got := (makeFolder{file, 0o755}).String(); got != "make folder "+file+" (0755)" {
+		t.Errorf("a dry run says %q", got)
+	}
 	_, err := makeFolder{file, 0o755}.do(context.Background(), planMachine(osDisk{}))
 	if want := file + " is in the way: it is not a folder"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -567,11 +603,16 @@ func TestTruncatingALogKeepsACopyAndTheFileItself(t *testing.T) {
 
 func TestTruncatingThatFailsKeepsTheLog(t *testing.T) {
 	t.Parallel()
-	for at, want := range []string{"x: lines", "x: lines\nx.1: lines"} {
+	for _, c := range []struct {
+		at     int
+		damage diskDamage
+		want   string
+	}{{0, refused, "x: lines"}, {0, doneFails, "x: lines"}, {1, refused, "x: lines\nx.1: lines"}} {
+		want := c.want
 		dir := planFill(t, map[string]string{"x": "lines"})
 		d := &planDisk{t: t, spoil: func(n int) diskDamage {
-			if n == at {
-				return refused
+			if n == c.at {
+				return c.damage
 			}
 			return unharmed
 		}}
@@ -658,6 +699,24 @@ func TestAwaitEndsInTimeAndSaysWhatItWaitedFor(t *testing.T) {
 	problem = errors.New("no answer")
 	if _, err := a.do(context.Background(), planMachine(osDisk{})); err != problem {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAwaitSaysWhatItsLastPollSaid(t *testing.T) {
+	t.Parallel()
+	problem := errors.New("no answer")
+	for want, polls := range map[string][]error{"no answer": {nil, problem}, "waited 30ms in vain until x is gone": {problem, nil}} {
+		n := 0
+		a := await{"x is gone", 30 * time.Millisecond, 0, func(ctx context.Context, _ Runner) (bool, error) {
+			if n++; n > len(polls) {
+				<-ctx.Done() // a poll that its deadline has cut off says nothing
+				return false, ctx.Err()
+			}
+			return false, polls[n-1]
+		}}
+		if _, err := a.do(context.Background(), planMachine(osDisk{})); errText(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

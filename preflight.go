@@ -36,7 +36,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		return in, err
 	}
 	s := in.state
-	if present := s.collector(); found == "" && findErr != nil || v == ensure { // which must not move the service
+	if present := s.collector(); findErr != nil || v == ensure { // which must not move the service
 		if executable(present) == nil {
 			found = present
 		} else if findErr != nil {
@@ -53,7 +53,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		return in, err
 	}
 	in.want = definition{collector: s.collector(), ports: s.servicePorts()}
-	if found != "" && found == s.file.definition.collector {
+	if found == s.file.definition.collector {
 		found = s.collector() // a drop-in may run another one
 	}
 	switch v {

@@ -226,6 +226,35 @@ func TestUpdateWritesTheDefinitionForAnotherCollector(t *testing.T) {
 	})
 }
 
+func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
+	t.Parallel()
+	eachManager(t, func(t *testing.T, b *bench) {
+		named := filepath.Join(b.fake.dir, "named", programFile(collectorName))
+		b.write(named, "#!/bin/sh\n", 0o755)
+		b.want(0, "service install --collector "+named)
+		text := b.read(b.manager.path())
+		b.want(0, "service stop")
+		b.want(0, "dashboard --no-open") // there is another one beside the program
+		if got := b.read(b.manager.path()); got != text {
+			t.Errorf("dashboard wrote\n%s", got)
+		}
+		if err := os.Remove(b.collector()); err != nil {
+			t.Fatal(err)
+		}
+		b.want(0, "service update", "Nothing to adopt")
+		b.want(0, "dashboard --no-open")
+		if got := b.read(b.manager.path()); got != text {
+			t.Errorf("without another one it wrote\n%s", got)
+		}
+		if err := os.Remove(named); err != nil {
+			t.Fatal(err)
+		}
+		b.want(1, "service update", "collector-server")
+		b.want(0, "service stop")
+		b.want(1, "dashboard --no-open", "collector-server")
+	})
+}
+
 func TestUpdateKeepsADefinitionEditedByHand(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()

@@ -179,7 +179,7 @@ func (s started) Wait() (exit, error) {
 	if state == nil {
 		return exit{}, err
 	}
-	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+	if status, _ := state.Sys().(syscall.WaitStatus); status.Signaled() {
 		return exit{signal: int(status.Signal())}, nil
 	}
 	return exit{code: state.ExitCode()}, nil

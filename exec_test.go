@@ -254,6 +254,9 @@ func TestAStartedProcessGetsSignals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if delay := p.(started).cmd.WaitDelay; delay <= 0 || delay > 5*time.Second {
+		t.Errorf("a grandchild that holds the pipe holds us for %s", delay)
+	}
 	if err := p.Signal(os.Kill); err != nil {
 		t.Error(err)
 	}
@@ -303,6 +306,15 @@ func TestCommandErrorsSayWhatIsKnown(t *testing.T) {
 	} {
 		if err.Error() != want || err.Unwrap() != err.cause {
 			t.Errorf("got %q, want %q", err, want)
+		}
+	}
+}
+
+func TestAStartedCommandThatEndsBadlySaysHow(t *testing.T) {
+	t.Parallel()
+	for e, want := range map[exit]string{{code: 3}: "x: exit status 3: said", {signal: 9}: "x: ended by " + signalName(9, runtime.GOOS) + ": said"} {
+		if err := endedBadly([]string{"x"}, e, "said"); err.Error() != want || exitCode(err) != map[int]int{0: 3, 9: -1}[e.signal] {
+			t.Errorf("%+v: got %v", e, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -291,13 +292,15 @@ var version string
 
 // versionText is the version set at build time, else what the build information says, else "devel".
 func versionText() string {
-	if version != "" {
-		return version
+	info, _ := debug.ReadBuildInfo()
+	return versionOf(version, info)
+}
+
+func versionOf(set string, info *debug.BuildInfo) string {
+	if set == "" && info != nil && info.Main.Version != "(devel)" {
+		set = info.Main.Version
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
+	return cmp.Or(set, "devel")
 }
 
 // A watchedWriter remembers the first error of its writer.
@@ -308,7 +311,7 @@ type watchedWriter struct {
 
 func (w *watchedWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
-	if err != nil && w.err == nil {
+	if w.err == nil {
 		w.err = err
 	}
 	return n, err

@@ -9,8 +9,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"reflect"
+	"runtime"
+	"runtime/debug"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -90,22 +97,125 @@ func TestEveryFlagOfATableHasHelp(t *testing.T) {
 }
 
 func TestTheVersion(t *testing.T) {
+	t.Parallel()
 	for _, args := range []string{"version", "--version", "-v"} {
 		code, stdout, stderr := mainRun(args)
 		if want := "runtimescope " + versionText() + "\n"; code != 0 || stdout != want || stderr != "" {
 			t.Errorf("%s: exit %d, %q, %q", args, code, stdout, stderr)
 		}
 	}
-	old := version
-	defer func() { version = old }()
-	version = ""
-	if got := versionText(); got == "" || strings.ContainsAny(got, " ()") {
-		t.Errorf("a version nobody set is %q", got)
+	built := func(v string) *debug.BuildInfo { return &debug.BuildInfo{Main: debug.Module{Version: v}} }
+	for _, c := range []struct {
+		set  string
+		info *debug.BuildInfo
+		want string
+	}{
+		{"1.2.3", built("v2.0.0"), "1.2.3"},
+		{"1.2.3", nil, "1.2.3"},
+		{"", built("v2.0.0"), "v2.0.0"},
+		{"", built("(devel)"), "devel"},
+		{"", built(""), "devel"},
+		{"", nil, "devel"},
+	} {
+		if got := versionOf(c.set, c.info); got != c.want {
+			t.Errorf("%q, %v: got %q, want %q", c.set, c.info, got, c.want)
+		}
 	}
-	version = "1.2.3"
-	if code, stdout, _ := mainRun("version"); code != 0 || stdout != "runtimescope 1.2.3\n" {
-		t.Errorf("exit %d, %q", code, stdout)
+}
+
+// mainProcess runs the program as a process of its own, with the fakes on its PATH.
+func mainProcess(t *testing.T, b *bench, stdout io.Writer, env []string, args ...string) (code int, stderr string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
+	program := filepath.Join(b.fake.dir, "bin", programFile("runtimescope"))
+	link(t, self, program)
+	var said bytes.Buffer
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = stdout, &said
+	cmd.Env = append(append(os.Environ(), "HOME="+b.home, "PATH="+filepath.Dir(program), "XDG_RUNTIME_DIR="+b.fake.dir, "SUDO_USER=", "GORACE=atexit_sleep_ms=0",
+		fakeFolderEnv+"="+b.fake.dir, httpPortEnv+"="+strconv.Itoa(freePort(t)), wsPortEnv+"="+strconv.Itoa(freePort(t))), env...)
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), said.String()
+}
+
+func TestTheProcessOfTheProgramSaysItAllOnceAndEndsWithItsStatus(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the fakes behind a whole process are systemd's, on Linux")
+	}
+	const line = "Nov 22 20:13:08 host runtimescope[4242]: hello\n"
+	for _, c := range []struct {
+		args, journal  string
+		code           int
+		stdout, stderr string
+	}{
+		{"version", "", 0, "runtimescope " + versionText() + "\n", ""},
+		{"service logs -n x", "", 1, "", "  ✗ runtimescope service logs: invalid value \"x\" for flag -n: must be a number of lines\n"},
+		{"service logs", "hello", 0, line, ""},
+		{"service logs -f", "hello", 0, line, ""},
+		{"service status --exit-code", "", 4, "not installed", "  ✗ the service is not installed\n"},
+	} {
+		b := newBench(t, "systemd")
+		b.write(b.fake.path("journal"), `{"MESSAGE":"`+c.journal+`"}`, 0o600)
+		if c.journal == "" {
+			os.Remove(b.fake.path("journal"))
+		}
+		var stdout bytes.Buffer
+		code, stderr := mainProcess(t, b, &stdout, nil, strings.Fields(c.args)...)
+		exact := c.code != 4
+		if code != c.code || exact && stdout.String() != c.stdout || !strings.Contains(stdout.String(), c.stdout) || !strings.HasPrefix(stderr, c.stderr) || strings.Count(stderr, "✗") != min(1, code) {
+			t.Errorf("%s: exit %d, %q, %q", c.args, code, stdout.String(), stderr)
+		}
+	}
+}
+
+func TestAnOutputThatIsFullIsAFailureThatLeavesAnotherAsItIs(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil || runtime.GOOS != "linux" {
+		t.Skip("there is no /dev/full here")
+	}
+	defer full.Close()
+	const says = "  ✗ cannot write to standard output: write /dev/stdout: no space left on device\n"
+	for args, want := range map[string]int{"version": 1, "service status --exit-code": 4} {
+		code, stderr := mainProcess(t, newBench(t, "systemd"), full, nil, strings.Fields(args)...)
+		if code != want || (stderr == says) != (want == 1) {
+			t.Errorf("%s: exit %d, %q", args, code, stderr)
+		}
+	}
+}
+
+func TestTheSignalsOfATerminalAreCaught(t *testing.T) { // not t.Parallel: another test lets go of the signals
+	if runtime.GOOS == "windows" {
+		t.Skip("signals")
+	}
+	signals := catchSignals(syscall.SIGQUIT)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if signal.Ignored(sig) {
+			continue // under nohup
+		}
+		self, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = self.Signal(sig)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-signals:
+			if got != sig {
+				t.Errorf("got %v, not %v", got, sig)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no %v came", sig)
+		}
+	}
+	signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 }
 
 func TestMisuseIsSaidOnStderrWithTheHelpThatGoesWithIt(t *testing.T) {

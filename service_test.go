@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(fakeFolderEnv); folder != "" && slices.Contains(fakeNames, name) {
 		os.Exit(fakeMachine{dir: folder}.main(append([]string{name}, os.Args[1:]...), os.Stdout, os.Stderr))
 	}
+	if os.Getenv(fakeFolderEnv) != "" && name == "runtimescope" {
+		main()
+		os.Exit(0)
+	}
 	if name == collectorName {
 		os.Exit(standIn())
 	}

@@ -243,6 +243,8 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		}
 		b.want(0, "service update", "Nothing to adopt")
 		b.want(0, "dashboard --no-open")
+		b.want(1, "service install", collectorName)
+		b.want(1, "service update --collector "+b.collector(), "not there")
 		if got := b.read(b.manager.path()); got != text {
 			t.Errorf("without another one it wrote\n%s", got)
 		}

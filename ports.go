@@ -57,20 +57,19 @@ func (p *ports) read(environ []string) {
 	}
 }
 
-// badPort names the variable among K=V words whose value is no port; "" when there is none.
+// badPort names a variable among K=V words whose value is no port; "" when there is none. The last one counts, of each.
 func badPort(environ []string) string {
-	bad := ""
+	last := map[string]string{}
 	for _, word := range environ {
-		if key, value, _ := strings.Cut(word, "="); key == httpPortEnv || key == wsPortEnv {
-			switch {
-			case parsePort(value) == 0:
-				bad = key
-			case bad == key: // the last one counts
-				bad = ""
-			}
+		key, value, _ := strings.Cut(word, "=")
+		last[key] = value
+	}
+	for _, key := range []string{httpPortEnv, wsPortEnv} {
+		if value, ok := last[key]; ok && parsePort(value) == 0 {
+			return key
 		}
 	}
-	return bad
+	return ""
 }
 
 // or fills in from q what p does not say.
@@ -139,7 +138,7 @@ func (h holder) refusal(port int, name string) error {
 // file, or of a folder it is in. Other arguments say nothing.
 func (h holder) is(names ...string) bool {
 	for i, word := range strings.Fields(h.command) {
-		if i > 0 && strings.HasPrefix(word, "-") {
+		if strings.HasPrefix(word, "-") {
 			continue
 		}
 		for _, name := range names {

@@ -65,6 +65,27 @@ func TestPortsOfADefinitionTheLastOneCounts(t *testing.T) {
 	}
 }
 
+func TestAVariableThatIsNoPortIsNamed(t *testing.T) {
+	t.Parallel()
+	for environ, want := range map[string]string{
+		"":               "",
+		"PATH=/bin TERM": "",
+		"RUNTIMESCOPE_HTTP_PORT=7001 RUNTIMESCOPE_PORT=7002":                                 "",
+		"RUNTIMESCOPE_HTTP_PORT=x RUNTIMESCOPE_PORT=7002":                                    "RUNTIMESCOPE_HTTP_PORT",
+		"RUNTIMESCOPE_HTTP_PORT=7001 RUNTIMESCOPE_PORT=x":                                    "RUNTIMESCOPE_PORT",
+		"RUNTIMESCOPE_PORT=":                                                                 "RUNTIMESCOPE_PORT",
+		"RUNTIMESCOPE_PORT":                                                                  "RUNTIMESCOPE_PORT",
+		"RUNTIMESCOPE_PORT=x RUNTIMESCOPE_PORT=7002":                                         "",
+		"RUNTIMESCOPE_PORT=7002 RUNTIMESCOPE_PORT=x":                                         "RUNTIMESCOPE_PORT",
+		"RUNTIMESCOPE_HTTP_PORT=x RUNTIMESCOPE_PORT=x RUNTIMESCOPE_PORT=7002":                "RUNTIMESCOPE_HTTP_PORT",
+		"RUNTIMESCOPE_HTTP_PORT=x RUNTIMESCOPE_PORT=x RUNTIMESCOPE_HTTP_PORT=7001 OTHER=nil": "RUNTIMESCOPE_PORT",
+	} {
+		if got := badPort(strings.Fields(environ)); got != want {
+			t.Errorf("%s: got %q, want %q", environ, got, want)
+		}
+	}
+}
+
 func TestPortsFillInWhatIsNotSaid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -123,6 +144,17 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
 		}
 	}
+	for _, c := range []struct{ command, unit, says, helps string }{
+		{"/usr/bin/collector-server", "--user rs.service", other + ", of the unit --user rs.service", "systemctl stop --user rs.service, then run this again"},
+		{"/usr/bin/collector-server", "rs.service", other + ", of the unit rs.service", "systemctl stop rs.service, then run this again"},
+		{"/usr/bin/vite", "vite.service", alien, choose},
+		{"node /x/mcp-server/index.js", "editor.service", plugin, quit},
+	} {
+		err := holder{pid: 5, command: c.command, unit: c.unit}.refusal(7001, "X")
+		if want := "port 7001 is held by PID 5 (" + c.command + ")" + c.says; err.Error() != want || fixOf(err) != c.helps {
+			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
+		}
+	}
 	err := holder{uid: 33, command: "collector-server"}.refusal(7001, "X")
 	if want := "port 7001 is held by a process that this user may not look into (uid 33)"; err.Error() != want {
 		t.Errorf("got %s", err)
@@ -177,14 +209,17 @@ func TestListenersLeaveOutWhatIsNoListener(t *testing.T) {
 		strings.Replace(good, "00000000:1A70", "000000:1A70", 1), strings.Replace(good, "00000000:1A70", "0000000G:1A70", 1),
 		strings.Replace(good, " 7 ", " seven ", 1), "0: 00000000:1A70 00000000:0000 0A 0:0 0:0 0 7 0",
 		strings.Replace(good, "00000000:1A70", strings.Repeat("0", 30)+":1A70", 1), strings.Replace(good, ":1A70", ":", 1),
+		strings.Replace(good, "00000000:1A70", "000000000:1A70", 1),
 	} {
 		if got := parseProcTCP(strings.NewReader(line + "\n")); len(got) != 0 {
 			t.Errorf("%q: got %v", line, got)
 		}
 	}
 	want := []listener{{netip.MustParseAddr("0.0.0.0"), 6768, 7, "99"}}
-	if got := parseProcTCP(strings.NewReader("x\n" + good)); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v", got)
+	for _, text := range []string{"x\n" + good, strings.TrimSuffix(good, " 1"), good + "\n" + strings.Replace(good, " 0A ", " 01 ", 1) + "\n" + good} {
+		if got := parseProcTCP(strings.NewReader(text)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %v", text, got)
+		}
 	}
 }
 
@@ -381,6 +416,76 @@ func TestHoldersAreFoundAmongManyProcesses(t *testing.T) {
 	}
 }
 
+func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	p.link("/dev/pts/0", "5/fd/0")
+	for i := 1; i <= 4; i++ {
+		p.link(fmt.Sprintf("socket:[%d]", i), fmt.Sprintf("5/fd/%d", i))
+	}
+	p.link("pipe:[9]", "5/fd/5")
+	for standard, want := range map[bool][]string{true: {"socket:[1]", "socket:[2]"}, false: {"socket:[3]", "socket:[4]"}} {
+		got := p.sockets(5, standard)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("standard %t: got %q", standard, got)
+		}
+	}
+	for fd := range 3 {
+		pid := 10 + fd
+		p.listens("127.0.0.1", 7000+fd, 1000, 100+fd)
+		p.link("/dev/null", fmt.Sprintf("%d/fd/7", pid))
+		p.link(fmt.Sprintf("socket:[%d]", 100+fd), fmt.Sprintf("%d/fd/%d", pid, fd))
+		for _, first := range []int{0, pid} {
+			p.wantHolders(7000+fd, first, holder{pid: pid, uid: -1})
+		}
+	}
+}
+
+func TestTheUnitOfAProcessIsNamedAsSystemctlWantsIt(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	for text, want := range map[string]string{
+		"0::/system.slice/nginx.service\n":                                                             "nginx.service",
+		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service\n":                      "--user rs.service",
+		"12:pids:/elsewhere\n1:name=systemd:/system.slice/nginx.service\n0::/system.slice/x.service\n": "nginx.service",
+		"0::/user.slice/user-1000.slice/user@1000.service\n":                                           "",
+		"0::/user.slice/user-1000.slice/user@1000.service/init.scope\n":                                "",
+		"0::/user.slice/user-1000.slice/session-2.scope\n":                                             "",
+		"0::/\n": "",
+		"":       "",
+	} {
+		p.put("5/cgroup", text)
+		if got := p.unit(5); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	if got := p.unit(6); got != "" {
+		t.Errorf("of a process that is gone: %q", got)
+	}
+	p.listens("0.0.0.0", 7000, 1000, 1)
+	p.process(7, 1, "nginx", 1)
+	p.put("7/cgroup", "0::/system.slice/nginx.service\n")
+	p.wantHolders(7000, 0, holder{pid: 7, uid: -1, command: "nginx", unit: "nginx.service"})
+}
+
+func TestTheEnvironmentThatAProcessWasStartedWith(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	for text, want := range map[string][]string{"A=1\x00B=two words\x00": {"A=1", "B=two words"}, "A=1": {"A=1"}, "": nil} {
+		p.put("5/environ", text)
+		if got := p.environ(5); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %q", text, got)
+		}
+	}
+	if got := p.environ(6); got != nil {
+		t.Errorf("of a process that is gone: %q", got)
+	}
+	if got := (lsofTable{}).environ(5); got != nil {
+		t.Errorf("on macOS: %q", got)
+	}
+}
+
 func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T) {
 	t.Parallel()
 	p := newPortsProc(t)
@@ -396,6 +501,8 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 	p.put("51/stat", "51 (x) S ten 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525 0 0 0\n")
 	p.put("60/stat", "60 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986699 1000000 1525 0 0 0\n")
 	p.put("60/cgroup", "0::"+ours+"\n")
+	p.put("61/cgroup", "0::"+ours+"\n") // gone since
+	p.put("1/stat", "1 (init) S 0 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 1000000 1525 0 0 0\n")
 	for _, c := range []struct {
 		pid  int
 		s    state
@@ -423,6 +530,8 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 		{40, state{cgroup: ours}, false},          // nothing of it is to run
 		{60, state{cgroup: ours, pid: 10}, false}, // left behind by an earlier start
 		{60, state{cgroup: ours, pid: 60}, true},
+		{61, state{cgroup: ours, pid: 10}, true},
+		{10, state{cgroup: ours, pid: 60}, false},
 		{40, state{pid: 10}, false},
 		{40, state{cgroup: ours, pid: 10}, true},
 		{12, state{cgroup: ours, pid: 10}, true},
@@ -453,6 +562,10 @@ func TestFactsOfAProcess(t *testing.T) {
 	age, memory, err := p.facts(context.Background(), 5)
 	if age != 133500*time.Millisecond || memory != 1525*int64(os.Getpagesize()) || err != nil {
 		t.Errorf("got %s, %d, %v", age, memory, err)
+	}
+	p.put("8/stat", "8 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525")
+	if _, memory, err := p.facts(context.Background(), 8); memory != 1525*int64(os.Getpagesize()) || err != nil {
+		t.Errorf("as many fields as are needed: %d, %v", memory, err)
 	}
 	p.put("uptime", "9000.00 1\n") // less than the start: never a negative age
 	if age, _, err := p.facts(context.Background(), 5); age != 0 || err != nil {
@@ -532,6 +645,99 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}
 	if p.replaced(context.Background(), 6, now) {
 		t.Error("a process that is gone runs a replaced program")
+	}
+}
+
+func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege here")
+	}
+	var dir string
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	file := func(name string) func() error {
+		return func() error { return os.WriteFile(at(name), []byte(name), 0o755) }
+	}
+	relative := func(target, name string) func() error {
+		return func() error { return os.Symlink(target, at(name)) }
+	}
+	absolute := func(target, name string) func() error {
+		return func() error { return os.Symlink(at(target), at(name)) }
+	}
+	steps := map[string]func() error{
+		"1.0/collector-server": file("1.0/collector-server"),
+		"1.0/unused":           file("1.0/unused"),
+		"current":              relative("1.0", "current"),
+		"hop/alternative":      relative("../current/collector-server", "hop/alternative"),
+		"bin":                  absolute("hop", "bin"),
+		"link":                 absolute("bin/alternative", "link"),
+	}
+	for last := range steps {
+		dir = t.TempDir()
+		for _, folder := range []string{"1.0", "hop"} {
+			if err := os.Mkdir(at(folder), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, make := range steps {
+			if name == last {
+				continue
+			}
+			if err := make(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		changed := func(name string) time.Time {
+			info, err := os.Lstat(at(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return changeTime(info)
+		}
+		var others time.Time
+		for name := range steps {
+			if name != last && name != "1.0/unused" && changed(name).After(others) {
+				others = changed(name)
+			}
+		}
+		for { // the clock of a file system has ticks
+			if err := steps[last](); err != nil {
+				t.Fatal(err)
+			}
+			if changed(last).After(others) {
+				break
+			}
+			os.Remove(at(last))
+			time.Sleep(time.Millisecond)
+		}
+		want := changed(last)
+		if last == "1.0/unused" {
+			want = others
+		}
+		if got := lastChange(at("link")); !got.Equal(want) {
+			t.Errorf("%s: got %s, want %s", last, got, want)
+		}
+	}
+}
+
+func TestLinksThatLeadRoundAndRoundAreFollowedForAWhile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for from, to := range map[string]string{a: b, b: a, filepath.Join(dir, "c"): "c/c"} {
+		if err := os.Symlink(to, from); err != nil {
+			t.Skip("no links here:", err)
+		}
+	}
+	for _, path := range []string{a, filepath.Join(dir, "c")} {
+		if lastChange(path).IsZero() {
+			t.Errorf("%s: the links are not seen", path)
+		}
+	}
+	for _, path := range []string{"", filepath.Join(dir, "none")} {
+		if got := lastChange(path); !got.IsZero() {
+			t.Errorf("%q: got %s", path, got)
+		}
 	}
 }
 
@@ -630,6 +836,17 @@ func TestAProcessOfMacOSBelongsByItsAncestors(t *testing.T) {
 	run.answers = map[string]error{ps: planFailed(1, "", "ps")}
 	if (lsofTable{run}).belongs(context.Background(), 11, state{pid: 10}) {
 		t.Error("it belongs though ps failed")
+	}
+	if !(lsofTable{run}).belongs(context.Background(), 10, state{pid: 10}) {
+		t.Error("the service itself does not belong to it")
+	}
+	chain := ""
+	for pid := 3; pid <= 70; pid++ {
+		chain += fmt.Sprintf("%d %d\n", pid, pid-1)
+	}
+	run = planRunner{outputs: map[string]string{ps: chain}}
+	if !(lsofTable{run}).belongs(context.Background(), 66, state{pid: 2}) || (lsofTable{run}).belongs(context.Background(), 67, state{pid: 2}) {
+		t.Error("the chain is not followed for 64 steps")
 	}
 }
 

@@ -63,11 +63,11 @@ func parseProcTCP(r io.Reader) []listener {
 		if f[3] != "0A" {
 			break
 		}
-		addr, port, ok := strings.Cut(f[1], ":")
+		addr, port, _ := strings.Cut(f[1], ":")
 		raw, err := hex.DecodeString(addr)
 		n, err2 := strconv.ParseUint(port, 16, 16)
 		uid, err3 := strconv.Atoi(f[7])
-		if !ok || err != nil || err2 != nil || err3 != nil || len(raw) != 4 && len(raw) != 16 {
+		if err != nil || err2 != nil || err3 != nil || len(raw) != 4 && len(raw) != 16 {
 			continue
 		}
 		for i := 0; i < len(raw); i += 4 {
@@ -153,10 +153,8 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 			}
 		}
 	}
-	if len(inodes) > 0 && first != 0 {
-		take(first, p.sockets(first, true))
-		take(first, p.sockets(first, false))
-	}
+	take(first, p.sockets(first, true)) // none has the PID 0
+	take(first, p.sockets(first, false))
 	if len(inodes) == 0 {
 		return pids
 	}
@@ -205,11 +203,17 @@ func (p procfs) pids() (all []int) {
 }
 
 // sockets lists the sockets a process has open, as "socket:[INODE]", either as its standard files, descriptors 0 to 2,
-// or as all others; none when it may not be looked into.
+// or as all others; those of a process with no more than three files count as standard. None when it may not be looked
+// into.
 func (p procfs) sockets(pid int, standard bool) []string {
 	path := filepath.Join(p.root, strconv.Itoa(pid), "fd")
-	if info, err := os.Stat(path); !standard && err == nil && info.Size() > 0 && info.Size() <= 3 {
-		return nil // since Linux 6.2 that is the number of open files, before it was 0
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	few := info.Size() > 0 && info.Size() <= 3 // since Linux 6.2 that is the number of open files, before it was 0
+	if few && !standard {
+		return nil
 	}
 	dir, err := os.Open(path)
 	if err != nil {
@@ -219,10 +223,10 @@ func (p procfs) sockets(pid int, standard bool) []string {
 	dir.Close()
 	var links []string
 	for _, name := range names {
-		if (name == "0" || name == "1" || name == "2") != standard {
+		if (few || name == "0" || name == "1" || name == "2") != standard {
 			continue
 		}
-		if link, err := os.Readlink(path + "/" + name); err == nil && strings.HasPrefix(link, "socket:") {
+		if link, _ := os.Readlink(path + "/" + name); strings.HasPrefix(link, "socket:") {
 			links = append(links, link)
 		}
 	}
@@ -270,9 +274,6 @@ func (p procfs) belongs(_ context.Context, pid int, s state) bool {
 		}
 	}
 	for range 64 { // up to the ancestors; a loop there can only be a torn read
-		if pid <= 1 {
-			return false
-		}
 		f, err := p.stat(pid)
 		if err != nil {
 			return false
@@ -338,7 +339,7 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 	if err != nil || os.SameFile(running, onDisk) {
 		return false
 	}
-	if link, err := os.Readlink(exe); err == nil && strings.HasSuffix(link, " (deleted)") {
+	if link, _ := os.Readlink(exe); strings.HasSuffix(link, " (deleted)") {
 		return true
 	}
 	return changedSince(ctx, p, pid, path) // a script, which its interpreter or the program it became runs, or a link that was moved on
@@ -381,10 +382,8 @@ type lsofTable struct{ run Runner }
 
 func (t lsofTable) holders(ctx context.Context, port int) (func(int) []holder, error) {
 	out, err := t.run.Run(ctx, "lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:LISTEN", "-Fpun")
-	if err != nil && !(exitCode(err) == 1 && strings.TrimSpace(out) == "") { // 1 without a word: nobody
-		if exitCode(err) != 1 {
-			return nil, err
-		}
+	if err != nil && exitCode(err) != 1 { // 1: nobody, or not all could be looked into
+		return nil, err
 	}
 	found := parseLsof(out)
 	for i := range found {
@@ -413,8 +412,8 @@ func parseLsof(out string) []holder {
 			}
 		case 'n':
 			host := value[:max(0, strings.LastIndexByte(value, ':'))]
-			addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-			if current.pid > 0 && (host == "*" || err == nil && answersLoopback(addr.Unmap())) &&
+			addr, _ := netip.ParseAddr(strings.Trim(host, "[]"))
+			if current.pid > 0 && (host == "*" || answersLoopback(addr.Unmap())) &&
 				!slices.ContainsFunc(found, func(h holder) bool { return h.pid == current.pid }) {
 				found = append(found, current)
 			}
@@ -437,8 +436,9 @@ func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {
 			parent[f[0]] = f[1]
 		}
 	}
-	for at, n := strconv.Itoa(pid), 0; at != "" && n < 64; at, n = parent[at], n+1 {
-		if at == strconv.Itoa(s.pid) {
+	at := strconv.Itoa(pid)
+	for range 64 {
+		if at = parent[at]; at == strconv.Itoa(s.pid) {
 			return true
 		}
 	}
@@ -501,8 +501,7 @@ func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
 			name = value
 		}
 	}
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil || filepath.Base(name) != filepath.Base(target) {
+	if target, _ := filepath.EvalSymlinks(path); filepath.Base(name) != filepath.Base(target) {
 		return changedSince(ctx, t, pid, path) // a script: what runs is its interpreter
 	}
 	return runs != "" && runs != inode(onDisk)

@@ -2,12 +2,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,9 +28,12 @@ func TestSockDiagListsWhatProcNetTCPLists(t *testing.T) {
 		defer listener.Close()
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
+	if !hasSockDiag(t) {
+		t.Skip("the kernel has no sock_diag, or a sandbox forbids it")
+	}
 	fast, err := sockDiag()
 	if err != nil {
-		t.Skipf("the kernel has no sock_diag, or a sandbox forbids it: %v", err)
+		t.Fatal(err)
 	}
 	slow, err := procfs{root: "/proc"}.listeners()
 	if err != nil {
@@ -43,6 +51,37 @@ func TestSockDiagListsWhatProcNetTCPLists(t *testing.T) {
 	if got, want := ours(fast), ours(slow); len(got) != len(ports) || !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// hasSockDiag tells whether the kernel answers the question for the listening sockets of IPv4 with anything but an error.
+func hasSockDiag(t *testing.T) bool {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 4)
+	if err != nil {
+		return false
+	}
+	defer syscall.Close(fd)
+	var question struct {
+		Length         uint32
+		Kind, Flags    uint16
+		Number, Sender uint32
+		Family, TCP    byte
+		_              [2]byte
+		States         uint32
+		_              [48]byte
+	}
+	question.Length, question.Kind, question.Flags = 72, 20, 0x301
+	question.Family, question.TCP, question.States = 2, 6, 1<<10
+	var request bytes.Buffer
+	if err := binary.Write(&request, binary.NativeEndian, question); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Sendto(fd, request.Bytes(), syscall.MSG_DONTWAIT, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
+		return false
+	}
+	answer := make([]byte, 1<<16)
+	n, _, err := syscall.Recvfrom(fd, answer, syscall.MSG_DONTWAIT)
+	return err == nil && n >= 16 && binary.NativeEndian.Uint16(answer[4:]) != syscall.NLMSG_ERROR
 }
 
 func TestWithoutSockDiagProcNetTCPIsRead(t *testing.T) {
@@ -104,4 +143,155 @@ func TestDialGivesUpAtItsDeadline(t *testing.T) {
 		return
 	}
 	t.Error("every connection was taken")
+}
+
+func TestTheOnlyFileOfAProcessMayBeTheSocket(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	port := listener.Addr().(*net.TCPAddr).Port
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const closed = ^uintptr(0)
+	pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "60"}, &syscall.ProcAttr{Files: []uintptr{closed, closed, closed, file.Fd()}})
+	if err != nil {
+		t.Skip("there is no /bin/sleep here:", err)
+	}
+	defer func() {
+		syscall.Kill(pid, syscall.SIGKILL)
+		syscall.Wait4(pid, nil, 0, nil)
+	}()
+	listener.Close()
+	file.Close()
+	for _, first := range []int{0, pid} {
+		who, err := procfs{root: "/proc"}.holders(t.Context(), port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := who(first); len(got) != 1 || got[0].pid != pid || got[0].command != "sleep 60" {
+			t.Errorf("%d first: got %v, want %d", first, got, pid)
+		}
+	}
+}
+
+func TestOrphansThatHaveEndedAreCollectedButNotTheCollector(t *testing.T) { // alone, for it would take other tests' children
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	start := func() int {
+		pid, err := syscall.ForkExec(self, []string{filepath.Join(dir, collectorName)}, &syscall.ProcAttr{Env: []string{"GORACE=atexit_sleep_ms=0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	if err := os.WriteFile(filepath.Join(dir, "standin"), []byte("exit 0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	collector, orphan := start(), start()
+	for _, pid := range []int{collector, orphan} {
+		const byPID = 1 // and WNOWAIT leaves it to be waited for again
+		if _, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(pid), 0, syscall.WEXITED|syscall.WNOWAIT, 0, 0); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	reapOrphans(collector)
+	if pid, err := syscall.Wait4(orphan, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
+		t.Errorf("the orphan is there: %d, %v", pid, err)
+	}
+	if pid, err := syscall.Wait4(collector, nil, syscall.WNOHANG, nil); pid != collector {
+		t.Errorf("the collector is not: %d, %v", pid, err)
+	}
+}
+
+func TestSystemdIsChosenWithTheRuntimeFolderThatThereIs(t *testing.T) {
+	t.Parallel()
+	runtimeDir, home := t.TempDir(), t.TempDir()
+	for _, c := range []struct{ what, given, locks string }{
+		{"a folder", runtimeDir, runtimeDir},
+		{"one that is gone", filepath.Join(runtimeDir, "none"), home},
+		{"a file", os.DevNull, home},
+	} {
+		w := &world{home: home, uid: os.Getuid(), getenv: func(key string) string { return map[string]string{"XDG_RUNTIME_DIR": c.given}[key] }}
+		if environ := w.choose(); len(environ) != 0 {
+			t.Errorf("%s: systemctl is given %q besides", c.what, environ)
+		}
+		if m, ok := w.manager.(systemd); !ok || m.runtimeDir != c.given || m.home != home || m.uid != w.uid {
+			t.Errorf("%s: got %+v", c.what, w.manager)
+		}
+		if p, ok := w.processes.(procfs); !ok || p.root != "/proc" || p.diag == nil {
+			t.Errorf("%s: got %+v", c.what, w.processes)
+		}
+		if w.reap != nil {
+			t.Errorf("%s: it is not the first process, and collects orphans", c.what)
+		}
+		locked(t, w.lock, c.locks)
+	}
+	w := &world{home: home, uid: os.Getuid(), getenv: func(string) string { return "" }}
+	environ, own := w.choose(), fmt.Sprintf("/run/user/%d", w.uid)
+	if info, err := os.Stat(own); err == nil {
+		if owner, _ := fileOwner(info); owner == w.uid {
+			if m := w.manager.(systemd); m.runtimeDir != own || !slices.Equal(environ, []string{"XDG_RUNTIME_DIR=" + own}) {
+				t.Errorf("su left it out: got %q, %q", m.runtimeDir, environ)
+			}
+			return
+		}
+	}
+	if m := w.manager.(systemd); m.runtimeDir != "" || len(environ) != 0 {
+		t.Errorf("there is none: got %q, %q", m.runtimeDir, environ)
+	}
+	locked(t, w.lock, home)
+}
+
+// locked checks that a lock is that of a folder.
+func locked(t *testing.T, lock func(context.Context, func()) (func(), error), folder string) {
+	t.Helper()
+	unlock, err := lock(t.Context(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	dir, err := os.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+		t.Errorf("%s is not locked: %v", folder, err)
+	}
+}
+
+func TestATerminalIsTold(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]bool{"/dev/ptmx": true, os.DevNull: false} {
+		file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
+		if err != nil {
+			t.Skip("there are no terminals here:", err)
+		}
+		defer file.Close()
+		if got := isTerminal(file.Fd()); got != want {
+			t.Errorf("%s: got %t", path, got)
+		}
+	}
+}
+
+func TestTheNameOfAUserIsThatOfThePasswdFile(t *testing.T) {
+	t.Parallel()
+	if text, err := os.ReadFile("/etc/passwd"); err != nil || !strings.HasPrefix(string(text), "root:x:0:0:") {
+		t.Skip("the file does not begin with root here:", err)
+	}
+	if got := userName(0, "ada"); got != "root" {
+		t.Errorf("got %s", got)
+	}
+	if got := userName(1<<30, "ada"); got != "ada" {
+		t.Errorf("of a user that is not in it: got %s", got)
+	}
 }

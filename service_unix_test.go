@@ -1,0 +1,115 @@
+//go:build linux || darwin
+
+// What Linux and macOS share: the lock, and small questions about files and processes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+func TestALockIsWaitedForAndSaysSoOnce(t *testing.T) {
+	t.Parallel()
+	lock := folderLock(t.TempDir())
+	never := func() { t.Error("it waits for nobody") }
+	for range 2 { // what was let go can be had again
+		unlock, err := lock(t.Context(), never)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+	}
+	unlock, err := lock(t.Context(), never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits, ended := make(chan bool, 2), make(chan error)
+	go func() {
+		unlock, err := lock(context.Background(), func() { waits <- true })
+		ended <- err
+		unlock()
+	}()
+	<-waits
+	select {
+	case err := <-ended:
+		t.Errorf("two have the lock: %v", err)
+	case <-time.After(50 * time.Millisecond): // it has looked again meanwhile
+	}
+	unlock()
+	if err := <-ended; err != nil || len(waits) != 0 {
+		t.Errorf("got %v, and said so %d times more", err, len(waits))
+	}
+}
+
+func TestWaitingForALockEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	lock := folderLock(t.TempDir())
+	unlock, err := lock(t.Context(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	if _, err := lock(ctx, cancel); !errors.Is(err, errInterrupted) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFolderThatIsNotThereIsNotLocked(t *testing.T) {
+	t.Parallel()
+	unlock, err := folderLock(filepath.Join(t.TempDir(), "none"))(t.Context(), func() { t.Error("it waits") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+func TestWhetherAProcessExists(t *testing.T) {
+	t.Parallel()
+	if !alive(os.Getpid()) || !alive(1) { // which this user may have no right to signal
+		t.Error("a process is not there")
+	}
+	if alive(1 << 30) {
+		t.Error("a process is there that cannot be")
+	}
+}
+
+func TestOwnerInodeAndChangeOfAFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, before, before); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid, ok := fileOwner(info); uid != os.Getuid() || !ok {
+		t.Errorf("owner: got %d, %t", uid, ok)
+	}
+	var stat syscall.Stat_t
+	if err := syscall.Stat(path, &stat); err != nil || inode(info) != fmt.Sprint(stat.Ino) {
+		t.Errorf("inode: got %s, want %d, %v", inode(info), stat.Ino, err)
+	}
+	if got := changeTime(info); time.Since(got) > time.Minute {
+		t.Errorf("a change of the times is one, too: got %s", got)
+	}
+	info, err = fstest.MapFS{"x": {ModTime: before}}.Stat("x") // of no file system of this machine
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid, ok := fileOwner(info); uid != 0 || ok || inode(info) != "" || !changeTime(info).Equal(before) {
+		t.Errorf("got %d, %t, %q, %s", uid, ok, inode(info), changeTime(info))
+	}
+}

@@ -5,8 +5,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,8 +45,8 @@ type foregroundRun struct {
 	port    int
 }
 
-// foregroundOf starts a run whose collector behaves as told.
-func foregroundOf(t *testing.T, behave string) *foregroundRun {
+// foregroundOf starts a run whose collector behaves as told, after the last preparations.
+func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *bench)) *foregroundRun {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("signals")
@@ -64,6 +68,9 @@ func foregroundOf(t *testing.T, behave string) *foregroundRun {
 	b.processes = procfs{root: "/proc"}
 	b.say, b.signals = voice{stdout: r.out, stderr: r.out}, func(...os.Signal) <-chan os.Signal { return r.signals }
 	b.pace.late = 20 * time.Second
+	for _, prepare := range last {
+		prepare(r, b)
+	}
 	go func() { r.code <- b.report(b.dispatch(context.Background(), []string{"service", "run"})) }()
 	return r
 }
@@ -131,8 +138,8 @@ func TestRunStartsAFailedCollectorAgain(t *testing.T) {
 
 func TestRunBetweenTwoStartsEndsWithTheStatusOfTheLast(t *testing.T) {
 	t.Parallel()
-	r := foregroundOf(t, "exit 7")
-	r.says(2, "⚠ the collector exited with status 7")
+	r := foregroundOf(t, "exit 7", func(_ *foregroundRun, b *bench) { b.pace.restart = time.Minute })
+	r.says(1, "⚠ the collector exited with status 7; it is started again in 1 min 0 s")
 	r.signals <- syscall.SIGTERM
 	r.ends(7)
 }
@@ -146,10 +153,137 @@ func TestRunKillsACollectorThatDoesNotEnd(t *testing.T) {
 	r.ends(137)
 }
 
+func TestRunTellsByWhichSignalTheCollectorEnded(t *testing.T) {
+	t.Parallel()
+	r := foregroundOf(t, "")
+	r.says(1, "Collector is healthy and serving on")
+	_, said, _ := strings.Cut(r.out.String(), "stand-in ")
+	pid, _ := strconv.Atoi(strings.Fields(said)[0])
+	collector, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collector.Kill()
+	r.says(1, "⚠ the collector was ended by SIGKILL; it is started again in ")
+	r.says(2, "Collector is healthy and serving on")
+	r.signals <- syscall.SIGTERM
+	r.ends(0)
+}
+
+func TestRunSaysWhenTheCollectorIsLate(t *testing.T) {
+	t.Parallel()
+	var orders string
+	r := foregroundOf(t, "late", func(_ *foregroundRun, b *bench) {
+		b.pace.late, orders = time.Millisecond, filepath.Join(filepath.Dir(b.collector()), "standin")
+	})
+	r.says(1, fmt.Sprintf("⚠ The collector does not answer on http://127.0.0.1:%d: connection refused", r.port))
+	os.Remove(orders)
+	r.says(1, "Collector is healthy and serving on")
+	r.signals <- syscall.SIGTERM
+	r.ends(0)
+}
+
+func TestRunSaysWhyTheCollectorCannotBeStarted(t *testing.T) {
+	t.Parallel()
+	r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) {
+		os.Remove(b.collector())
+		b.write(b.collector(), "#!/nowhere/sh\n", 0o755)
+	})
+	r.ends(1)
+	r.says(1, ": its interpreter /nowhere/sh is not there")
+}
+
+func TestRunPassesOnEverySignalThatEnds(t *testing.T) {
+	t.Parallel()
+	caught, also := make(chan os.Signal), []os.Signal{}
+	w := &world{signals: func(more ...os.Signal) <-chan os.Signal {
+		also = append(also, more...)
+		return caught
+	}}
+	endings := w.endings()
+	for _, signal := range []os.Signal{syscall.SIGPIPE, os.Interrupt, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT, syscall.SIGTERM} {
+		caught <- signal
+	}
+	for _, want := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM} {
+		if got := <-endings; got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	if want := []os.Signal{syscall.SIGQUIT, syscall.SIGPIPE}; !slices.Equal(also, want) {
+		t.Errorf("it catches %v besides, want %v", also, want)
+	}
+}
+
+// A brokenPipe is an output that nobody reads.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestOutputThatNobodyReadsAsksForTheEnd(t *testing.T) {
+	t.Parallel()
+	endings := make(chan os.Signal, 1)
+	if n, err := (passage{io.Discard, endings}).Write([]byte("text")); n != 4 || err != nil || len(endings) != 0 {
+		t.Errorf("read: got %d, %v, %d signals", n, err, len(endings))
+	}
+	for range 2 { // the second one finds no room
+		if n, err := (passage{brokenPipe{}, endings}).Write([]byte("text")); n != 0 || err != syscall.EPIPE || len(endings) != 1 {
+			t.Errorf("not read: got %d, %v, %d signals", n, err, len(endings))
+		}
+	}
+	if got := <-endings; got != syscall.SIGTERM {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestRunEndsItsCollectorWhenNobodyReadsItsOutput(t *testing.T) {
+	t.Parallel()
+	r := foregroundOf(t, "", func(r *foregroundRun, b *bench) { b.say.stdout = brokenPipe{} })
+	r.ends(0)
+	r.says(1, "stopped")
+}
+
+func TestRunCollectsOrphansWhereItIsTheFirstProcess(t *testing.T) {
+	t.Parallel()
+	kept := make(chan int, 100)
+	r := foregroundOf(t, "", func(r *foregroundRun, b *bench) {
+		b.reap = func(keep int) {
+			select {
+			case kept <- keep:
+			default:
+			}
+		}
+	})
+	for range 3 {
+		select {
+		case keep := <-kept:
+			r.says(1, fmt.Sprintf("stand-in %d starting", keep))
+		case <-time.After(20 * time.Second):
+			t.Fatal("it does not look for orphans")
+		}
+	}
+	r.signals <- syscall.SIGTERM
+	r.ends(0)
+}
+
 func TestRunRefusesAPortThatIsTaken(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.foreign(b.httpPort(), "python3 -m http.server")
 		b.refused("service run", "✗ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
+	})
+}
+
+func TestRunSaysThatTheServiceHasThePort(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.refused("service run", fmt.Sprintf("✗ port %d is held by ", b.httpPort()), ", which the service has started", "runtimescope service stop")
+		elsewhere := freePort(t)
+		b.foreign(elsewhere, "python3 -m http.server")
+		b.env[httpPortEnv] = fmt.Sprint(elsewhere)
+		b.refused("service run", fmt.Sprintf("✗ port %d is held by PID 666", elsewhere))
+		if strings.Contains(b.err.String(), "the service has started") {
+			t.Errorf("it takes another for the service:\n%s", b.err.String())
+		}
 	})
 }

@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// standIn is the collector's process. A file "standin" beside it tells it to misbehave: "exit 3", "exit once 3", "deaf".
+// standIn is the collector's process. A file "standin" beside it tells it to misbehave: "exit 3", "exit once 3", "deaf",
+// "late": as long as the file is there.
 func standIn() int {
 	text, _ := os.ReadFile(filepath.Join(filepath.Dir(os.Args[0]), "standin"))
 	words := strings.Fields(string(text))
@@ -30,6 +31,12 @@ func standIn() int {
 		code, _ := strconv.Atoi(words[len(words)-1])
 		fmt.Fprintln(os.Stderr, "stand-in", os.Getpid(), "fatal: exits with", code)
 		return code
+	}
+	for len(words) == 1 && words[0] == "late" {
+		time.Sleep(2 * time.Millisecond)
+		if _, err := os.Stat(filepath.Join(filepath.Dir(os.Args[0]), "standin")); err != nil {
+			words = nil
+		}
 	}
 	ended := make(chan os.Signal, 1)
 	if len(words) == 1 && words[0] == "deaf" {

@@ -80,6 +80,8 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 		{"fewer bytes than it says", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 500\r\n\r\nready", nil)},
 		{"no length", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: many\r\n\r\nready", nil)},
 		{"half a head", "the answer was cut off", readyzSpeaks(t, head+"Content-Type: text/plain\r\n", nil)},
+		{"half a head that promises no more", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 0\r\n", nil)},
+		{"two lengths, and fewer bytes than the first", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 6\r\nContent-Length: 5\r\n\r\nready", nil)},
 		{"a refusal that is cut off", "the answer was cut off", readyzSpeaks(t, "HTTP/1.1 503 x\r\n", nil)},
 		{"nothing", `no HTTP answer: ""`, readyzSpeaks(t, "", nil)},
 		{"another protocol", `no HTTP answer: "SSH-2.0-OpenSSH_9.2"`, readyzSpeaks(t, "SSH-2.0-OpenSSH_9.2\r\n", nil)},
@@ -361,6 +363,61 @@ func TestAStartIsOverWhenItHasEndedOrAnotherHasBegun(t *testing.T) {
 		if got := ended(c.first, c.now); got != c.want {
 			t.Errorf("%s: got %v", c.what, got)
 		}
+	}
+}
+
+// A logAsked is a systemd that remembers whose log it was asked for.
+type logAsked struct {
+	systemd
+	of *state
+}
+
+func (m logAsked) startLog(_ context.Context, _ Runner, of state, _ logMark) []string {
+	*m.of = of
+	return []string{"its last words"}
+}
+
+func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
+	t.Parallel()
+	first := state{phase: running, word: "active", start: "1", pid: 5, lastPID: 5}
+	crashed := &exit{code: 3}
+	for _, c := range []struct {
+		what       string
+		first, now state
+		says       string
+		start      string
+		pid        int
+	}{
+		{"another has begun", first, state{phase: running, start: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "1", 5},
+		{"another is about to begin", first, state{phase: crashLooping, start: "2", lastPID: 5, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 5},
+		{"the same", first, state{phase: failed, start: "1", pid: 7, lastPID: 7, lastExit: &exit{signal: 9}}, "The collector was ended by SIGKILL before it was ready", "1", 7},
+		{"none was seen", state{}, state{phase: failed, start: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 6},
+		{"it could not be run", first, state{phase: failed, start: "1", lastPID: 5, lastExit: &exit{code: 203}}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
+		{"why is not known", first, state{phase: failed, start: "1", lastPID: 5, lastExit: &exit{code: 216}}, "The collector could not be run: status 216/GROUP", "1", 5},
+		{"a condition", state{}, state{phase: stopped, skipped: true}, "The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", 0},
+		{"a clean end", first, state{phase: stopped, start: "1", lastPID: 5}, "The collector ended cleanly before it was ready", "1", 5},
+		{"an end of which nothing is known", first, state{phase: failed, start: "1", lastPID: 5}, "The collector ended before it was ready", "1", 5},
+	} {
+		var of state
+		w := &world{manager: logAsked{of: &of}}
+		want := definition{collector: "/nowhere"}
+		if c.now.lastExit != nil && c.now.lastExit.code == 216 {
+			want.collector = ""
+		}
+		err := w.diedEarly(context.Background(), want, c.first, c.now, logMark{})
+		if errText(err) != c.says || of.start != c.start || of.lastPID != c.pid {
+			t.Errorf("%s: got %v, with the log of start %q of %d", c.what, err, of.start, of.lastPID)
+		}
+	}
+	var of state
+	err := (&world{manager: logAsked{of: &of}}).tooLate(context.Background(), 7001, errors.New("answer 503"), state{word: "active", pid: 5}, logMark{}, time.Second)
+	var told *failure
+	if !errors.As(err, &told) || of.lastPID != 5 {
+		t.Fatalf("got %v, with the log of %d", err, of.lastPID)
+	}
+	if want := []string{"http://127.0.0.1:7001/readyz: answer 503", "The service is active (PID 5) and stays installed.",
+		"It logged:", "  its last words", "Look: runtimescope service status"}; !reflect.DeepEqual(told.notes, want) {
+		t.Errorf("got %q", told.notes)
 	}
 }
 

@@ -90,6 +90,79 @@ func TestReadyAfterServiceUnavailable(t *testing.T) {
 	})
 }
 
+func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.pace.look = time.Hour
+		b.unready = 3
+		b.want(0, "service install", "✓ Collector is healthy")
+		dead := false
+		b.alive = func(pid int) bool {
+			if pid == 0 {
+				t.Error("it looks whether no process is alive")
+			}
+			return !dead
+		}
+		count := &countedCalls{Runner: b.world.run}
+		b.world.run = count
+		b.unready = 1 << 30
+		b.want(1, "service restart --timeout 150ms", "✗ Collector did not respond on /readyz within 0.15s.", "answer 503")
+		if count.n > 15 {
+			t.Errorf("%d commands were run though nothing happened", count.n)
+		}
+		dead = true
+		b.behaves("crash later 4")
+		b.want(1, "service restart --timeout 20s", "✗ The collector exited with status 4 before it was ready")
+	})
+}
+
+// A countedCalls counts the commands that are run.
+type countedCalls struct {
+	Runner
+	n int
+}
+
+func (c *countedCalls) Run(ctx context.Context, argv ...string) (string, error) {
+	c.n++
+	return c.Runner.Run(ctx, argv...)
+}
+
+func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.installed()
+	b.pace.look, b.pace.grace = time.Millisecond, 4*time.Second
+	deaf := &deafManager{Runner: b.world.run, left: 3}
+	b.world.run = deaf
+	b.want(0, "service restart", "✓ Collector is healthy")
+	if deaf.left != 0 {
+		t.Errorf("%d questions were not asked again", deaf.left)
+	}
+	b.pace.grace = 10 * time.Millisecond
+	b.world.run = &deafManager{Runner: deaf.Runner, left: 1 << 30}
+	start := time.Now()
+	b.want(1, "service restart --timeout 20s", "the manager is busy")
+	if took := time.Since(start); took < 50*time.Millisecond || took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// A deafManager does not answer so many questions after the first change.
+type deafManager struct {
+	Runner
+	changed bool
+	left    int
+}
+
+func (d *deafManager) Run(ctx context.Context, argv ...string) (string, error) {
+	d.changed = d.changed || !readsOnly(argv)
+	if d.changed && readsOnly(argv) && d.left > 0 {
+		d.left--
+		return "", &commandError{argv: argv, code: 1, stderr: "the manager is busy"}
+	}
+	return d.Runner.Run(ctx, argv...)
+}
+
 func TestNotReadyInTimeIsAFailure(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
@@ -138,6 +211,18 @@ func TestAnotherProcessThatAnswersIsNotTheService(t *testing.T) {
 		if strings.Contains(b.out.String(), "✓") {
 			t.Errorf("a ✓ for somebody else's answer:\n%s", b.out.String())
 		}
+	})
+}
+
+func TestACollectorThatFindsItsPortTakenIsHeardBeforeWhoHasIt(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.want(0, "service stop")
+		b.behaves("crash later 3")
+		b.pace.look, b.pace.grace = time.Millisecond, 20*time.Second
+		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
+		b.want(1, "service restart --timeout 15s", "✗ The collector exited with status 3 before it was ready")
 	})
 }
 

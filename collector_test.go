@@ -211,6 +211,10 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"/opt/homebrew/Cellar/rs/1.0/bin/collector-server":   version,
 		"/home/linuxbrew/.linuxbrew/Cellar/rs/1.0/bin/x":     version,
 		"/home/ada/.npm/_npx/12ab/node_modules/.bin/x":       "npx empties its folder",
+		"/opt/rs-1.0/bin/collector-server":                   "the version is in its name, rs-1.0, and the next one will have another",
+		"/home/ada/.nvm/versions/node/v22.3.0/bin/x":         "the version is in its name, v22.3.0, and the next one will have another",
+		"/usr/bin/collector-server-0.11.2":                   "the version is in its name, collector-server-0.11.2, and the next one will have another",
+		"/opt/python3.11/bin/collector-server":               "",
 		"/home/ada/.cargo/bin/collector-server":              "",
 		"/usr/bin/collector-server":                          "",
 		"/opt/homebrew/bin/collector-server":                 "",
@@ -233,6 +237,19 @@ func TestPathsThatWillNotLast(t *testing.T) {
 	if runtime.GOOS != "windows" { // whose temporary folder is named by another variable
 		if got := fleeting("/somewhere/of/mine/x"); got != temporary {
 			t.Errorf("below TMPDIR: got %q", got)
+		}
+	}
+}
+
+func TestNamesWithAVersionInThem(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"1.0": true, "v22.3.0": true, "collector-server-0.11.2": true, "rs@1.2": true, "rs_9.10": true, "10.25-rc": true, "-0.0": true, "1.2x": true, "2024-01.5": true,
+		"": false, "1": false, "12": false, "v1": false, "1.": false, "1.x": false, ".5": false, "v.5": false, "rs-1-2": false, "1x.2": false, "9..9": false,
+		"python3.11": false, "go1.24": false, "x86_64": false, "x86_64.bin": false, "é1.0": false, "1./": false, "1.:": false, "v/.1": false, "v:.1": false, "1,2": false,
+	} {
+		if got := versioned(name); got != want {
+			t.Errorf("%s: got %t", name, got)
 		}
 	}
 }
@@ -331,6 +348,9 @@ func TestTheLoaderOfProgramsOfEveryKind(t *testing.T) {
 	}
 	if _, ok := elfLoader(strings.NewReader("\x7fELF and no more than that")); ok {
 		t.Error("half a head is taken for a program")
+	}
+	if _, ok := elfLoader(strings.NewReader(strings.Repeat("\x00", 100))); ok {
+		t.Error("zeroes are taken for a program")
 	}
 }
 

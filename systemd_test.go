@@ -305,6 +305,8 @@ func TestAUnitThatSomebodyEditedIsRead(t *testing.T) {
 		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7003\n", definition{"", ports{7003, 0}}},
 		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{"", ports{0, 7002}}},
 		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=seven\n", definition{}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{"", ports{7001, 7002}}},
+		{"[Service]\nExecStart = -/x\n", definition{"/x", ports{}}},
 		{"[Service]\nExecStart=/x\n[Install]\nExecStart=/no\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{"/x", ports{}}},
 	} {
 		if got := (systemd{}).parse(c.text); got != c.want {
@@ -327,6 +329,11 @@ func TestWordsOfAUnit(t *testing.T) {
 		"":                       nil,
 		" \t ":                   nil,
 		"a b\tc":                 {"a", "b", "c"},
+		" a  b \t":               {"a", "b"},
+		"a\x00b":                 {"a\x00b"},
+		`\x4`:                    {`\x4`},
+		`\10`:                    {`\10`},
+		`\u12`:                   {`\u12`},
 		`"a b" 'c d' e`:          {"a b", "c d", "e"},
 		`"" '' x`:                {"", "", "x"},
 		`a"b c"d`:                {"ab cd"},

@@ -66,7 +66,6 @@ func (m systemd) parse(text string) definition {
 	for _, line := range unitLines(text) {
 		if strings.HasPrefix(line, "[") {
 			section = line
-			continue
 		}
 		key, value, _ := strings.Cut(line, "=")
 		if section != "[Service]" {
@@ -171,7 +170,7 @@ func unescape(rest []rune) (string, int) {
 		digits, base, from = 3, 8, 0
 	}
 	if len(rest) >= from+digits {
-		if n, err := strconv.ParseUint(string(rest[from:from+digits]), base, 32); err == nil && n > 0 {
+		if n, _ := strconv.ParseUint(string(rest[from:from+digits]), base, 32); n > 0 { // 0 also for what is no number
 			if rest[0] == 'u' || rest[0] == 'U' {
 				return string(rune(n)), from + digits
 			}

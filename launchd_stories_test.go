@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -441,7 +442,7 @@ func TestMacAnInstallThatFailsPutsTheOldPlistAndJobBack(t *testing.T) {
 			if b.read(b.manager.path()) != text || len(b.files()) != len(files) {
 				t.Errorf("files: %v, plist:\n%s", b.files(), b.read(b.manager.path()))
 			}
-			if j := b.job(); j == nil || j.PID == 0 || j.Draining || strings.Contains(strings.Join(j.Environ, " "), "7001") {
+			if j := b.job(); j == nil || j.PID == 0 || j.Draining || slices.Contains(j.Environ, wsPortEnv+"=7001") {
 				t.Errorf("the job is %+v", j)
 			}
 		})

@@ -105,7 +105,9 @@ func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 		}
 		count := &countedCalls{Runner: b.world.run}
 		b.world.run = count
+		b.mu.Lock()
 		b.unready = 1 << 30
+		b.mu.Unlock()
 		b.want(1, "service restart --timeout 150ms", "✗ Collector did not respond on /readyz within 0.15s.", "answer 503")
 		if count.n > 15 {
 			t.Errorf("%d commands were run though nothing happened", count.n)
@@ -250,8 +252,8 @@ func TestAnAnswerWhoseOwnerCannotBeFoundOutIsUnverified(t *testing.T) {
 func TestASignalWhileWaitingLeavesTheServiceAsItIs(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
+		b.unready = 1 << 30
 		for _, args := range []string{"service install", "service restart"} {
-			b.unready = 1 << 30
 			signals := make(chan os.Signal, 1)
 			b.signals = func(...os.Signal) <-chan os.Signal { return signals }
 			seen := make(chan bool)

@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -120,7 +121,7 @@ func (h holder) refusal(port int, name string) error {
 	switch {
 	case h.pid == 0:
 		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, name))
-	case h.is("runtimescope-mcp", "mcp-server"):
+	case h.is("runtimescope-mcp/", "mcp-server/"):
 		return hint(fmt.Errorf("%w: that is the collector inside your editor's plugin", err), "quit the editor, then run this again")
 	case strings.HasSuffix(h.stop, " "+unitName): // but not of this start
 		return hint(fmt.Errorf("%w: an earlier start of the service has left it behind", err), fmt.Sprintf("kill %d, then run this again", h.pid))
@@ -134,15 +135,16 @@ func (h holder) refusal(port int, name string) error {
 	return hint(fmt.Errorf("%w, which is not ours", err), fmt.Sprintf("stop it, or choose another port: %s=… runtimescope service install", name))
 }
 
-// is tells whether the program that holds the port, or the script that it runs, has one of these names: those of the
-// file, or of a folder it is in. Other arguments say nothing.
+// is tells whether the program that holds the port, or the script that it runs, has one of these names, whatever its
+// ending. A name with a slash after it may also be that of a folder the program is in. Other arguments say nothing.
 func (h holder) is(names ...string) bool {
 	for i, word := range strings.Fields(h.command) {
 		if strings.HasPrefix(word, "-") {
 			continue
 		}
 		for _, name := range names {
-			if strings.Contains("/"+word+"/", "/"+name+"/") || strings.Contains("/"+word, "/"+name+".") {
+			file, folder := strings.CutSuffix("/"+name, "/")
+			if strings.HasSuffix("/"+strings.TrimSuffix(word, path.Ext(word)), file) || folder && strings.Contains("/"+word, file+"/") {
 				return true
 			}
 		}

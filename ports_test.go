@@ -128,6 +128,7 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		{"github-mcp-server stdio", "", alien, choose},
 		{"perl web.pl 6768 --root /home/ada/src/runtimescope/www", "", alien, choose},
 		{"perl web.pl /home/ada/runtimescope", "", alien, choose},
+		{"node /home/ada/runtimescope/node_modules/.bin/vite", "", alien, choose},
 		{"-collector-server", "", alien, choose},
 		{"node /x/collector/dist/standalon", "", alien, choose},
 		{"/usr/bin/collector-server", "", other, kill},
@@ -144,13 +145,16 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
 		}
 	}
-	for _, c := range []struct{ command, unit, says, helps string }{
-		{"/usr/bin/collector-server", "--user rs.service", other + ", of the unit --user rs.service", "systemctl stop --user rs.service, then run this again"},
-		{"/usr/bin/collector-server", "rs.service", other + ", of the unit rs.service", "systemctl stop rs.service, then run this again"},
-		{"/usr/bin/vite", "vite.service", alien, choose},
-		{"node /x/mcp-server/index.js", "editor.service", plugin, quit},
+	const left = ": an earlier start of the service has left it behind"
+	for _, c := range []struct{ command, stop, says, helps string }{
+		{"/usr/bin/collector-server", "systemctl --user stop rs.service", other, "systemctl --user stop rs.service, then run this again"},
+		{"/usr/bin/collector-server", "sudo systemctl stop rs.service", other, "sudo systemctl stop rs.service, then run this again"},
+		{"/usr/bin/collector-server", "systemctl --user stop runtimescope.service", left, kill},
+		{"/usr/bin/vite", "systemctl --user stop runtimescope.service", left, kill},
+		{"/usr/bin/vite", "systemctl --user stop vite.service", alien, choose},
+		{"node /x/mcp-server/index.js", "systemctl --user stop editor.service", plugin, quit},
 	} {
-		err := holder{pid: 5, command: c.command, unit: c.unit}.refusal(7001, "X")
+		err := holder{pid: 5, command: c.command, stop: c.stop}.refusal(7001, "X")
 		if want := "port 7001 is held by PID 5 (" + c.command + ")" + c.says; err.Error() != want || fixOf(err) != c.helps {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
 		}
@@ -441,13 +445,13 @@ func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
 	}
 }
 
-func TestTheUnitOfAProcessIsNamedAsSystemctlWantsIt(t *testing.T) {
+func TestHowTheServiceThatAProcessIsPartOfIsStopped(t *testing.T) {
 	t.Parallel()
 	p := newPortsProc(t)
 	for text, want := range map[string]string{
-		"0::/system.slice/nginx.service\n":                                                             "nginx.service",
-		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service\n":                      "--user rs.service",
-		"12:pids:/elsewhere\n1:name=systemd:/system.slice/nginx.service\n0::/system.slice/x.service\n": "nginx.service",
+		"0::/system.slice/nginx.service\n":                                                             "sudo systemctl stop nginx.service",
+		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service\n":                      "systemctl --user stop rs.service",
+		"12:pids:/elsewhere\n1:name=systemd:/system.slice/nginx.service\n0::/system.slice/x.service\n": "sudo systemctl stop nginx.service",
 		"0::/user.slice/user-1000.slice/user@1000.service\n":                                           "",
 		"0::/user.slice/user-1000.slice/user@1000.service/init.scope\n":                                "",
 		"0::/user.slice/user-1000.slice/session-2.scope\n":                                             "",
@@ -455,17 +459,17 @@ func TestTheUnitOfAProcessIsNamedAsSystemctlWantsIt(t *testing.T) {
 		"":       "",
 	} {
 		p.put("5/cgroup", text)
-		if got := p.unit(5); got != want {
+		if got := p.stop(5); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
-	if got := p.unit(6); got != "" {
+	if got := p.stop(6); got != "" {
 		t.Errorf("of a process that is gone: %q", got)
 	}
 	p.listens("0.0.0.0", 7000, 1000, 1)
 	p.process(7, 1, "nginx", 1)
 	p.put("7/cgroup", "0::/system.slice/nginx.service\n")
-	p.wantHolders(7000, 0, holder{pid: 7, uid: -1, command: "nginx", unit: "nginx.service"})
+	p.wantHolders(7000, 0, holder{pid: 7, uid: -1, command: "nginx", stop: "sudo systemctl stop nginx.service"})
 }
 
 func TestTheEnvironmentThatAProcessWasStartedWith(t *testing.T) {

@@ -277,12 +277,12 @@ func TestRunSaysThatTheServiceHasThePort(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
-		b.refused("service run", fmt.Sprintf("✗ port %d is held by ", b.httpPort()), ", which the service has started", "runtimescope service stop")
+		b.refused("service run", "✗ the service is running already (PID ", "and holds the ports", "Try: runtimescope service stop")
 		elsewhere := freePort(t)
 		b.foreign(elsewhere, "python3 -m http.server")
 		b.env[httpPortEnv] = fmt.Sprint(elsewhere)
 		b.refused("service run", fmt.Sprintf("✗ port %d is held by PID 666", elsewhere))
-		if strings.Contains(b.err.String(), "the service has started") {
+		if strings.Contains(b.err.String(), "the service is running") {
 			t.Errorf("it takes another for the service:\n%s", b.err.String())
 		}
 	})

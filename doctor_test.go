@@ -211,6 +211,31 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 			f.why, f.state.stale, f.state.file.definition.collector = "x", true, "/bin/sh"
 		},
 			want: "definition warn /unit has changed since it was loaded [runtimescope service restart]"},
+		"cannot be read": {change: func(f *finding, _ *bench) { f.state.file.err = errors.New("permission denied") },
+			want: "definition fail permission denied"},
+		"changed since the start": {change: func(f *finding, _ *bench) { f.why = "the definition has changed since the collector was started" },
+			want: "definition warn the definition has changed since the collector was started [runtimescope service restart]"},
+		"stopping": {change: func(f *finding, _ *bench) { f.state.phase, f.answer = stopped, unreached },
+			want: `process warn stopping (PID 42)
+ready unknown nothing runs that could answer on http://127.0.0.1:7000`},
+		"started too often": {change: func(f *finding, _ *bench) {
+			f.state.phase, f.state.pid, f.state.result, f.answer = failed, 0, "start-limit-hit", unreached
+		}, held: []holder{}, want: `process fail failed: systemd has given up: it was started too often [runtimescope service start]
+ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ports ok 7000 and 7001 are free for the service`},
+		"static": {change: func(f *finding, _ *bench) { f.state.enabled, f.state.static = ptr(false), true },
+			want: "enabled warn does not start at login: the unit has no [Install] section"},
+		"a link, and not enabled": {change: func(f *finding, _ *bench) { f.state.file.link, f.state.enabled = "/elsewhere", ptr(false) },
+			want: `definition fail /unit is a symbolic link to /elsewhere: something else manages it, so change it there, or remove the link
+enabled warn does not start at login`},
+		"cannot be run": {change: func(f *finding, b *bench) {
+			f.state.program = b.collector()
+			b.write(b.collector(), "#!/nowhere/node\n", 0o755)
+		}, want: "collector fail COLLECTOR cannot be run: its interpreter /nowhere/node is not there"},
+		"both ports the same from the next start on": {change: func(f *finding, _ *bench) { f.state.environ = []string{httpPortEnv + "=6767"} },
+			want: "ports fail both ports are 6767 [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]"},
+		"one of two ports is held": {change: func(f *finding, _ *bench) { f.ports.ws = 1 }, held: []holder{},
+			want: "ports warn the service does not hold both 7000 and 1 [runtimescope service restart]"},
 		"not loaded": {change: func(f *finding, _ *bench) { f.state.loaded = "" },
 			want: "definition warn /unit is not loaded [runtimescope service restart]"},
 		"file gone": {change: func(f *finding, _ *bench) { f.state.file.exists = false },
@@ -338,7 +363,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 				"linger": "warn the service ends when the user logs out [sudo loginctl enable-linger $USER]"}
 			for _, line := range strings.Split(c.want, "\n") {
 				if id, text, ok := strings.Cut(line, " "); ok {
-					well[id] = strings.ReplaceAll(text, "GONE", filepath.Join(filepath.Dir(b.collector()), "gone"))
+					well[id] = strings.NewReplacer("GONE", filepath.Join(filepath.Dir(b.collector()), "gone"), "COLLECTOR", b.collector()).Replace(text)
 				}
 			}
 			for _, got := range b.world.checks(t.Context(), f) {
@@ -349,6 +374,10 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 				if want := well[got.ID]; text != want && !(want == "fail REACH" && got.Status == "fail") {
 					t.Errorf("%s: %s\nwant %s", got.ID, text, want)
 				}
+				delete(well, got.ID)
+			}
+			if len(well) > 0 {
+				t.Errorf("it does not say %q", well)
 			}
 		})
 	}
@@ -356,7 +385,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 
 func TestDoctorComparesTheVariablesOfThisShell(t *testing.T) {
 	t.Parallel()
-	f := finding{ports: ports{7000, 7001}, state: state{environ: []string{"RUNTIMESCOPE_HOST=::1", "RUNTIMESCOPE_X=1"}}}
+	f := finding{ports: ports{7000, 7001}, state: state{environ: []string{"RUNTIMESCOPE_HOST=::1", "RUNTIMESCOPE_X=1", "RUNTIMESCOPE_HTTP_PORT=7002", "RUNTIMESCOPE_PORT=7002"}}}
 	for _, c := range []struct {
 		environ []string
 		want    string // the names that differ

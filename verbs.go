@@ -177,7 +177,7 @@ func (w *world) restartReason(ctx context.Context, s state) string {
 		return ""
 	case s.stale:
 		return "the definition has changed since it was loaded"
-	case changedSince(ctx, w.processes, s.pid, s.definitionPath()), s.toldOtherwise():
+	case s.toldOtherwise(), s.file.link == "" && changedSince(ctx, w.processes, s.pid, s.definitionPath()): // who makes links makes them anew
 		return "the definition has changed since the collector was started"
 	case s.collector() != "" && w.processes.replaced(ctx, s.pid, s.collector()):
 		return binaryReplaced

@@ -136,6 +136,16 @@ func TestDashboardFindsThePortOfTheServiceFromAnyShell(t *testing.T) {
 	})
 }
 
+func TestDashboardDoesNotSuspectTheServiceWhenTheManagerGivesNoAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
+	b.want(0, "dashboard --no-open", b.page())
+	if strings.Contains(b.out.String(), "Not the service") {
+		t.Errorf("it cannot know that:\n%s", b.out.String())
+	}
+}
+
 func TestDashboardWithoutAHomeAsksNoManager(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {

@@ -319,13 +319,10 @@ func (w *watchedWriter) Write(p []byte) (int, error) {
 
 func main() {
 	stdout := &watchedWriter{Writer: os.Stdout}
-	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
-	tty := isTerminal(os.Stdout.Fd())
 	path := filepath.SplitList(os.Getenv("PATH"))
 	environ := append(os.Environ(), "LC_ALL=C")
 	w := &world{
-		say: voice{stdout: stdout, stderr: os.Stderr, colour: tty && !plain,
-			errColour: isTerminal(os.Stderr.Fd()) && !plain, tty: tty && os.Getenv("TERM") != "dumb"},
+		say:         newVoice(stdout, os.Stderr, isTerminal(os.Stdout.Fd()), isTerminal(os.Stderr.Fd()), os.Getenv),
 		getenv:      os.Getenv,
 		environ:     os.Environ(),
 		home:        os.Getenv("HOME"),

@@ -15,6 +15,13 @@ type voice struct {
 	colour, errColour, tty bool // colour on stdout, on stderr; tty: stdout is a terminal whose line may be rewritten
 }
 
+// newVoice speaks as far as the two streams, of which these are terminals, and the variables allow (no-color.org).
+func newVoice(stdout, stderr io.Writer, outTTY, errTTY bool, getenv func(string) string) voice {
+	dumb := getenv("TERM") == "dumb"
+	plain := dumb || getenv("NO_COLOR") != ""
+	return voice{stdout, stderr, outTTY && !plain, errTTY && !plain, outTTY && !dumb}
+}
+
 func (v voice) done(format string, a ...any) { say(v.stdout, v.colour, "32", "✓", format, a...) }
 func (v voice) warn(format string, a ...any) { say(v.stdout, v.colour, "33", "⚠", format, a...) }
 func (v voice) fail(format string, a ...any) { say(v.stderr, v.errColour, "31", "✗", format, a...) }

@@ -149,3 +149,32 @@ func TestSizesAreWrittenInTheirUnit(t *testing.T) {
 		}
 	}
 }
+
+func TestColourAndTheCountingLineAreForTerminalsThatWantThem(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		outTTY, errTTY bool
+		env            string
+		want           voice
+	}{
+		{false, false, "", voice{}},
+		{true, false, "", voice{colour: true, tty: true}},
+		{false, true, "", voice{errColour: true}},
+		{true, true, "", voice{colour: true, errColour: true, tty: true}},
+		{true, true, "NO_COLOR=1", voice{tty: true}},
+		{true, true, "NO_COLOR=", voice{colour: true, errColour: true, tty: true}},
+		{true, true, "TERM=dumb", voice{}},
+		{true, true, "TERM=xterm", voice{colour: true, errColour: true, tty: true}},
+	} {
+		key, value, _ := strings.Cut(c.env, "=")
+		got := newVoice(nil, nil, c.outTTY, c.errTTY, func(name string) string {
+			if name == key {
+				return value
+			}
+			return ""
+		})
+		if got != c.want {
+			t.Errorf("%+v: got %+v", c, got)
+		}
+	}
+}

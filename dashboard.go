@@ -65,7 +65,7 @@ func (w *world) open(ctx context.Context, url string) error {
 		}
 		argv = []string{"xdg-open", url}
 	}
-	p, err := w.run.Start(io.Discard, io.Discard, nil, argv...)
+	p, err := w.run.Start(io.Discard, io.Discard, []string{"LC_ALL=" + w.getenv("LC_ALL")}, argv...) // a browser is not read by us
 	if err != nil {
 		return err
 	}

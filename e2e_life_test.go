@@ -237,6 +237,8 @@ func TestE2ERunIsTheFirstProcessOfABareNamespace(t *testing.T) {
 	if out, err := e.tool(append(slices.Clone(e.prefix), "true")...); err != nil {
 		t.Skipf("this system lets users make no such namespace: %v: %s", err, out)
 	}
+	program := e.another("real", "collector-server") // whose wrapper leaves a process behind, as many do
+	e.write(e.collector, "#!/bin/sh\necho \"LC_ALL is <$LC_ALL>\"\n(sleep 0.1 &)\nexec "+program+"\n", 0o755)
 	cmd, r := e.command(filepath.Join(e.bin, "runtimescope"), "service", "run")
 	said, err := os.Create(filepath.Join(e.home, "said"))
 	e.ok(err)
@@ -252,11 +254,22 @@ func TestE2ERunIsTheFirstProcessOfABareNamespace(t *testing.T) {
 	if status := e.read(fmt.Sprintf("/proc/%d/status", first)); !strings.Contains(status, fmt.Sprintf("\nNSpid:\t%d\t1\n", first)) {
 		t.Errorf("it is not the first process there: %s", status)
 	}
+	time.Sleep(300 * time.Millisecond) // until the process has ended
+	e.until("what has ended is collected", func() bool {
+		children := strings.Fields(e.read(fmt.Sprintf("/proc/%d/task/%[1]d/children", first)))
+		return !slices.ContainsFunc(children, func(child string) bool {
+			text, _ := os.ReadFile("/proc/" + child + "/stat")
+			return strings.Contains(string(text), ") Z ")
+		})
+	})
 	process, err := os.FindProcess(first)
 	e.ok(err)
 	e.ok(process.Signal(syscall.SIGTERM))
-	if got := e.result(cmd, r, start).says("Starting standalone collector... "+e.collector, "Collector stopped"); got.code != 0 {
+	if got := e.result(cmd, r, start).says("Starting standalone collector... "+program, "Collector stopped"); got.code != 0 {
 		t.Errorf("a clean end: %v", got)
+	}
+	if !strings.Contains(e.read(said.Name()), "LC_ALL is <>") {
+		t.Errorf("the collector does not have the locale of its user: %s", e.read(said.Name()))
 	}
 }
 

@@ -94,7 +94,7 @@ func (p passage) Write(text []byte) (int, error) {
 
 // runOnce runs the collector to its end. asked tells whether a signal asked us to end.
 func (w *world) runOnce(ctx context.Context, collector string, p ports, signals chan os.Signal) (asked bool, e exit, err error) {
-	child, err := w.run.Start(passage{w.say.stdout, signals}, passage{w.say.stderr, signals}, []string{
+	child, err := w.run.Start(passage{w.say.stdout, signals}, passage{w.say.stderr, signals}, []string{"LC_ALL=" + w.getenv("LC_ALL"),
 		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)}, collector)
 	if err != nil {
 		if why, _ := whyNotRun(collector, w.platform); why != "" {

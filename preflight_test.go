@@ -1,0 +1,85 @@
+// What is looked at before anything changes, where the definition in use is not simply the file in the home.
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func TestInstallLeavesToADropInWhatTheDropInSays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	other := filepath.Join(t.TempDir(), "collector-server")
+	b.write(other, "#!/bin/sh\n", 0o755)
+	b.fake.change(func(s *fakeState) {
+		s.Extra = "DropInPaths=/x/y.conf\nExecStart={ path=" + other + " ; argv[]=" + other + " ; }\n"
+	})
+	text := b.read(b.manager.path())
+	b.want(0, "service install", "Collector: "+other, "✓ Collector is healthy")
+	if b.read(b.manager.path()) != text || slices.Contains(b.files(), b.manager.path()+".bak") {
+		t.Errorf("the unit became\n%s\n%q", b.read(b.manager.path()), b.files())
+	}
+	third := filepath.Join(t.TempDir(), "collector-server")
+	b.write(third, "#!/bin/sh\n", 0o755)
+	b.want(0, "service install --collector "+third, "Collector: "+third, "⚠ What runs is "+other)
+	if !strings.Contains(b.read(b.manager.path()), third) {
+		t.Errorf("the unit is\n%s", b.read(b.manager.path()))
+	}
+}
+
+func TestAPackagesUnitForTheSameFileUnderAnotherNameIsUsedAsItIs(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	name := filepath.Join(t.TempDir(), "collector-server") // as /bin is /usr/bin
+	if err := os.Symlink(b.collector(), name); err != nil {
+		t.Skip("no links here:", err)
+	}
+	text, err := b.manager.render(definition{name, ports{http: b.httpPort()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.fake.change(func(s *fakeState) { s.Vendor = text })
+	b.want(0, "service install", "Collector: "+name, "✓ Collector is healthy")
+	b.wantNoCopy()
+	b.want(0, "service restart", "✓ Service restarted")
+	b.wantNoCopy()
+	other := filepath.Join(t.TempDir(), "collector-server")
+	b.write(other, "#!/bin/sh\n", 0o755)
+	b.want(0, "service install --collector "+other, "✓ Wrote "+b.manager.path(), "Collector: "+other)
+}
+
+func TestDashboardOnlyWaitsForAServiceThatIsStarting(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Extra = "ActiveState=activating\nSubState=start\n" })
+	var probes atomic.Int64
+	b.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if probes.Add(1) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		b.fake.change(func(s *fakeState) { s.Extra = "" })
+	})
+	b.calls()
+	b.want(0, "dashboard --no-open", "✓ Collector is healthy", b.page())
+	b.wantCalls()
+}
+
+func TestARestartIsTriedOnADefinitionThatWasMended(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Extra = "LoadState=bad-setting\nLoadError=x\n" })
+	b.refused("service restart", "✗ systemd cannot load the unit (bad-setting): x", "Try: runtimescope service install")
+	b.fake.change(func(s *fakeState) { s.Extra += "NeedDaemonReload=yes\n" })
+	b.calls()
+	b.want(0, "service restart", "✓ Service restarted")
+	if calls := b.calls(); !slices.Contains(calls, "systemctl --user daemon-reload") {
+		t.Errorf("it called %q", calls)
+	}
+	b.want(0, "service install", "✓ Collector is healthy") // without a drop-in it is what cures
+}

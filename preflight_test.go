@@ -83,3 +83,46 @@ func TestARestartIsTriedOnADefinitionThatWasMended(t *testing.T) {
 	}
 	b.want(0, "service install", "✓ Collector is healthy") // without a drop-in it is what cures
 }
+
+func TestWhoIsInTheWayOfTheService(t *testing.T) {
+	t.Parallel()
+	nobody, somebody := freePort(t), readyzServer(t, func(http.ResponseWriter, *http.Request) {})
+	w := &world{uid: 1000, processes: readyzTable{ours: []int{42}}}
+	up, down := state{phase: running, pid: 42}, state{phase: stopped}
+	for _, c := range []struct {
+		what string
+		h    holder
+		port int
+		s    state
+		want bool
+	}{
+		{"itself", holder{pid: 42}, somebody, up, false},
+		{"another", holder{pid: 5}, somebody, up, true},
+		{"a process that cannot be looked into", holder{uid: 1000}, somebody, up, false},
+		{"such a one, while the service is stopped", holder{uid: 1000}, somebody, down, true},
+		{"such a one of another user", holder{uid: 0}, somebody, up, true},
+		{"one on IPv6 alone", holder{pid: 5, wildcard6: true}, nobody, up, false},
+		{"one on IPv6 that takes in IPv4", holder{pid: 5, wildcard6: true}, somebody, up, true},
+		{"one on IPv4 that has gone meanwhile", holder{pid: 5}, nobody, up, true},
+	} {
+		if got := w.inTheWay(t.Context(), c.h, c.port, c.s); got != c.want {
+			t.Errorf("%s: %t", c.what, got)
+		}
+	}
+}
+
+func TestOnlyRootIsSuspectedOfSudo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.env["SUDO_USER"] = "ada"
+	for uid, refused := range map[int]bool{0: true, 1000: false} {
+		b.world.uid = uid
+		if err := b.mayManage(); (err != nil) != refused {
+			t.Errorf("uid %d: %v", uid, err)
+		}
+	}
+	b.world.uid, b.env["SUDO_USER"] = 0, ""
+	if err := b.mayManage(); err != nil {
+		t.Errorf("root by itself: %v", err)
+	}
+}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -266,4 +267,144 @@ func TestDashboardStartsTheCollectorThatWasInstalled(t *testing.T) {
 		os.Remove(other)
 		b.want(1, "service update", "✗ Could not locate the `collector-server` binary")
 	})
+}
+
+func TestWhatTheFileAddsToWhatTheManagerSays(t *testing.T) {
+	t.Parallel()
+	m := systemd{home: t.TempDir()}
+	const program = "/opt/collector-server"
+	d := definition{program, ports{http: 7000}}
+	text, err := m.render(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{manager: m, processes: waitTable{}}
+	written := file{path: m.path(), text: text, exists: true, definition: d}
+	loaded := state{phase: running, loaded: m.path(), program: program, environ: []string{httpPortEnv + "=7000"}}
+	for _, c := range []struct {
+		what   string
+		change func(s *state, f *file)
+		phase  phase
+		stale  bool
+	}{
+		{"as written", func(*state, *file) {}, running, false},
+		{"another program is loaded", func(s *state, _ *file) { s.program = "/x" }, running, true},
+		{"another port is loaded", func(s *state, _ *file) { s.environ = nil }, running, true},
+		{"no program is loaded", func(s *state, _ *file) { s.program = "" }, running, false},
+		{"edited by hand", func(s *state, f *file) { s.program, f.text = "/x", text+"#\n" }, running, false},
+		{"loaded from elsewhere", func(s *state, _ *file) { s.program, s.loaded = "/x", "/y" }, running, false},
+		{"with a drop-in", func(s *state, _ *file) { s.program, s.dropIns = "/x", []string{"/y"} }, running, false},
+		{"the manager says so", func(s *state, f *file) { s.stale, f.text = true, "" }, running, true},
+		{"not one that can be written", func(s *state, f *file) { s.program, f.definition.collector = "/x", "\n" }, running, false},
+		{"there, but not loaded", func(s *state, _ *file) { *s = state{phase: notInstalled} }, stopped, false},
+		{"a link, not loaded", func(s *state, f *file) { *s, *f = state{phase: notInstalled}, file{path: f.path, link: "/x"} }, stopped, false},
+		{"a mask, not loaded", func(s *state, f *file) { *s, *f = state{phase: notInstalled}, file{path: f.path, link: "/dev/null"} }, notInstalled, false},
+		{"nothing", func(s *state, f *file) { *s, *f = state{phase: notInstalled}, file{path: f.path} }, notInstalled, false},
+	} {
+		s, f := loaded, written
+		c.change(&s, &f)
+		if got := w.withFile(s, f); got.phase != c.phase || got.stale != c.stale || got.file.path != f.path {
+			t.Errorf("%s: %s, stale %t", c.what, got.phase, got.stale)
+		}
+	}
+}
+
+func TestAPackagesDefinitionIsReadAsItIsNow(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), unitName)
+	w := &world{manager: systemd{home: "/home/ada"}, processes: waitTable{}}
+	for _, c := range []struct {
+		what      string
+		s         state
+		there     bool
+		phase     phase
+		collector string
+	}{
+		{"running", state{phase: running, enabled: ptr(false)}, true, running, "/new"},
+		{"stopped, enabled", state{phase: stopped, enabled: ptr(true)}, true, stopped, "/new"},
+		{"stopped, nobody knows whether enabled", state{phase: stopped}, true, stopped, "/new"},
+		{"stopped, not enabled", state{phase: stopped, enabled: ptr(false)}, true, notInstalled, "/new"},
+		{"running, gone", state{phase: running}, false, running, ""},
+		{"stopped, gone", state{phase: stopped, enabled: ptr(true)}, false, notInstalled, ""},
+	} {
+		os.Remove(path)
+		if c.there {
+			if err := os.WriteFile(path, []byte("[Service]\nExecStart=/new\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.s.loaded = path
+		got := w.withFile(c.s, file{path: "/home/ada/x"})
+		if got.phase != c.phase || got.file.definition.collector != c.collector || (got.loaded != "") != c.there {
+			t.Errorf("%s: %s, %q, loaded from %q", c.what, got.phase, got.file.definition.collector, got.loaded)
+		}
+	}
+}
+
+func TestTheFileOfADefinition(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what   string
+		make   func(path string) error
+		exists bool
+		link   string
+		err    string
+		reads  string // the collector
+	}{
+		{"none", func(string) error { return nil }, false, "", "", ""},
+		{"a unit", func(path string) error { return os.WriteFile(path, []byte("[Service]\nExecStart=/x\n"), 0o600) }, true, "", "", "/x"},
+		{"an empty file", func(path string) error { return os.WriteFile(path, nil, 0o600) }, false, "", "", ""},
+		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, true, "", "is in the way: it is not a regular file", ""},
+		{"a mask", func(path string) error { return os.Symlink(os.DevNull, path) }, false, os.DevNull, "", ""},
+		{"a link to nowhere", func(path string) error { return os.Symlink("/nowhere/x", path) }, false, "/nowhere/x", "", ""},
+		{"a link to a unit", func(path string) error {
+			return errors.Join(os.WriteFile(path+".real", []byte("[Service]\nExecStart=/y\n"), 0o600), os.Symlink(unitName+".real", path))
+		}, false, unitName + ".real", "", "/y"},
+		{"a link to itself", func(path string) error { return os.Symlink(unitName, path) }, true, unitName, "too many levels", ""},
+	} {
+		m := systemd{home: t.TempDir()}
+		if err := os.MkdirAll(filepath.Dir(m.path()), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.make(m.path()); err != nil {
+			t.Skip("no links here:", err)
+		}
+		w := &world{manager: m}
+		f := w.readFile()
+		if f.exists != c.exists || f.link != c.link || (f.err != nil) != (c.err != "") || !strings.Contains(errText(f.err), c.err) || f.definition.collector != c.reads || f.path != m.path() {
+			t.Errorf("%s: %+v", c.what, f)
+		}
+	}
+	m := systemd{home: filepath.Join(t.TempDir(), "file")} // a file where a folder should be
+	if err := os.WriteFile(m.home, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := (&world{manager: m}).readFile(); f.exists || f.err != nil {
+		t.Errorf("below a file: %+v", f)
+	}
+}
+
+func TestWhichCollectorIsTheServices(t *testing.T) {
+	t.Parallel()
+	inFile := file{exists: true, definition: definition{collector: "/file"}}
+	gone := file{definition: definition{collector: "/file"}}
+	for _, c := range []struct {
+		what       string
+		s          state
+		want       string
+		overridden bool
+	}{
+		{"loaded", state{program: "/loaded", file: inFile}, "/loaded", false},
+		{"loaded, a drop-in", state{program: "/loaded", file: inFile, dropIns: []string{"x"}}, "/loaded", true},
+		{"loaded, a drop-in that says the same", state{program: "/file", file: inFile, dropIns: []string{"x"}}, "/file", false},
+		{"loaded, a drop-in, changed since", state{program: "/loaded", file: inFile, dropIns: []string{"x"}, stale: true}, "/file", false},
+		{"loaded, a drop-in, gone", state{program: "/loaded", file: gone, dropIns: []string{"x"}}, "/loaded", false},
+		{"changed since", state{program: "/loaded", file: inFile, stale: true}, "/file", false},
+		{"gone since", state{program: "/loaded", file: gone, stale: true}, "/loaded", false},
+		{"not loaded, with drop-ins", state{file: inFile, dropIns: []string{"x"}}, "/file", false},
+	} {
+		if got := c.s.collector(); got != c.want || c.s.overridden() != c.overridden {
+			t.Errorf("%s: %s, overridden %t", c.what, got, c.s.overridden())
+		}
+	}
 }

@@ -59,6 +59,7 @@ func TestE2EUpdateFollowsAPackageManagersLink(t *testing.T) {
 	link("1")
 	e.exits(0, "service install").says("Collector: " + e.collector)
 	runs("1")
+	time.Sleep(100 * time.Millisecond) // times of files and processes are compared
 	link("2")
 	if got := e.agrees("running"); got["restart_needed"] != true {
 		t.Errorf("status does not see the new version: %v", got)

@@ -348,7 +348,7 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 // changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.
 func changedSince(ctx context.Context, t processTable, pid int, path string) bool {
 	age, _, err := t.facts(ctx, pid)
-	return err == nil && lastChange(path).After(time.Now().Add(-age).Add(100*time.Millisecond)) // ages are known to two ticks
+	return err == nil && lastChange(path).After(time.Now().Add(-age).Add(30*time.Millisecond)) // ages are known to two ticks of 10 ms
 }
 
 // lastChange is when the file at path, or a link on the way to it, last changed: a path may lead through several, such

@@ -109,7 +109,7 @@ func TestTheWaitLetsPassingStatesPass(t *testing.T) {
 		"answers before it is running":    then(half, 3, one),
 		"a manager that is deaf at times": then(mute, 2, half, mute, mute, one),
 	} {
-		result, err := waitFor(t, &scripted{answers: answers}, port, holder{pid: 1}, nil)
+		result, err := waitFor(t, &scripted{answers: answers}, port, holder{pid: 1}, func(p *pace) { p.grace = 10 * time.Second })
 		if err != nil || result.state.pid != 1 || result.port != port || result.doubt != "" {
 			t.Errorf("%s: %+v, %v", name, result, err)
 		}
@@ -146,7 +146,7 @@ func TestADeafManagerThatHearsAgainStartsAnew(t *testing.T) {
 		answers = append(answers, mute, state{phase: starting, pid: 1, start: "1"})
 	}
 	port := freePort(t)
-	result, err := waitFor(t, &scripted{answers: append(answers, over)}, port, holder{pid: 1}, func(p *pace) { p.grace = 10 * time.Millisecond })
+	result, err := waitFor(t, &scripted{answers: append(answers, over)}, port, holder{pid: 1}, func(p *pace) { p.grace = 40 * time.Millisecond })
 	if err == nil || strings.Contains(err.Error(), "no answer") {
 		t.Errorf("%+v, %v", result, err)
 	}

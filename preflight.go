@@ -94,7 +94,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 				return in, hint(fmt.Errorf("cannot use the collector of the service, %s: %w", in.want.collector, err), "runtimescope service install")
 			}
 		}
-		if in.state.broken != "" && !s.stale {
+		if in.state.broken != "" && !s.stale && len(s.dropIns) == 0 { // systemd may not see that a drop-in was mended
 			return in, hint(errors.New(s.broken), s.mend())
 		}
 	}

@@ -55,6 +55,7 @@ type state struct {
 	dropIns     []string // systemd: other files that add to the unit
 	envFiles    bool     // systemd: variables come from files, too
 	static      bool     // systemd: the unit cannot be enabled
+	untilBoot   bool     // systemd: masked only until the next boot
 	wantedBy    string   // systemd: the targets that start it
 	skipped     bool     // systemd: a condition of the unit did not hold, so it was not started
 	broken      string   // why the manager cannot use the definition
@@ -96,7 +97,7 @@ func (s state) mend() string {
 // unmask is the command that takes the mask away.
 func (s state) unmask() string {
 	switch {
-	case strings.HasPrefix(s.loaded, "/run/"):
+	case s.untilBoot:
 		return "systemctl --user unmask --runtime " + unitName
 	case strings.HasPrefix(s.loaded, "/etc/"):
 		return "sudo systemctl --global unmask " + unitName

@@ -56,7 +56,7 @@ func TestWhoseADefinitionIs(t *testing.T) {
 		{"another home's", state{loaded: other}, other, false, true, "systemctl --user unmask runtimescope.service"},
 		{"a mask", state{loaded: mine, masked: true}, mine, false, false, "systemctl --user unmask runtimescope.service"},
 		{"a mask, as systemd 247 says it", state{loaded: "/dev/null", masked: true}, mine, false, false, "systemctl --user unmask runtimescope.service"},
-		{"a mask until the next boot", state{loaded: "/run/user/1/systemd/user/runtimescope.service", masked: true}, "/run/user/1/systemd/user/runtimescope.service", false, false,
+		{"a mask until the next boot", state{loaded: "/run/user/1/systemd/user/runtimescope.service", masked: true, untilBoot: true}, "/run/user/1/systemd/user/runtimescope.service", false, false,
 			"systemctl --user unmask --runtime runtimescope.service"},
 		{"a mask for all users", state{loaded: "/etc/systemd/user/runtimescope.service", masked: true}, "/etc/systemd/user/runtimescope.service", false, false,
 			"sudo systemctl --global unmask runtimescope.service"},

@@ -92,24 +92,25 @@ func parseUnitState(out string) (state, error) {
 		return n
 	}
 	s := state{
-		word:     p["ActiveState"],
-		pid:      number("MainPID"),
-		start:    p["InvocationID"],
-		restarts: ptr(number("NRestarts")),
-		cgroup:   p["ControlGroup"],
-		loaded:   p["FragmentPath"],
-		stale:    p["NeedDaemonReload"] == "yes",
-		masked:   p["LoadState"] == "masked",
-		dropIns:  shownWords(p["DropInPaths"]),
-		envFiles: p["EnvironmentFiles"] != "",
-		static:   p["UnitFileState"] == "static",
-		enabled:  ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
-		wantedBy: p["WantedBy"],
-		skipped:  p["ConditionResult"] == "no" && number("ConditionTimestampMonotonic") != 0,
-		lastPID:  number("ExecMainPID"),
-		again:    p["RestartUSec"],
-		result:   p["Result"],
-		environ:  shownWords(p["Environment"]),
+		word:      p["ActiveState"],
+		pid:       number("MainPID"),
+		start:     p["InvocationID"],
+		restarts:  ptr(number("NRestarts")),
+		cgroup:    p["ControlGroup"],
+		loaded:    p["FragmentPath"],
+		stale:     p["NeedDaemonReload"] == "yes",
+		masked:    p["LoadState"] == "masked",
+		dropIns:   shownWords(p["DropInPaths"]),
+		envFiles:  p["EnvironmentFiles"] != "",
+		static:    p["UnitFileState"] == "static",
+		untilBoot: p["UnitFileState"] == "masked-runtime",
+		enabled:   ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
+		wantedBy:  p["WantedBy"],
+		skipped:   p["ConditionResult"] == "no" && number("ConditionTimestampMonotonic") != 0,
+		lastPID:   number("ExecMainPID"),
+		again:     p["RestartUSec"],
+		result:    p["Result"],
+		environ:   shownWords(p["Environment"]),
 	}
 	if s.word != "active" && s.word != "inactive" && s.word != "failed" {
 		s.word += " (" + p["SubState"] + ")"
@@ -307,7 +308,7 @@ func (m systemd) plan(v verb, s state, text string) []step {
 			steps = append(steps, lenient("reset-failed", unitName), do("restart", unitName))
 		}
 	case restart:
-		if s.stale || s.loaded == "" {
+		if s.stale || s.loaded == "" || s.broken != "" {
 			steps = append(steps, do("daemon-reload"))
 		}
 		if s.phase != stopped { // or the sixth start within ten seconds would be refused

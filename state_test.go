@@ -187,8 +187,14 @@ func TestStopSaysHowTheServiceCanStartAgain(t *testing.T) {
 		set  func(b *bench)
 		want string
 	}{
-		"there":  {func(*bench) {}, "✓ Service stopped (unit preserved — run `service restart` to start again)"},
-		"gone":   {func(b *bench) { os.Remove(b.manager.path()) }, "✓ Service stopped (its unit is gone — run `service install` to start again)"},
+		"there": {func(*bench) {}, "✓ Service stopped (unit preserved — run `service restart` to start again)"},
+		"gone":  {func(b *bench) { os.Remove(b.manager.path()) }, "✓ Service stopped (its unit is gone — run `service install` to start again)"},
+		"a link": {func(b *bench) {
+			real := b.manager.path() + ".real"
+			if os.Rename(b.manager.path(), real) != nil || os.Symlink(real, b.manager.path()) != nil {
+				b.t.Skip("no links here")
+			}
+		}, "✓ Service stopped (unit preserved — run `service restart` to start again)"},
 		"masked": {func(b *bench) { b.fake.change(func(s *fakeState) { s.Extra = "LoadState=masked\n" }) }, "✓ Service stopped (it is masked — run `systemctl --user unmask runtimescope.service` before it can start again)"},
 	} {
 		b := newBench(t, "systemd").quick().installed()

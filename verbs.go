@@ -219,7 +219,7 @@ func (w *world) stopService(ctx context.Context, o options) error {
 	switch disabled := s.enabled != nil && !*s.enabled; {
 	case s.masked:
 		w.say.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask())
-	case !s.file.exists && !s.vendor():
+	case !s.file.exists && s.file.link == "" && !s.vendor():
 		w.say.done("Service stopped (its %s is gone — run `service install` to start again)", w.manager.what())
 	case s.vendor() && disabled: // it counts as not installed, once it is stopped
 		w.say.done("Service stopped (%s preserved — run `service install` to start again)", w.manager.what())

@@ -66,7 +66,7 @@ func BenchmarkLastLines(b *testing.B) {
 
 // BenchmarkProbe asks /readyz of a server beside it.
 func BenchmarkProbe(b *testing.B) {
-	w := &world{}
+	w := &app{}
 	port := readyzServer(b, func(answer http.ResponseWriter, _ *http.Request) { answer.Write([]byte(`{"status":"ready"}`)) })
 	for b.Loop() {
 		if err := w.probe(b.Context(), port); err != nil {

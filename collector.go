@@ -18,7 +18,7 @@ const collectorName = "collector-server"
 // findCollector returns the absolute path of the collector: the one asked for, else the one beside this program
 // (beside the name it was started by, then beside the file that is a link to), else the first on PATH. A symbolic
 // link is not resolved: a package manager moves it on to the next version.
-func (w *world) findCollector(asked string) (string, error) {
+func (a *app) findCollector(asked string) (string, error) {
 	if asked != "" {
 		path, err := filepath.Abs(asked)
 		if err == nil {
@@ -30,7 +30,7 @@ func (w *world) findCollector(asked string) (string, error) {
 		return path, nil
 	}
 	var looked []string
-	for _, exe := range w.executables() {
+	for _, exe := range a.executables() {
 		path := filepath.Join(filepath.Dir(exe), programFile(collectorName))
 		err := executable(path)
 		if err == nil {
@@ -38,10 +38,10 @@ func (w *world) findCollector(asked string) (string, error) {
 		}
 		looked = append(looked, fmt.Sprintf("%s: %v", path, err))
 	}
-	if path := lookPath(w.path, collectorName); path != "" {
+	if path := lookPath(a.path, collectorName); path != "" {
 		return filepath.Clean(path), nil
 	}
-	for _, dir := range w.path {
+	for _, dir := range a.path {
 		if !filepath.IsAbs(dir) {
 			looked = append(looked, fmt.Sprintf("%q on PATH: not an absolute folder, so passed over", dir))
 			continue
@@ -79,8 +79,8 @@ func sameFile(a, b string) bool {
 	return os.SameFile(x, y)
 }
 
-// fleeting says why a path will not last; "" when it seems to.
-func fleeting(path string) string {
+// whyPathWontLast says why a path will not last; "" when it seems to.
+func whyPathWontLast(path string) string {
 	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm", "/run", "/var/folders"} {
 		if strings.HasPrefix(strings.TrimPrefix(path, "/private"), filepath.Clean(folder)+"/") {
 			return "temporary folders are emptied"

@@ -47,7 +47,7 @@ func collectorPlaces(t testing.TB, names ...string) string {
 	return dir
 }
 
-func collectorWorld(dir string, executables, path []string) *world {
+func collectorWorld(dir string, executables, path []string) *app {
 	in := func(names []string) []string {
 		var all []string
 		for _, name := range names {
@@ -58,7 +58,7 @@ func collectorWorld(dir string, executables, path []string) *world {
 		}
 		return all
 	}
-	return &world{executables: func() []string { return in(executables) }, path: in(path)}
+	return &app{executables: func() []string { return in(executables) }, path: in(path)}
 }
 
 func TestTheCollectorIsFoundInThisOrder(t *testing.T) {
@@ -114,7 +114,7 @@ func TestALinkToTheCollectorIsNotResolved(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "1.0", programFile(collectorName)), link); err != nil {
 		t.Skip("no links here:", err)
 	}
-	for _, w := range []*world{collectorWorld(dir, []string{"/bin/rs"}, nil), collectorWorld(dir, nil, []string{"/bin"})} {
+	for _, w := range []*app{collectorWorld(dir, []string{"/bin/rs"}, nil), collectorWorld(dir, nil, []string{"/bin"})} {
 		if got, err := w.findCollector(""); got != link || err != nil {
 			t.Errorf("got %s, %v", got, err)
 		}
@@ -230,12 +230,12 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"/somewhere/of/mine2/collector-server":               "",
 		"":                                                   "",
 	} {
-		if got := fleeting(path); got != want {
+		if got := whyPathWontLast(path); got != want {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}
 	}
 	if runtime.GOOS != "windows" { // whose temporary folder is named by another variable
-		if got := fleeting("/somewhere/of/mine/x"); got != temporary {
+		if got := whyPathWontLast("/somewhere/of/mine/x"); got != temporary {
 			t.Errorf("below TMPDIR: got %q", got)
 		}
 	}

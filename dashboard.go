@@ -11,68 +11,68 @@ import (
 	"time"
 )
 
-func (w *world) dashboard(ctx context.Context, o options) error {
-	ports, err := envPorts(w.getenv)
+func (a *app) dashboard(ctx context.Context, o options) error {
+	ports, err := envPorts(a.getenv)
 	if err != nil {
 		return err
 	}
 	s, asked := state{}, false
-	if w.manager != nil && filepath.IsAbs(w.home) {
-		s, err = w.look(ctx) // without an answer it still has the file
+	if a.manager != nil && filepath.IsAbs(a.home) {
+		s, err = a.look(ctx) // without an answer it still has the file
 		ports, asked = ports.or(s.livePorts()), err == nil
 	}
 	ports = ports.orDefault()
 	url := collectorURL(ports.http)
-	if w.probe(ctx, ports.http) != nil {
-		if err := w.ensureRunning(ctx); err != nil {
+	if a.probe(ctx, ports.http) != nil {
+		if err := a.ensureRunning(ctx); err != nil {
 			return err
 		}
-	} else if own := w.owner(ctx, ports.http, s); asked && own.foreign != nil {
-		w.say.warn("Not the service, but %s answers on %s", own.foreign, url)
+	} else if own := a.owner(ctx, ports.http, s); asked && own.foreign != nil {
+		a.out.warn("Not the service, but %s answers on %s", own.foreign, url)
 	}
 	if o.noOpen {
-		w.say.info("%s", url)
+		a.out.info("%s", url)
 		return nil
 	}
-	if err := w.open(ctx, url); err != nil {
-		w.say.info("%s", url)
-		w.say.info("Open it in a browser: %v", err)
+	if err := a.open(ctx, url); err != nil {
+		a.out.info("%s", url)
+		a.out.info("Open it in a browser: %v", err)
 		return nil
 	}
-	w.say.info("Opening %s", url)
+	a.out.info("Opening %s", url)
 	return nil
 }
 
 // ensureRunning installs and starts the service, unless another invocation is doing just that.
-func (w *world) ensureRunning(ctx context.Context) error {
-	if err := w.mayManage(); err != nil {
+func (a *app) ensureRunning(ctx context.Context) error {
+	if err := a.mayManage(); err != nil {
 		return err
 	}
-	w.say.info("No collector is running — installing + starting the background service…")
-	if err := w.change(ctx, ensure, options{timeout: time.Minute}); err != nil {
+	a.out.info("No collector is running — installing + starting the background service…")
+	if err := a.change(ctx, ensure, options{timeout: time.Minute}); err != nil {
 		return err
 	}
-	w.say.info("Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")
+	a.out.info("Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")
 	return nil
 }
 
 // open shows a page in the user's browser. A browser that takes long to start, or that stays, is no failure.
-func (w *world) open(ctx context.Context, url string) error {
+func (a *app) open(ctx context.Context, url string) error {
 	argv := []string{"open", url}
-	if w.platform != "darwin" {
-		if w.getenv("DISPLAY") == "" && w.getenv("WAYLAND_DISPLAY") == "" {
+	if a.platform != "darwin" {
+		if a.getenv("DISPLAY") == "" && a.getenv("WAYLAND_DISPLAY") == "" {
 			return errors.New("there is no desktop here")
 		}
 		argv = []string{"xdg-open", url}
 	}
-	p, err := w.run.Start(io.Discard, io.Discard, []string{"LC_ALL=" + w.getenv("LC_ALL")}, argv...) // a browser is not read by us
+	p, err := a.run.Start(io.Discard, io.Discard, []string{"LC_ALL=" + a.getenv("LC_ALL")}, argv...) // a browser is not read by us
 	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
 	go func() {
 		e, err := p.Wait()
-		if e != (exit{}) {
+		if e != (exitStatus{}) {
 			err = endedBadly(argv, e, "")
 		}
 		ended <- err
@@ -86,15 +86,15 @@ func (w *world) open(ctx context.Context, url string) error {
 }
 
 // printUnit prints the definition that install would write, for a package to ship.
-func (w *world) printUnit(_ context.Context, o options) error {
-	env, err := envPorts(w.getenv)
+func (a *app) printUnit(_ context.Context, o options) error {
+	env, err := envPorts(a.getenv)
 	if err != nil {
 		return err
 	}
 	collector := o.collector // need not be there yet where a package is built, nor be a path of this system
 	switch {
 	case o.collector == "":
-		if collector, err = w.findCollector(""); err != nil {
+		if collector, err = a.findCollector(""); err != nil {
 			return err
 		}
 	case path.IsAbs(collector):
@@ -102,17 +102,17 @@ func (w *world) printUnit(_ context.Context, o options) error {
 	case !filepath.IsAbs(collector):
 		return fmt.Errorf("--collector %s: a definition needs an absolute path", o.collector)
 	}
-	var m serviceManager = systemd{home: w.home}
-	if o.launchd || w.platform == "darwin" && !o.systemd {
-		if !filepath.IsAbs(w.home) {
-			return fmt.Errorf("HOME is %q: a plist names it, so it must be set to an absolute path", w.home)
+	var m serviceManager = systemd{home: a.home}
+	if o.launchd || a.platform == "darwin" && !o.systemd {
+		if !filepath.IsAbs(a.home) {
+			return fmt.Errorf("HOME is %q: a plist names it, so it must be set to an absolute path", a.home)
 		}
-		m = launchd{home: w.home}
+		m = launchd{home: a.home}
 	}
 	text, err := m.render(definition{collector, env})
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w.say.stdout, text)
+	_, err = io.WriteString(a.out.stdout, text)
 	return err
 }

@@ -26,8 +26,8 @@ func TestDashboardInstallsTheServiceFirst(t *testing.T) {
 		}
 		b.want(0, "dashboard", "Opening "+b.page())
 		b.wantCalls(b.on("xdg-open", "open") + " " + b.page())
-		if strings.Contains(b.out.String(), "installing") {
-			t.Errorf("it installed again:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String(), "installing") {
+			t.Errorf("it installed again:\n%s", b.stdout.String())
 		}
 	})
 }
@@ -59,8 +59,8 @@ func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
 		opener := b.on("xdg-open", "open")
 		b.plant(plant{Call: opener, Code: 3})
 		b.want(0, "dashboard", b.page(), "exit status 3")
-		if strings.Contains(b.out.String(), "Opening") {
-			t.Errorf("a ✓ for what failed:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String(), "Opening") {
+			t.Errorf("a ✓ for what failed:\n%s", b.stdout.String())
 		}
 		os.Remove(b.fake.path("bin/" + programFile(opener)))
 		b.want(0, "dashboard", b.page(), opener+": command not found")
@@ -141,8 +141,8 @@ func TestDashboardDoesNotSuspectTheServiceWhenTheManagerGivesNoAnswer(t *testing
 	b := newBench(t, "systemd").quick().installed()
 	b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
 	b.want(0, "dashboard --no-open", b.page())
-	if strings.Contains(b.out.String(), "Not the service") {
-		t.Errorf("it cannot know that:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "Not the service") {
+		t.Errorf("it cannot know that:\n%s", b.stdout.String())
 	}
 }
 

@@ -19,13 +19,13 @@ type check struct {
 	Fix     string `json:"fix"` // one command or action; "" when none is needed
 }
 
-func (w *world) doctor(ctx context.Context, o options) error {
-	if w.manager == nil {
-		return w.mayManage()
+func (a *app) doctor(ctx context.Context, o options) error {
+	if a.manager == nil {
+		return a.mayManage()
 	}
-	ctx, cancel := w.untilSignal(ctx)
+	ctx, cancel := a.untilSignal(ctx)
 	defer cancel()
-	checks := w.checks(ctx, w.find(ctx))
+	checks := a.checks(ctx, a.find(ctx))
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -43,10 +43,10 @@ func (w *world) doctor(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w.say.stdout, "%s\n", text)
+		fmt.Fprintf(a.out.stdout, "%s\n", text)
 	} else {
 		for _, c := range checks {
-			w.sayCheck(c)
+			a.sayCheck(c)
 		}
 	}
 	if bad > 0 {
@@ -55,25 +55,25 @@ func (w *world) doctor(ctx context.Context, o options) error {
 	return nil
 }
 
-func (w *world) sayCheck(c check) {
+func (a *app) sayCheck(c check) {
 	line := c.ID + ": " + c.Summary
 	switch c.Status {
 	case "ok":
-		w.say.done("%s", line)
+		a.out.done("%s", line)
 	case "warn":
-		w.say.warn("%s", line)
+		a.out.warn("%s", line)
 	case "fail":
-		w.say.fail("%s", line)
+		a.out.fail("%s", line)
 	default:
-		w.say.info("? %s", line)
+		a.out.info("? %s", line)
 	}
 	if c.Fix != "" {
-		w.say.info("  Fix: %s", c.Fix)
+		a.out.info("  Fix: %s", c.Fix)
 	}
 }
 
 // checks judges what was found, all of it, whatever is missing.
-func (w *world) checks(ctx context.Context, f finding) []check {
+func (w *app) checks(ctx context.Context, f finding) []check {
 	var all []check
 	add := func(id, status, fix, format string, a ...any) {
 		all = append(all, check{id, status, fmt.Sprintf(format, a...), fix})
@@ -110,8 +110,8 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 			add("collector", "fail", reinstall, "%s: %v", path, executable(path))
 		case certain:
 			add("collector", "fail", "", "%s cannot be run: %s", path, why)
-		case fleeting(path) != "":
-			add("collector", "warn", reinstall+" --collector PATH", "%s may not last: %s", path, fleeting(path))
+		case whyPathWontLast(path) != "":
+			add("collector", "warn", reinstall+" --collector PATH", "%s may not last: %s", path, whyPathWontLast(path))
 		case f.why == binaryReplaced:
 			add("collector", "warn", restartIt, "%s", f.why)
 		default:
@@ -135,8 +135,8 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 		add("definition", "fail", reinstall, "not installed: there is no %s", s.file.path)
 	case foreign != nil:
 		add("definition", "fail", fixOf(foreign), "%v", foreign)
-	case s.broken != "":
-		add("definition", "fail", s.mend(), "%s", s.broken)
+	case s.loadError != "":
+		add("definition", "fail", s.repair(), "%s", s.loadError)
 	case f.err == nil && !s.file.exists && !s.vendor():
 		add("definition", "fail", reinstall, "%s is gone, though the service is loaded", s.file.path)
 	case f.err != nil:
@@ -227,7 +227,7 @@ func (w *world) checks(ctx context.Context, f finding) []check {
 
 // checkEnvironment compares the RUNTIMESCOPE_* variables of this shell with what the service has. Their values are
 // not shown: some are secrets.
-func (w *world) checkEnvironment(f finding, add func(id, status, fix, format string, a ...any)) {
+func (w *app) checkEnvironment(f finding, add func(id, status, fix, format string, a ...any)) {
 	env, err := envPorts(w.getenv)
 	if err != nil {
 		add("environment", "fail", "unset "+strings.Fields(err.Error())[0], "%s is set to what is no port", strings.Fields(err.Error())[0])
@@ -240,7 +240,7 @@ func (w *world) checkEnvironment(f finding, add func(id, status, fix, format str
 		case !strings.HasPrefix(name, "RUNTIMESCOPE_"):
 		case name == httpPortEnv && (env.http == 0 || env.http == f.ports.http):
 		case name == wsPortEnv && (env.ws == 0 || env.ws == f.ports.ws):
-		case name != httpPortEnv && name != wsPortEnv && slices.Contains(f.state.environ, word):
+		case name != httpPortEnv && name != wsPortEnv && slices.Contains(f.state.unitEnv, word):
 		default:
 			other = append(other, name)
 		}
@@ -253,7 +253,7 @@ func (w *world) checkEnvironment(f finding, add func(id, status, fix, format str
 	add("environment", "ok", "", "no RUNTIMESCOPE_* variable of this shell differs from the service's")
 }
 
-func (w *world) checkPorts(ctx context.Context, f finding, add func(id, status, fix, format string, a ...any)) {
+func (w *app) checkPorts(ctx context.Context, f finding, add func(id, status, fix, format string, a ...any)) {
 	same := f.ports
 	if next := f.state.servicePorts(); next.http == next.ws && f.state.phase != notInstalled {
 		same = next

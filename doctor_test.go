@@ -22,10 +22,10 @@ func (b *bench) checked(code int) map[string]check {
 		Checks []check
 		OK     *bool
 	}
-	decoder := json.NewDecoder(strings.NewReader(b.out.String()))
+	decoder := json.NewDecoder(strings.NewReader(b.stdout.String()))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&report); err != nil || report.OK == nil {
-		b.t.Fatalf("%v\n%s", err, b.out.String())
+		b.t.Fatalf("%v\n%s", err, b.stdout.String())
 	}
 	all := map[string]check{}
 	failed := 0
@@ -46,7 +46,7 @@ func (b *bench) checked(code int) map[string]check {
 	}
 	for _, id := range []string{"collector", "definition", "manager", "enabled", "process", "ready", "ports", b.on("linger", "logs"), "environment"} {
 		if _, ok := all[id]; !ok {
-			b.t.Errorf("there is no check %q:\n%s", id, b.out.String())
+			b.t.Errorf("there is no check %q:\n%s", id, b.stdout.String())
 		}
 	}
 	if *report.OK != (failed == 0) || (code == 0) != (failed == 0) {
@@ -76,8 +76,8 @@ func TestDoctorInEveryState(t *testing.T) {
 		{"no collector at all", func(b *bench) { os.Remove(b.collector()) }, 1, map[string]string{"collector": "fail Could not locate"}},
 		{"replaced", func(b *bench) { b.installed().replaceCollector() }, 0, map[string]string{"collector": "warn "}},
 		{"file gone", func(b *bench) { b.installed(); os.Remove(b.manager.path()) }, 1, map[string]string{"definition": "fail "}},
-		{"HOME relative", func(b *bench) { b.world.home = "here" }, 1, map[string]string{"environment": "fail HOME is"}},
-		{"sudo", func(b *bench) { b.world.uid = 0; b.env["SUDO_USER"] = "ada" }, 1, map[string]string{"environment": "fail without sudo"}},
+		{"HOME relative", func(b *bench) { b.app.home = "here" }, 1, map[string]string{"environment": "fail HOME is"}},
+		{"sudo", func(b *bench) { b.app.uid = 0; b.env["SUDO_USER"] = "ada" }, 1, map[string]string{"environment": "fail without sudo"}},
 		{"no port", func(b *bench) { b.installed(); b.env[httpPortEnv] = "none" }, 1, map[string]string{"environment": "fail " + httpPortEnv}},
 	} {
 		for _, manager := range []string{"systemd", "launchd"} {
@@ -96,10 +96,10 @@ func TestDoctorInEveryState(t *testing.T) {
 				}
 				b.want(c.code, "service doctor")
 				for _, got := range all {
-					if !strings.Contains(b.out.String()+b.err.String(), got.ID+": ") {
-						t.Errorf("the words do not have %s:\n%s", got.ID, b.out.String())
+					if !strings.Contains(b.stdout.String()+b.stderr.String(), got.ID+": ") {
+						t.Errorf("the words do not have %s:\n%s", got.ID, b.stdout.String())
 					}
-					if got.Fix != "" && !strings.Contains(b.out.String(), "Fix: "+got.Fix) {
+					if got.Fix != "" && !strings.Contains(b.stdout.String(), "Fix: "+got.Fix) {
 						t.Errorf("the words do not have the fix %q", got.Fix)
 					}
 				}
@@ -164,13 +164,13 @@ func TestNoOutputHasTheValueOfAVariable(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		const secret = "hush-hush-7d1f"
 		b.env["RUNTIMESCOPE_API_KEY"], b.env["RUNTIMESCOPE_TOKEN"] = secret, secret
-		b.world.environ = []string{"RUNTIMESCOPE_API_KEY=" + secret, "RUNTIMESCOPE_TOKEN=" + secret, "OTHER=1", httpPortEnv + "=" + b.env[httpPortEnv]}
+		b.app.environ = []string{"RUNTIMESCOPE_API_KEY=" + secret, "RUNTIMESCOPE_TOKEN=" + secret, "OTHER=1", httpPortEnv + "=" + b.env[httpPortEnv]}
 		b.want(0, "service install")
 		said := ""
 		for _, args := range []string{"service doctor", "service doctor --json", "service status", "service status --json", "service restart",
 			"service install -n", "service unit", "service logs", "dashboard --no-open", "help", "service update"} {
 			b.runs(strings.Fields(args)...)
-			said += b.out.String() + b.err.String()
+			said += b.stdout.String() + b.stderr.String()
 		}
 		if strings.Contains(said, secret) {
 			t.Errorf("a secret is shown:\n%s", said)
@@ -180,8 +180,8 @@ func TestNoOutputHasTheValueOfAVariable(t *testing.T) {
 		}
 		b.env[httpPortEnv] = secret
 		b.runs("service", "doctor")
-		if strings.Contains(b.out.String()+b.err.String(), secret) {
-			t.Errorf("a value that is no port is shown:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String()+b.stderr.String(), secret) {
+			t.Errorf("a value that is no port is shown:\n%s", b.stdout.String())
 		}
 	})
 }
@@ -232,7 +232,7 @@ enabled warn does not start at login`},
 			f.state.program = b.collector()
 			b.write(b.collector(), "#!/nowhere/node\n", 0o755)
 		}, want: "collector fail COLLECTOR cannot be run: its interpreter /nowhere/node is not there"},
-		"both ports the same from the next start on": {change: func(f *finding, _ *bench) { f.state.environ = []string{httpPortEnv + "=6767"} },
+		"both ports the same from the next start on": {change: func(f *finding, _ *bench) { f.state.unitEnv = []string{httpPortEnv + "=6767"} },
 			want: "ports fail both ports are 6767 [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]"},
 		"one of two ports is held": {change: func(f *finding, _ *bench) { f.ports.ws = 1 }, held: []holder{},
 			want: "ports warn the service does not hold both 7000 and 1 [runtimescope service restart]"},
@@ -259,7 +259,7 @@ ready unknown nothing runs that could answer on http://127.0.0.1:7000
 ports ok 7000 and 7001 are free for the service`},
 		"masked": {change: func(f *finding, _ *bench) { f.state.masked = true },
 			want: "definition fail the service is masked, that is, forbidden to start (/unit) [systemctl --user unmask runtimescope.service]"},
-		"broken": {change: func(f *finding, _ *bench) { f.state.broken = "systemd cannot read it" },
+		"broken": {change: func(f *finding, _ *bench) { f.state.loadError = "systemd cannot read it" },
 			want: "definition fail systemd cannot read it [runtimescope service install]"},
 		"starting": {change: func(f *finding, _ *bench) { f.state.phase, f.answer = starting, unreached },
 			want: `process warn starting
@@ -267,14 +267,14 @@ ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]`}
 		"restarted": {change: func(f *finding, _ *bench) { f.state.restarts = ptr(2) },
 			want: "process warn running (PID 42), restarted 2 times after it failed [runtimescope service logs]"},
 		"gave up, a program that cannot be run": {change: func(f *finding, b *bench) {
-			f.state.phase, f.state.pid, f.state.lastExit, f.answer = failed, 0, &exit{code: 203}, unreached
+			f.state.phase, f.state.pid, f.state.lastExit, f.answer = failed, 0, &exitStatus{code: 203}, unreached
 			f.state.program = filepath.Join(filepath.Dir(b.collector()), "gone")
 		}, held: []holder{}, want: `collector fail GONE: not there [runtimescope service install]
 process fail failed, last exit status 203/EXEC: systemd does not start it again; GONE is not there [runtimescope service logs]
 ready unknown nothing runs that could answer on http://127.0.0.1:7000
 ports ok 7000 and 7001 are free for the service`},
 		"gave up after an exit": {change: func(f *finding, b *bench) {
-			f.state.phase, f.state.pid, f.state.lastExit, f.answer = failed, 0, &exit{code: 3}, unreached
+			f.state.phase, f.state.pid, f.state.lastExit, f.answer = failed, 0, &exitStatus{code: 3}, unreached
 			f.state.program = filepath.Join(filepath.Dir(b.collector()), "gone")
 		}, held: []holder{}, want: `collector fail GONE: not there [runtimescope service install]
 process fail failed, last exit status 3: systemd does not start it again [runtimescope service logs]
@@ -346,7 +346,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, "systemd").quick()
-			b.world.environ = nil
+			b.app.environ = nil
 			delete(b.env, httpPortEnv)
 			f := running()
 			if c.change != nil {
@@ -356,7 +356,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 			if c.held == nil {
 				table.held = []holder{{pid: 42}}
 			}
-			b.world.processes = table
+			b.app.processes = table
 			well := map[string]string{"environment": "ok no RUNTIMESCOPE_* variable of this shell differs from the service's", "manager": "ok systemd answers",
 				"collector": "ok /bin/sh", "definition": "ok /unit is loaded", "enabled": "ok starts at login", "process": "ok running (PID 42) for 1 min 30 s",
 				"ready": "ok http://127.0.0.1:7000/readyz answers", "ports": "ok 7000 and 7001 are held by the service",
@@ -366,7 +366,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 					well[id] = strings.NewReplacer("GONE", filepath.Join(filepath.Dir(b.collector()), "gone"), "COLLECTOR", b.collector()).Replace(text)
 				}
 			}
-			for _, got := range b.world.checks(t.Context(), f) {
+			for _, got := range b.app.checks(t.Context(), f) {
 				text := got.Status + " " + got.Summary
 				if got.Fix != "" {
 					text += " [" + got.Fix + "]"
@@ -385,7 +385,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 
 func TestDoctorComparesTheVariablesOfThisShell(t *testing.T) {
 	t.Parallel()
-	f := finding{ports: ports{7000, 7001}, state: state{environ: []string{"RUNTIMESCOPE_HOST=::1", "RUNTIMESCOPE_X=1", "RUNTIMESCOPE_HTTP_PORT=7002", "RUNTIMESCOPE_PORT=7002"}}}
+	f := finding{ports: ports{7000, 7001}, state: state{unitEnv: []string{"RUNTIMESCOPE_HOST=::1", "RUNTIMESCOPE_X=1", "RUNTIMESCOPE_HTTP_PORT=7002", "RUNTIMESCOPE_PORT=7002"}}}
 	for _, c := range []struct {
 		environ []string
 		want    string // the names that differ
@@ -408,7 +408,7 @@ func TestDoctorComparesTheVariablesOfThisShell(t *testing.T) {
 			}
 			return value
 		}
-		w := &world{environ: c.environ, getenv: getenv}
+		w := &app{environ: c.environ, getenv: getenv}
 		w.checkEnvironment(f, func(id, status, fix, format string, a ...any) {
 			text, names := fmt.Sprintf(format, a...), ""
 			if _, differ, ok := strings.Cut(text, "but not so in the service: "); ok {

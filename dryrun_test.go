@@ -65,16 +65,16 @@ func (b *bench) dryAndReal(verb string) string {
 	before := b.everything()
 	b.calls()
 	code := b.runs("service", verb, "--dry-run")
-	said, failed := b.out.String(), b.err.String()
+	said, failed := b.stdout.String(), b.stderr.String()
 	b.wantCalls()
 	if after := b.everything(); after != before {
 		b.t.Errorf("a dry run of %s changed\n%s\nto\n%s", verb, before, after)
 	}
-	if short := b.runs("service", verb, "-n"); short != code || b.out.String() != said {
+	if short := b.runs("service", verb, "-n"); short != code || b.stdout.String() != said {
 		b.t.Errorf("-n and --dry-run differ for %s", verb)
 	}
 	if again := b.runs("service", verb); again != code {
-		b.t.Errorf("%s: exit %d, its dry run %d\n%s", verb, again, code, b.err.String())
+		b.t.Errorf("%s: exit %d, its dry run %d\n%s", verb, again, code, b.stderr.String())
 	}
 	var promised []string
 	for _, line := range strings.Split(said, "\n") {

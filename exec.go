@@ -30,7 +30,7 @@ type process interface {
 	Pid() int
 	Signal(os.Signal) error
 	// Wait returns how the process ended; an error means that it could not be found out.
-	Wait() (exit, error)
+	Wait() (exitStatus, error)
 }
 
 // outputLimit bounds what is kept of a command's output, in bytes: the longest sensible answer is a few kilobytes.
@@ -63,7 +63,7 @@ func (e *commandError) Error() string {
 func (e *commandError) Unwrap() error { return e.cause }
 
 // endedBadly is the error of a started command that did not end with 0.
-func endedBadly(argv []string, e exit, stderr string) error {
+func endedBadly(argv []string, e exitStatus, stderr string) error {
 	failed := &commandError{argv: argv, code: e.code, stderr: stderr}
 	if e.signal != 0 {
 		failed.code, failed.cause = -1, errors.New("ended by "+signalName(e.signal, runtime.GOOS))
@@ -173,16 +173,16 @@ type started struct{ cmd *exec.Cmd }
 func (s started) Pid() int                   { return s.cmd.Process.Pid }
 func (s started) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
 
-func (s started) Wait() (exit, error) {
+func (s started) Wait() (exitStatus, error) {
 	err := s.cmd.Wait()
 	state := s.cmd.ProcessState
 	if state == nil {
-		return exit{}, err
+		return exitStatus{}, err
 	}
 	if status, _ := state.Sys().(syscall.WaitStatus); status.Signaled() {
-		return exit{signal: int(status.Signal())}, nil
+		return exitStatus{signal: int(status.Signal())}, nil
 	}
-	return exit{code: state.ExitCode()}, nil
+	return exitStatus{code: state.ExitCode()}, nil
 }
 
 // lookPath finds an executable file by name in absolute folders only: a relative PATH entry would make the

@@ -231,7 +231,7 @@ func TestAFileThatIsNoProgramFailsWithItsCause(t *testing.T) {
 func TestAStartedProcessPassesItsOutputAndTellsItsEnd(t *testing.T) {
 	t.Parallel()
 	sh := execShell(t)
-	for script, want := range map[string]exit{"exit 0": {}, "exit 5": {code: 5}, "kill -9 $$": {signal: 9}, "kill -TERM $$": {signal: 15}} {
+	for script, want := range map[string]exitStatus{"exit 0": {}, "exit 5": {code: 5}, "kill -9 $$": {signal: 9}, "kill -TERM $$": {signal: 15}} {
 		var stdout, stderr bytes.Buffer
 		p, err := execRunner().Start(&stdout, &stderr, []string{"A=2", "B=3"}, sh, "-c", `echo "$$ $A $B $LC_ALL"; echo err >&2; `+script)
 		if err != nil {
@@ -260,10 +260,10 @@ func TestAStartedProcessGetsSignals(t *testing.T) {
 	if err := p.Signal(os.Kill); err != nil {
 		t.Error(err)
 	}
-	if got, err := p.Wait(); got != (exit{signal: 9}) || err != nil {
+	if got, err := p.Wait(); got != (exitStatus{signal: 9}) || err != nil {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := p.Wait(); err == nil && got == (exit{}) {
+	if got, err := p.Wait(); err == nil && got == (exitStatus{}) {
 		t.Error("a second wait says that it ended cleanly")
 	}
 }
@@ -312,7 +312,7 @@ func TestCommandErrorsSayWhatIsKnown(t *testing.T) {
 
 func TestAStartedCommandThatEndsBadlySaysHow(t *testing.T) {
 	t.Parallel()
-	for e, want := range map[exit]string{{code: 3}: "x: exit status 3: said", {signal: 9}: "x: ended by " + signalName(9, runtime.GOOS) + ": said"} {
+	for e, want := range map[exitStatus]string{{code: 3}: "x: exit status 3: said", {signal: 9}: "x: ended by " + signalName(9, runtime.GOOS) + ": said"} {
 		if err := endedBadly([]string{"x"}, e, "said"); err.Error() != want || exitCode(err) != map[int]int{0: 3, 9: -1}[e.signal] {
 			t.Errorf("%+v: got %v", e, err)
 		}

@@ -661,7 +661,7 @@ func (r *fakePlistReader) text(tag string) (string, error) {
 }
 
 // rawStatus is the raw wait status of an exit.
-func rawStatus(e exit) int {
+func rawStatus(e exitStatus) int {
 	if e.signal != 0 {
 		return e.signal
 	}

@@ -90,13 +90,13 @@ func newFaultBed(t *testing.T, manager string, start faultStart) *faultBed {
 	b := newBenchIn(t, manager, memoryFolder(t))
 	b.fake.mem = &fakeMemory{state: b.fake.load()}
 	b.env["DISPLAY"] = ":0"
-	b.pace.probe, b.pace.slow, b.pace.look, b.pace.grace = time.Millisecond/5, time.Millisecond/2, time.Millisecond, 4*time.Millisecond
+	b.timings.probe, b.timings.slow, b.timings.look, b.timings.grace = time.Millisecond/5, time.Millisecond/2, time.Millisecond, 4*time.Millisecond
 	bed := &faultBed{bench: b}
 	b.env[httpPortEnv] = strconv.Itoa(bed.serve())
-	bed.world.run = inProcess{b.fake}
+	bed.app.run = inProcess{b.fake}
 	bed.processes = fakeTable{bed}
 	if manager == "launchd" {
-		bed.processes = lsofTable{run: bed.world.run}
+		bed.processes = lsofTable{run: bed.app.run}
 	}
 	start.make(bed)
 	bed.start = bed.save()
@@ -121,7 +121,7 @@ func memoryFolder(t *testing.T) string {
 func (bed *faultBed) must(args string) {
 	bed.t.Helper()
 	if code := bed.bench.runs(strings.Fields(args)...); code != 0 {
-		bed.t.Fatalf("%s: exit %d\n%s%s", args, code, bed.out.String(), bed.err.String())
+		bed.t.Fatalf("%s: exit %d\n%s%s", args, code, bed.stdout.String(), bed.stderr.String())
 	}
 }
 

@@ -84,12 +84,12 @@ func (bed *faultBed) runs(args string, f fault) (run faultRun) {
 	bed.t.Helper()
 	one := bed.another()
 	seams := &faultSeams{fault: f, run: &run, inner: inProcess{bed.fake}}
-	one.world.run, one.disk = seams, seams
+	one.app.run, one.disk = seams, seams
 	if _, ok := one.processes.(lsofTable); ok {
 		one.processes = lsofTable{run: seams}
 	}
 	defer func() {
-		run.out, run.err = one.out.String(), one.err.String()
+		run.out, run.err = one.stdout.String(), one.stderr.String()
 		if p := recover(); p != nil {
 			if _, ok := p.(killedHere); !ok {
 				panic(p)
@@ -176,7 +176,7 @@ func (s *faultSeams) Start(_, _ io.Writer, _ []string, argv ...string) (process,
 	if exitCode(err) < 0 {
 		return nil, err
 	}
-	return endedProcess{exit{code: exitCode(err)}}, nil
+	return endedProcess{exitStatus{code: exitCode(err)}}, nil
 }
 
 // do leaves fsync out: what it is for cannot be seen here, and it would take most of the time.

@@ -1,5 +1,5 @@
 // launchd: where its agent's plist is, what launchctl prints, and which steps a verb takes.
-// It writes nothing. systemd.go is its mirror image; the text of the plist is in plist.go.
+// It writes nothing. systemd.go is its mirror image; the text of the plist is in launchd_plist.go.
 package main
 
 import (
@@ -62,7 +62,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 		}
 	}
 	if err != nil && printErr != nil {
-		return state{phase: notInstalled, word: "not loaded", domain: domain}, nil
+		return state{phase: notInstalled, rawState: "not loaded", domain: domain}, nil
 	}
 	if printErr != nil {
 		printed = ""
@@ -70,7 +70,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	s := parseJobState(listed, printed)
 	s.domain, s.loaded = domain, m.path()
 	if why := m.unusable(); why != nil {
-		s.broken = why.Error()
+		s.loadError = why.Error()
 	}
 	return s, nil
 }
@@ -133,16 +133,16 @@ func parseJobState(listed, printed string) state {
 	}
 	// a raw wait status: the signal in the low seven bits, else the exit status in the next byte
 	if signal := last & 0x7f; signal != 0 {
-		s.lastExit = &exit{signal: signal}
+		s.lastExit = &exitStatus{signal: signal}
 	} else if last != 0 {
-		s.lastExit = &exit{code: last >> 8 & 0xff}
+		s.lastExit = &exitStatus{code: last >> 8 & 0xff}
 	} else if _, number, ok := strings.Cut(p["last terminating signal"], ": "); ok { // "list" may not see the job
 		if n, err := strconv.Atoi(number); err == nil {
-			s.lastExit = &exit{signal: n}
+			s.lastExit = &exitStatus{signal: n}
 		}
 	} else if code, _, _ := strings.Cut(p["last exit code"], ":"); code != "" {
 		if n, err := strconv.Atoi(code); err == nil {
-			s.lastExit = &exit{code: n}
+			s.lastExit = &exitStatus{code: n}
 		}
 	}
 	if runs, err := strconv.Atoi(p["runs"]); err == nil {
@@ -151,24 +151,24 @@ func parseJobState(listed, printed string) state {
 	if timeout, err := strconv.Atoi(p["exit timeout"]); err == nil {
 		s.exitTimeout = time.Duration(timeout) * time.Second
 	}
-	s.word = p["state"]
-	s.start = strconv.Itoa(s.pid)
+	s.rawState = p["state"]
+	s.invocation = strconv.Itoa(s.pid)
 	switch {
-	case s.pid != 0 && strings.HasPrefix(s.word, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
+	case s.pid != 0 && strings.HasPrefix(s.rawState, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
 		s.phase = stopped
 	case s.pid != 0:
 		s.phase = running
-	case s.lastExit != nil && *s.lastExit != exit{}:
+	case s.lastExit != nil && *s.lastExit != exitStatus{}:
 		s.phase = crashLooping // launchd never gives up, it only slows down
 	case s.lastExit != nil:
 		s.phase = stopped
-	case s.word == "spawn scheduled" || s.word == "spawning" || s.word == "xpcproxy":
+	case s.rawState == "spawn scheduled" || s.rawState == "spawning" || s.rawState == "xpcproxy":
 		s.phase = starting
 	default:
-		s.phase, s.unsure = stopped, true // not yet started, or ended cleanly: "list" does not tell
+		s.phase, s.maybeNotStarted = stopped, true // not yet started, or ended cleanly: "list" does not tell
 	}
-	if s.word == "" {
-		s.word = string(s.phase)
+	if s.rawState == "" {
+		s.rawState = string(s.phase)
 	}
 	return s
 }
@@ -362,7 +362,7 @@ func (m launchd) registered(ctx context.Context, run Runner, domain string) (loa
 }
 
 // exitName names an exit: 78 is what launchd reports when it could not run the program at all.
-func (m launchd) exitName(e exit) string {
+func (m launchd) exitName(e exitStatus) string {
 	if e.signal != 0 {
 		return signalName(e.signal, "darwin")
 	}
@@ -373,7 +373,7 @@ func (m launchd) exitName(e exit) string {
 }
 
 // never tells whether an exit means that the program was not run at all.
-func (m launchd) never(e exit) bool { return e.code == 78 }
+func (m launchd) never(e exitStatus) bool { return e.code == 78 }
 
 // whyNever says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
 func (m launchd) whyNever(program string) string {

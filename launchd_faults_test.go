@@ -84,7 +84,7 @@ func (r *trial) now() (files map[string]string, job string) {
 func (r *trial) fails(what string, words ...string) bool {
 	r.t.Helper()
 	code := r.try()
-	said := r.out.String() + r.err.String()
+	said := r.stdout.String() + r.stderr.String()
 	ok := code == 1
 	for _, text := range words {
 		ok = ok && strings.Contains(said, text)
@@ -110,7 +110,7 @@ func (r *trial) asBefore(what string) bool {
 	files, job := r.now()
 	if len(files) != len(r.files) || fmt.Sprint(files) != fmt.Sprint(r.files) || job != r.job {
 		r.t.Errorf("%s, %s: it is not as it was before\nfiles %v, before %v\njob %s, before %s\n%s%s", what, r.verb,
-			names(files), names(r.files), job, r.job, r.out.String(), r.err.String())
+			names(files), names(r.files), job, r.job, r.stdout.String(), r.stderr.String())
 		return false
 	}
 	return true
@@ -169,7 +169,7 @@ func TestMacWhatOnlySoundsLikeARefusalIsDone(t *testing.T) {
 			p.Also = true
 			r.plant(p)
 			if code := r.try(); code != 0 {
-				t.Errorf("%s exits %d, %s: exit %d\n%s%s", command, p.Code, verb, code, r.out.String(), r.err.String())
+				t.Errorf("%s exits %d, %s: exit %d\n%s%s", command, p.Code, verb, code, r.stdout.String(), r.stderr.String())
 			}
 			if loaded := r.bench.job() != nil; loaded == (verb == "stop" || verb == "uninstall") {
 				t.Errorf("%s exits %d, %s: loaded %v", command, p.Code, verb, loaded)
@@ -211,7 +211,7 @@ func TestMacWhenPrintGivesNoAnswerListSuffices(t *testing.T) {
 				r := newTrial(t, verb)
 				r.plant(launchctlFails("print", code))
 				if code := r.try(); code != 0 {
-					t.Errorf("print exits %d, %s: exit %d\n%s%s", code, verb, code, r.out.String(), r.err.String())
+					t.Errorf("print exits %d, %s: exit %d\n%s%s", code, verb, code, r.stdout.String(), r.stderr.String())
 				}
 			}
 		})
@@ -250,7 +250,7 @@ func TestMacALaunchctlThatDoesNotAnswerIsNamedAndTakenBack(t *testing.T) {
 						if after && verb == "stop" {
 							continue // it is stopped then, and a stop is not taken back
 						}
-						r.world.run = &cut{inProcess{r.fake}, "launchctl " + command, cause, after}
+						r.app.run = &cut{inProcess{r.fake}, "launchctl " + command, cause, after}
 						if !r.fails(fmt.Sprint(command, ": ", cause, ", after: ", after), "launchctl "+command, cause.Error()) {
 							r = newTrial(t, verb)
 						}
@@ -265,7 +265,7 @@ func TestMacWithoutLaunchctlThatIsSaid(t *testing.T) {
 	t.Parallel()
 	for verb := range faultyVerbs() {
 		r := newTrial(t, verb)
-		r.world.run = osRunner{}
+		r.app.run = osRunner{}
 		r.fails("no launchctl", "launchctl is not on this system", "runtimescope service run")
 	}
 }
@@ -310,7 +310,7 @@ func TestMacTheCauseBehindABareFiveIsFound(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			b := mac(t)
-			b.world.run = &meddling{Runner: b.world.run, before: "launchctl bootstrap", meddle: func() { c.spoil(b) }}
+			b.app.run = &meddling{Runner: b.app.run, before: "launchctl bootstrap", meddle: func() { c.spoil(b) }}
 			b.want(1, "service install", append(c.words, "exit status 5")...)
 			b.silentOn("exit status 5)") // the number comes with its words
 		})
@@ -336,7 +336,7 @@ func TestMacTheGUISessionThatEndsHalfWayIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, before := range []string{"enable", "bootstrap", "kickstart"} {
 		b := mac(t)
-		b.world.run = &meddling{Runner: b.world.run, before: "launchctl " + before, meddle: func() {
+		b.app.run = &meddling{Runner: b.app.run, before: "launchctl " + before, meddle: func() {
 			b.set(func(l *fakeLaunchd) { l.NoGUI, l.Jobs = 125, map[string]*fakeJob{} })
 		}}
 		b.want(1, "service install", "user ada has no GUI session")
@@ -353,6 +353,6 @@ func TestMacAsRootTheCauseIsSaidByLaunchctl(t *testing.T) {
 	b.plant(plant{Call: "launchctl enable"})
 	b.want(1, "service install", "switched off for this user", "Service is disabled")
 	b.installed()
-	b.world.run = &meddling{Runner: b.world.run, before: "launchctl bootstrap", meddle: func() { os.Chmod(b.manager.path(), 0o666) }}
+	b.app.run = &meddling{Runner: b.app.run, before: "launchctl bootstrap", meddle: func() { os.Chmod(b.manager.path(), 0o666) }}
 	b.want(1, "service install", "may be written by others (mode 0666)", "Path had bad ownership/permissions")
 }

@@ -577,7 +577,7 @@ func TestMacStatusInEachState(t *testing.T) {
 			}
 			b.want(0, "service status --json")
 			var got struct{ State phase }
-			if err := json.Unmarshal(b.out.Bytes(), &got); err != nil || got.State != c.state {
+			if err := json.Unmarshal(b.stdout.Bytes(), &got); err != nil || got.State != c.state {
 				t.Errorf("state %q, want %q (%v)", got.State, c.state, err)
 			}
 		})
@@ -690,7 +690,7 @@ func TestMacLogsAreFollowedThroughTruncation(t *testing.T) {
 	log := filepath.Join(b.manager.logs(), "collector.err.log")
 	signals := make(chan os.Signal)
 	said := &pipe{grown: make(chan string, 100)}
-	b.world.signals, b.say.stdout = func(...os.Signal) <-chan os.Signal { return signals }, said
+	b.app.signals, b.out.stdout = func(...os.Signal) <-chan os.Signal { return signals }, said
 	ended := make(chan int)
 	go func() {
 		ended <- b.report(b.dispatch(context.Background(), []string{"service", "logs", "-f"}))
@@ -722,7 +722,7 @@ func TestMacLogsAreFollowedThroughTruncation(t *testing.T) {
 	if err := os.Truncate(log, 0); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(10 * b.pace.follow)
+	time.Sleep(10 * b.timings.follow)
 	add("after\n")
 	wait("after\n")
 	signals <- os.Interrupt
@@ -809,7 +809,7 @@ func TestMacARealCrashIsReportedWithTheLinesOfThisStartOnly(t *testing.T) {
 	b.standIn("exit once 7")
 	for end := time.Now().Add(5 * time.Second); b.runs("service", "status", "--exit-code") != 0; { // launchd starts it again until it stays
 		if time.Now().After(end) {
-			t.Fatal(b.out.String() + b.err.String())
+			t.Fatal(b.stdout.String() + b.stderr.String())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

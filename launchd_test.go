@@ -205,26 +205,26 @@ func TestTheStateOfAJob(t *testing.T) {
 		listed, printed string
 		want            state
 	}{
-		{"running", "running", state{phase: running, word: "running", pid: 31259, start: "31259", lastExit: &exit{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
-		{"running", "", state{phase: running, word: "running", pid: 31259, start: "31259"}},
-		{"running-again", "running", state{phase: running, word: "running", pid: 31260, start: "31260", lastExit: &exit{code: 3}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
-		{"", "running", state{phase: running, word: "running", pid: 28474, start: "28474", lastExit: &exit{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
-		{"", "running-first", state{phase: running, word: "running", pid: 28474, start: "28474", restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"stopped", "stopped", state{phase: stopped, word: "not running", start: "0", lastExit: &exit{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"stopped", "", state{phase: stopped, word: "stopped", start: "0", unsure: true}},
-		{"", "stopped", state{phase: stopped, word: "not running", start: "0", lastExit: &exit{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"stopped", "never-exited", state{phase: stopped, word: "not running", start: "0", unsure: true, restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"stopped", "xpcproxy", state{phase: starting, word: "xpcproxy", start: "0", restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"exit-1", "throttled", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
-		{"exit-1", "", state{phase: crashLooping, word: "crash-looping", start: "0", lastExit: &exit{code: 1}}},
-		{"", "throttled", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
-		{"exit-78", "exit-78", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
-		{"", "exit-78", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
-		{"sigkill", "killed", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
-		{"", "killed", state{phase: crashLooping, word: "spawn scheduled", start: "0", lastExit: &exit{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
-		{"sigterm", "", state{phase: crashLooping, word: "crash-looping", start: "0", lastExit: &exit{signal: 15}}},
-		{"running", "sigtermed", state{phase: stopped, word: "SIGTERMed", pid: 31259, start: "31259", restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"", "", state{phase: stopped, word: "stopped", start: "0", unsure: true}},
+		{"running", "running", state{phase: running, rawState: "running", pid: 31259, invocation: "31259", lastExit: &exitStatus{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
+		{"running", "", state{phase: running, rawState: "running", pid: 31259, invocation: "31259"}},
+		{"running-again", "running", state{phase: running, rawState: "running", pid: 31260, invocation: "31260", lastExit: &exitStatus{code: 3}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
+		{"", "running", state{phase: running, rawState: "running", pid: 28474, invocation: "28474", lastExit: &exitStatus{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
+		{"", "running-first", state{phase: running, rawState: "running", pid: 28474, invocation: "28474", restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "stopped", state{phase: stopped, rawState: "not running", invocation: "0", lastExit: &exitStatus{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "", state{phase: stopped, rawState: "stopped", invocation: "0", maybeNotStarted: true}},
+		{"", "stopped", state{phase: stopped, rawState: "not running", invocation: "0", lastExit: &exitStatus{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "never-exited", state{phase: stopped, rawState: "not running", invocation: "0", maybeNotStarted: true, restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"stopped", "xpcproxy", state{phase: starting, rawState: "xpcproxy", invocation: "0", restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"exit-1", "throttled", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
+		{"exit-1", "", state{phase: crashLooping, rawState: "crash-looping", invocation: "0", lastExit: &exitStatus{code: 1}}},
+		{"", "throttled", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
+		{"exit-78", "exit-78", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
+		{"", "exit-78", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
+		{"sigkill", "killed", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
+		{"", "killed", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
+		{"sigterm", "", state{phase: crashLooping, rawState: "crash-looping", invocation: "0", lastExit: &exitStatus{signal: 15}}},
+		{"running", "sigtermed", state{phase: stopped, rawState: "SIGTERMed", pid: 31259, invocation: "31259", restarts: ptr(0), exitTimeout: 5 * time.Second}},
+		{"", "", state{phase: stopped, rawState: "stopped", invocation: "0", maybeNotStarted: true}},
 	} {
 		text := func(tool, name string) string {
 			if name == "" {
@@ -241,17 +241,17 @@ func TestTheStateOfAJob(t *testing.T) {
 func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 	t.Parallel()
 	for printed, check := range map[string]func(s state) bool{
-		"\tstate = spawning\n":                                        func(s state) bool { return s.phase == starting && !s.unsure },
+		"\tstate = spawning\n":                                        func(s state) bool { return s.phase == starting && !s.maybeNotStarted },
 		"\tstate = spawn scheduled\n":                                 func(s state) bool { return s.phase == starting },
-		"\tstate = SIGTERMed\n":                                       func(s state) bool { return s.phase == stopped && s.unsure },
-		"\tstate = languishing\n":                                     func(s state) bool { return s.phase == stopped && s.unsure && s.word == "languishing" },
-		"\t\tstate = running\n\t\tpid = 7\n":                          func(s state) bool { return s.pid == 0 && s.word == "stopped" },
-		"state = running\npid = 7\n":                                  func(s state) bool { return s.pid == 0 && s.word == "stopped" },
-		"\tjob state = running\n":                                     func(s state) bool { return s.word == "stopped" },
-		"\tstate = running\n\tstate = exited\n\tpid = 7\n\tpid = 8\n": func(s state) bool { return s.pid == 7 && s.word == "running" },
+		"\tstate = SIGTERMed\n":                                       func(s state) bool { return s.phase == stopped && s.maybeNotStarted },
+		"\tstate = languishing\n":                                     func(s state) bool { return s.phase == stopped && s.maybeNotStarted && s.rawState == "languishing" },
+		"\t\tstate = running\n\t\tpid = 7\n":                          func(s state) bool { return s.pid == 0 && s.rawState == "stopped" },
+		"state = running\npid = 7\n":                                  func(s state) bool { return s.pid == 0 && s.rawState == "stopped" },
+		"\tjob state = running\n":                                     func(s state) bool { return s.rawState == "stopped" },
+		"\tstate = running\n\tstate = exited\n\tpid = 7\n\tpid = 8\n": func(s state) bool { return s.pid == 7 && s.rawState == "running" },
 		"\truns = 0\n":                                                func(s state) bool { return *s.restarts == 0 },
 		"\truns = many\n\texit timeout = long\n":                      func(s state) bool { return s.restarts == nil && s.exitTimeout == 0 },
-		"\tlast exit code = 0\n":                                      func(s state) bool { return s.phase == stopped && !s.unsure && *s.lastExit == exit{} },
+		"\tlast exit code = 0\n":                                      func(s state) bool { return s.phase == stopped && !s.maybeNotStarted && *s.lastExit == exitStatus{} },
 		"\tlast terminating signal = Killed\n":                        func(s state) bool { return s.lastExit == nil },
 		"\tlast terminating signal = Hangup: one\n":                   func(s state) bool { return s.lastExit == nil },
 	} {
@@ -269,7 +269,7 @@ func FuzzTheStateOfAJob(f *testing.F) {
 	f.Add("\t\"PID\" = -5;", "\tpid = -1\n\truns = -9")
 	f.Fuzz(func(t *testing.T, listed, printed string) {
 		s := parseJobState(listed, printed)
-		if s.word == "" || s.phase == "" || s.start != strconv.Itoa(s.pid) || s.restarts != nil && *s.restarts < 0 {
+		if s.rawState == "" || s.phase == "" || s.invocation != strconv.Itoa(s.pid) || s.restarts != nil && *s.restarts < 0 {
 			t.Errorf("%q %q: %s", listed, printed, systemdSummary(s))
 		}
 		if e := s.lastExit; e != nil && e.code != 0 && e.signal != 0 {
@@ -734,12 +734,12 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 	t.Parallel()
 	m := launchd{}
-	for e, want := range map[exit]string{{}: "status 0", {code: 1}: "status 1", {code: 78}: "status 78/EX_CONFIG", {code: 203}: "status 203", {signal: 9}: "SIGKILL", {signal: 10}: "SIGBUS"} {
+	for e, want := range map[exitStatus]string{{}: "status 0", {code: 1}: "status 1", {code: 78}: "status 78/EX_CONFIG", {code: 203}: "status 203", {signal: 9}: "SIGKILL", {signal: 10}: "SIGBUS"} {
 		if got := m.exitName(e); got != want {
 			t.Errorf("%+v: got %s", e, got)
 		}
 	}
-	for e, want := range map[exit]bool{{}: false, {code: 78}: true, {code: 77}: false, {code: 203}: false, {signal: 78}: false} {
+	for e, want := range map[exitStatus]bool{{}: false, {code: 78}: true, {code: 77}: false, {code: 203}: false, {signal: 78}: false} {
 		if got := m.never(e); got != want {
 			t.Errorf("%+v: got %v", e, got)
 		}

@@ -18,39 +18,39 @@ import (
 // logLimit is the size in bytes above which install and restart empty a log file of launchd, which never does.
 const logLimit = 10 << 20
 
-func (w *world) logs(ctx context.Context, o options) error {
-	if err := w.mayManage(); err != nil {
+func (a *app) logs(ctx context.Context, o options) error {
+	if err := a.mayManage(); err != nil {
 		return err
 	}
-	ctx, cancel := w.untilSignal(ctx)
+	ctx, cancel := a.untilSignal(ctx)
 	defer cancel()
-	if m, ok := w.manager.(launchd); ok {
-		return w.fileLogs(ctx, m.logFiles(), o)
+	if m, ok := a.manager.(launchd); ok {
+		return a.fileLogs(ctx, m.logFiles(), o)
 	}
-	if m, ok := w.manager.(systemd); ok {
-		return w.journal(ctx, m.journalMatch(), o)
+	if m, ok := a.manager.(systemd); ok {
+		return a.journal(ctx, m.journalMatch(), o)
 	}
 	return nil
 }
 
 // journal shows the service's lines in the journal, and says why when there are none. It is asked without --user,
 // which would look only into files of the user's own, that a volatile journal does not have.
-func (w *world) journal(ctx context.Context, match []string, o options) error {
+func (a *app) journal(ctx context.Context, match []string, o options) error {
 	argv := []string{"journalctl", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(o.lines)}
 	if o.follow {
 		argv = append(argv, "--follow")
 	}
 	var stderr limitedBuffer
-	shown := &countingWriter{Writer: w.say.stdout}
+	shown := &countingWriter{Writer: a.out.stdout}
 	reader, pipe, err := os.Pipe() // of our own: exec closes its pipes a second after the end, however slowly a pager reads
 	if err != nil {
 		return err
 	}
 	var out io.Writer = pipe
-	if own, ok := w.say.stdout.(*watchedWriter); ok && o.follow {
+	if own, ok := a.out.stdout.(*watchedWriter); ok && o.follow {
 		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
 	}
-	p, err := w.run.Start(out, &stderr, []string{"SYSTEMD_LOG_COLOR=0"}, append(argv, match...)...) // 247 has colours also in a pipe
+	p, err := a.run.Start(out, &stderr, []string{"SYSTEMD_LOG_COLOR=0"}, append(argv, match...)...) // 247 has colours also in a pipe
 	pipe.Close()
 	if notFound(err) {
 		return errors.New("journalctl is not installed, so the log of the service cannot be read")
@@ -59,7 +59,7 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 		return err
 	}
 	ended := make(chan error, 1)
-	var e exit
+	var e exitStatus
 	go func() {
 		io.Copy(shown, reader)
 		reader.Close() // so that journalctl ends where nobody reads on
@@ -67,7 +67,7 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 		e, err = p.Wait()
 		ended <- err
 	}()
-	late, before := time.After(w.pace.journal), int64(0)
+	late, before := time.After(a.timings.journal), int64(0)
 	if o.follow {
 		late = nil
 	}
@@ -77,12 +77,12 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 			running = false
 		case <-late:
 			if n := shown.n.Load(); shown.waits.Load() || n > before { // a pager takes its time to read
-				late, before = time.After(w.pace.journal), n
+				late, before = time.After(a.timings.journal), n
 				continue
 			}
 			p.Signal(os.Kill)
 			<-ended
-			return fmt.Errorf("journalctl gave no answer within %s", w.pace.journal)
+			return fmt.Errorf("journalctl gave no answer within %s", a.timings.journal)
 		case <-ctx.Done():
 			p.Signal(os.Kill)
 			<-ended
@@ -98,13 +98,13 @@ func (w *world) journal(ctx context.Context, match []string, o options) error {
 	case strings.Contains(stderr.text(), "insufficient permissions"):
 		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
 			"sudo usermod -aG systemd-journal $USER, then log in again")
-	case o.follow && e == exit{code: 1} && stderr.text() == "":
+	case o.follow && e == exitStatus{code: 1} && stderr.text() == "":
 		return nil // nobody reads on
-	case e != exit{}:
+	case e != exitStatus{}:
 		return endedBadly(argv, e, stderr.text())
 	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:
-		w.say.warn("The journal has no line of %s", unitName)
-		w.say.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")
+		a.out.warn("The journal has no line of %s", unitName)
+		a.out.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")
 	}
 	return nil
 }
@@ -125,13 +125,13 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 }
 
 // fileLogs shows the last lines of each file that has any, and follows both.
-func (w *world) fileLogs(ctx context.Context, paths []string, o options) error {
+func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
 	offsets := make([]int64, len(paths))
 	shown := ""
 	missing := 0
 	heading := func(path string) {
 		if shown != path {
-			fmt.Fprintf(w.say.stdout, "==> %s <==\n", path)
+			fmt.Fprintf(a.out.stdout, "==> %s <==\n", path)
 			shown = path
 		}
 	}
@@ -151,21 +151,21 @@ func (w *world) fileLogs(ctx context.Context, paths []string, o options) error {
 		}
 		if len(lines) > 0 {
 			heading(path)
-			fmt.Fprintln(w.say.stdout, strings.Join(lines, "\n"))
+			fmt.Fprintln(a.out.stdout, strings.Join(lines, "\n"))
 		}
 	}
 	if shown == "" && o.lines > 0 {
 		if missing == len(paths) {
-			w.say.warn("There is no log in %s: the service has not been started yet", filepath.Dir(paths[0]))
+			a.out.warn("There is no log in %s: the service has not been started yet", filepath.Dir(paths[0]))
 		} else {
-			w.say.warn("The log is empty")
+			a.out.warn("The log is empty")
 		}
 	}
 	for o.follow {
 		select {
 		case <-ctx.Done():
 			return nil // ending it is how one stops following
-		case <-time.After(w.pace.follow):
+		case <-time.After(a.timings.follow):
 		}
 		for i, path := range paths {
 			info, err := os.Stat(path)
@@ -180,7 +180,7 @@ func (w *world) fileLogs(ctx context.Context, paths []string, o options) error {
 				continue
 			}
 			heading(path)
-			n, err := copyFrom(w.say.stdout, path, offsets[i], info.Size())
+			n, err := copyFrom(a.out.stdout, path, offsets[i], info.Size())
 			offsets[i] += n
 			if err != nil {
 				return err

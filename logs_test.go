@@ -183,8 +183,8 @@ func (o *logsOutput) String() string {
 	return o.text.String()
 }
 
-func logsWorld(out io.Writer, run Runner) *world {
-	return &world{say: voice{stdout: out, stderr: io.Discard}, signals: func(...os.Signal) <-chan os.Signal { return nil }, pace: pace{follow: time.Millisecond}, run: run, uid: 1000}
+func logsWorld(out io.Writer, run Runner) *app {
+	return &app{out: printer{stdout: out, stderr: io.Discard}, signals: func(...os.Signal) <-chan os.Signal { return nil }, timings: timings{follow: time.Millisecond}, run: run, uid: 1000}
 }
 
 func TestBothLogsAreShownUnderTheirNames(t *testing.T) {
@@ -277,7 +277,7 @@ func TestLogsAreFollowedThroughEmptyingAndThroughBeingMadeAgain(t *testing.T) {
 type logsRunner struct {
 	planRunner
 	stdout, stderr string
-	end            *exit
+	end            *exitStatus
 	err            error // it cannot be started
 	ran            *[]string
 	killed         chan os.Signal
@@ -301,12 +301,12 @@ func (r logsRunner) Signal(sig os.Signal) error {
 	return nil
 }
 
-func (r logsRunner) Wait() (exit, error) {
+func (r logsRunner) Wait() (exitStatus, error) {
 	if r.end == nil {
 		<-r.killed
 		time.Sleep(time.Millisecond) // ending takes its time
 		r.reaped.Store(true)
-		return exit{signal: 9}, nil
+		return exitStatus{signal: 9}, nil
 	}
 	return *r.end, nil
 }
@@ -316,7 +316,7 @@ func TestTheJournalIsShown(t *testing.T) {
 	const empty = "  ⚠ The journal has no line of runtimescope.service\n" +
 		"  If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.\n"
 	_, missing := osRunner{}.Start(nil, nil, nil, "journalctl")
-	clean, failed := &exit{}, &exit{code: 3}
+	clean, failed := &exitStatus{}, &exitStatus{code: 3}
 	for _, c := range []struct {
 		what             string
 		o                options
@@ -327,7 +327,7 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"nothing", options{lines: 7}, logsRunner{end: clean}, empty, "", ""},
 		{"nothing of one line", options{lines: 1}, logsRunner{end: clean}, empty, "", ""},
 		{"no lines, as asked", options{}, logsRunner{end: clean}, "", "", ""},
-		{"not allowed", options{lines: 7}, logsRunner{end: &exit{code: 1},
+		{"not allowed", options{lines: 7}, logsRunner{end: &exitStatus{code: 1},
 			stderr: "Hint: You are currently not seeing messages from other users and the system.\nNo journal files were opened due to insufficient permissions.\n"}, "",
 			"this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own",
 			"sudo usermod -aG systemd-journal $USER, then log in again"},
@@ -336,9 +336,9 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"not to be started", options{lines: 7}, logsRunner{err: errPlanDisk}, "", errPlanDisk.Error(), ""},
 		{"no answer", options{lines: 7}, logsRunner{stdout: "one\n"}, "one\n", "journalctl gave no answer within 20ms", ""},
 		{"followed until it ends", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: clean}, "one\n", "", ""},
-		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exit{code: 1}}, "one\n", "", ""},
-		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exit{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
-		{"killed", options{lines: 7}, logsRunner{end: &exit{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7: ended by SIGKILL", ""},
+		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exitStatus{code: 1}}, "one\n", "", ""},
+		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exitStatus{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
+		{"killed", options{lines: 7}, logsRunner{end: &exitStatus{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7: ended by SIGKILL", ""},
 		{"followed until it ends without a line", options{lines: 7, follow: true}, logsRunner{end: clean}, "", "", ""},
 		{"followed until it fails", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --follow: exit status 3", ""},
 	} {
@@ -346,9 +346,9 @@ func TestTheJournalIsShown(t *testing.T) {
 		c.run.ran, c.run.killed, c.run.reaped = &ran, make(chan os.Signal, 1), new(atomic.Bool)
 		var out logsOutput
 		w := logsWorld(&out, c.run)
-		w.pace.journal = 20 * time.Millisecond
+		w.timings.journal = 20 * time.Millisecond
 		if c.run.end != nil {
-			w.pace.journal = 20 * time.Second
+			w.timings.journal = 20 * time.Second
 		}
 		err := w.journal(context.Background(), []string{"A=1", "+", "B=2"}, c.o)
 		fix := ""
@@ -389,12 +389,12 @@ func TestNothingOfALongJournalIsLostHoweverSlowlyItIsRead(t *testing.T) {
 	b := newBench(t, "systemd")
 	const lines = 300 // which two pipes do not hold
 	b.write(b.fake.path("journal"), strings.Repeat(`{"MESSAGE":"`+strings.Repeat("x", 700)+`"}`+"\n", lines), 0o600)
-	b.world.run = logsPipes{b.world.run, t}
+	b.app.run = logsPipes{b.app.run, t}
 	b.want(0, "service logs -n 300")
-	if got := strings.Count(b.out.String(), "\n"); got != lines {
+	if got := strings.Count(b.stdout.String(), "\n"); got != lines {
 		t.Errorf("%d lines of %d", got, lines)
 	}
-	b.say.stdout = &mainFailing{errs: []error{errPlanDisk, errPlanDisk, errPlanDisk}}
+	b.out.stdout = &mainFailing{errs: []error{errPlanDisk, errPlanDisk, errPlanDisk}}
 	if err := b.logs(context.Background(), options{lines: lines}); strings.Contains(errText(err), "no answer") {
 		t.Errorf("journalctl writes on although nobody reads: %v", err)
 	}
@@ -412,8 +412,8 @@ func TestAPagerMayTakeLongerThanJournalctl(t *testing.T) {
 	t.Parallel()
 	var ran []string
 	var out logsPager
-	w := logsWorld(&out, logsRunner{stdout: "one\n", end: &exit{}, ran: &ran, killed: make(chan os.Signal, 1)})
-	w.pace.journal = 10 * time.Millisecond
+	w := logsWorld(&out, logsRunner{stdout: "one\n", end: &exitStatus{}, ran: &ran, killed: make(chan os.Signal, 1)})
+	w.timings.journal = 10 * time.Millisecond
 	if err := w.journal(context.Background(), nil, options{lines: 7}); err != nil || out.String() != "one\n" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
@@ -426,8 +426,8 @@ func TestAnInterruptedJournalEndsAndOnlyFollowingEndsWell(t *testing.T) {
 		var ran []string
 		run := logsRunner{ran: &ran, killed: make(chan os.Signal, 1), reaped: new(atomic.Bool)}
 		w := logsWorld(io.Discard, run)
-		if w.pace.journal = 20 * time.Second; follow {
-			w.pace.journal = time.Millisecond // however long nothing is logged
+		if w.timings.journal = 20 * time.Second; follow {
+			w.timings.journal = time.Millisecond // however long nothing is logged
 		}
 		time.AfterFunc(10*time.Millisecond, cancel)
 		if err := w.journal(ctx, nil, options{lines: 7, follow: follow}); err != want || !run.reaped.Load() {
@@ -460,8 +460,8 @@ func TestEachManagerHasItsLogs(t *testing.T) {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 	var ran []string
-	w = logsWorld(&out, logsRunner{stdout: "x\n", end: &exit{}, ran: &ran})
-	w.getenv, w.home, w.manager, w.pace.journal = func(string) string { return "" }, home, systemd{uid: 1000}, 20*time.Second
+	w = logsWorld(&out, logsRunner{stdout: "x\n", end: &exitStatus{}, ran: &ran})
+	w.getenv, w.home, w.manager, w.timings.journal = func(string) string { return "" }, home, systemd{uid: 1000}, 20*time.Second
 	if err := w.logs(context.Background(), options{lines: 5}); err != nil {
 		t.Error(err)
 	}

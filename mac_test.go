@@ -60,7 +60,7 @@ func (b *bench) installed() *bench {
 func (b *bench) silentOn(texts ...string) {
 	b.t.Helper()
 	for _, text := range texts {
-		if said := b.out.String() + b.err.String(); strings.Contains(said, text) {
+		if said := b.stdout.String() + b.stderr.String(); strings.Contains(said, text) {
 			b.t.Errorf("it says %q:\n%s", text, said)
 		}
 	}

@@ -1,6 +1,6 @@
 // Command runtimescope makes the RuntimeScope collector a background service of the user.
 //
-// This file is the edge of the process: it builds the world from the operating system, holds the command table, and
+// This file is the edge of the process: it builds the app from the operating system, holds the command table, and
 // turns an error into words and an exit status. It alone touches os.Args, os.Stdout, os.Getenv and os.Exit.
 package main
 
@@ -21,9 +21,9 @@ import (
 	"time"
 )
 
-// A world is all that one invocation sees of the machine. Only main builds one from the real process.
-type world struct {
-	say         voice
+// A app is all that one invocation sees of the machine. Only main builds one from the real process.
+type app struct {
+	out         printer
 	getenv      func(string) string
 	environ     []string // for doctor, which shows names only
 	home        string
@@ -36,7 +36,7 @@ type world struct {
 	processes   processTable
 	run         Runner
 	disk        disk
-	pace        pace
+	timings     timings
 	alive       func(pid int) bool
 	signals     func(also ...os.Signal) <-chan os.Signal // catches those that end a program, and these, from now on
 	reap        func(keep int)                           // collects orphans that have ended, but not keep; nil: they are not ours
@@ -58,16 +58,16 @@ type options struct {
 type subcommand struct {
 	name, short string
 	flags       []string // keys of flagHelp
-	do          func(w *world, ctx context.Context, o options) error
+	do          func(w *app, ctx context.Context, o options) error
 }
 
 // commands is the table of "runtimescope COMMAND".
 func commands() []subcommand {
 	return []subcommand{
 		{"service", "Manage the collector as a background service", nil, nil},
-		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"no-open"}, (*world).dashboard},
-		{"version", "Print the version", nil, func(w *world, _ context.Context, _ options) error {
-			fmt.Fprintln(w.say.stdout, "runtimescope "+versionText())
+		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"no-open"}, (*app).dashboard},
+		{"version", "Print the version", nil, func(w *app, _ context.Context, _ options) error {
+			fmt.Fprintln(w.out.stdout, "runtimescope "+versionText())
 			return nil
 		}},
 		{"help", "Show help", nil, nil},
@@ -76,21 +76,21 @@ func commands() []subcommand {
 
 // serviceCommands is the table of "runtimescope service COMMAND".
 func serviceCommands() []subcommand {
-	change := func(v verb) func(*world, context.Context, options) error {
-		return func(w *world, ctx context.Context, o options) error { return w.change(ctx, v, o) }
+	change := func(v verb) func(*app, context.Context, options) error {
+		return func(w *app, ctx context.Context, o options) error { return w.change(ctx, v, o) }
 	}
 	return []subcommand{
 		{"install", "Install + start the background service (launchd/systemd)", []string{"dry-run", "collector", "timeout"}, change(install)},
-		{"stop", "Stop the service (config preserved)", []string{"dry-run"}, (*world).stopService},
+		{"stop", "Stop the service (config preserved)", []string{"dry-run"}, (*app).stopService},
 		{"start", "Alias for restart", []string{"dry-run", "timeout"}, change(restart)},
 		{"restart", "Restart the service", []string{"dry-run", "timeout"}, change(restart)},
-		{"status", "Show service state + PID", []string{"json", "exit-code"}, (*world).status},
-		{"uninstall", "Stop + remove the service config", []string{"dry-run"}, (*world).uninstallService},
-		{"logs", "Show the collector's log", []string{"lines", "follow"}, (*world).logs},
-		{"doctor", "Check all that the service needs, and say what to fix", []string{"json"}, (*world).doctor},
+		{"status", "Show service state + PID", []string{"json", "exit-code"}, (*app).status},
+		{"uninstall", "Stop + remove the service config", []string{"dry-run"}, (*app).uninstallService},
+		{"logs", "Show the collector's log", []string{"lines", "follow"}, (*app).logs},
+		{"doctor", "Check all that the service needs, and say what to fix", []string{"json"}, (*app).doctor},
 		{"update", "Adopt a newly installed collector binary and restart on it", []string{"dry-run", "collector", "timeout"}, change(update)},
-		{"run", "Run the collector in the foreground (containers, no service manager)", []string{"collector"}, (*world).foreground},
-		{"unit", "Print the service definition, for packagers", []string{"collector", "systemd", "launchd"}, (*world).printUnit},
+		{"run", "Run the collector in the foreground (containers, no service manager)", []string{"collector"}, (*app).foreground},
+		{"unit", "Print the service definition, for packagers", []string{"collector", "systemd", "launchd"}, (*app).printUnit},
 		{"help", "Show this help", nil, nil},
 	}
 }
@@ -205,7 +205,7 @@ func (c subcommand) usage(prefix string) string {
 }
 
 // dispatch finds the command and runs it.
-func (w *world) dispatch(ctx context.Context, args []string) error {
+func (a *app) dispatch(ctx context.Context, args []string) error {
 	table, prefix, what, word := commands(), "runtimescope", "command", "command"
 	if len(args) > 0 && args[0] == "service" {
 		table, prefix, what, word = serviceCommands(), "runtimescope service", "subcommand", "subcommand"
@@ -228,15 +228,15 @@ func (w *world) dispatch(ctx context.Context, args []string) error {
 		o, err := c.parse(args)
 		switch {
 		case errors.Is(err, flag.ErrHelp):
-			fmt.Fprint(w.say.stdout, c.usage(prefix))
+			fmt.Fprint(a.out.stdout, c.usage(prefix))
 			return nil
 		case err != nil:
 			return &misuse{fmt.Errorf("%s %s: %w", prefix, name, err), c.usage(prefix)}
 		case c.do == nil:
-			fmt.Fprint(w.say.stdout, help(prefix, word, table))
+			fmt.Fprint(a.out.stdout, help(prefix, word, table))
 			return nil
 		}
-		return c.do(w, ctx, o)
+		return c.do(a, ctx, o)
 	}
 	return &misuse{&failure{headline: "Unknown " + what + ": " + name}, help(prefix, word, table)}
 }
@@ -248,7 +248,7 @@ type statusError struct {
 }
 
 // report says an error once, with all that is known about it, and returns the exit status.
-func (w *world) report(err error) int {
+func (a *app) report(err error) int {
 	if err == nil {
 		return 0
 	}
@@ -258,28 +258,28 @@ func (w *world) report(err error) int {
 	var undone *applyError
 	var list *failure
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		w.say.fail("Interrupted. The service is left as it is. Look: runtimescope service status")
+		a.out.fail("Interrupted. The service is left as it is. Look: runtimescope service status")
 		return 130
 	}
-	w.say.fail("%v", err)
+	a.out.fail("%v", err)
 	if errors.As(err, &list) {
 		for _, note := range list.notes {
-			w.say.note("%s", note)
+			a.out.note("%s", note)
 		}
 	}
 	if errors.As(err, &helped) && helped.fix != "" {
-		w.say.note("Try: %s", helped.fix)
+		a.out.note("Try: %s", helped.fix)
 	}
 	if errors.As(err, &undone) {
 		switch {
 		case undone.left != nil:
-			w.say.note("Not all that had been done could be taken back: %v", undone.left)
+			a.out.note("Not all that had been done could be taken back: %v", undone.left)
 		case undone.undone:
-			w.say.note("What had been done was taken back.")
+			a.out.note("What had been done was taken back.")
 		}
 	}
 	if errors.As(err, &wrong) {
-		fmt.Fprint(w.say.stderr, wrong.help)
+		fmt.Fprint(a.out.stderr, wrong.help)
 	}
 	if errors.As(err, &status) {
 		return status.code
@@ -321,8 +321,8 @@ func main() {
 	stdout := &watchedWriter{Writer: os.Stdout}
 	path := filepath.SplitList(os.Getenv("PATH"))
 	environ := append(os.Environ(), "LC_ALL=C")
-	w := &world{
-		say:         newVoice(stdout, os.Stderr, isTerminal(os.Stdout.Fd()), isTerminal(os.Stderr.Fd()), os.Getenv),
+	w := &app{
+		out:         newPrinter(stdout, os.Stderr, isTerminal(os.Stdout.Fd()), isTerminal(os.Stderr.Fd()), os.Getenv),
 		getenv:      os.Getenv,
 		environ:     os.Environ(),
 		home:        os.Getenv("HOME"),
@@ -332,7 +332,7 @@ func main() {
 		executables: func() []string { return executables(os.Args[0], path) },
 		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
 		disk:        osDisk{},
-		pace: pace{headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
+		timings: timings{headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
 			look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: time.Second},
 		alive:   alive,
@@ -350,7 +350,7 @@ func main() {
 	}
 	code := w.report(w.dispatch(context.Background(), os.Args[1:]))
 	if stdout.err != nil && code == 0 {
-		w.say.fail("cannot write to standard output: %v", stdout.err)
+		w.out.fail("cannot write to standard output: %v", stdout.err)
 		code = 1
 	}
 	os.Exit(code)
@@ -366,9 +366,9 @@ func catchSignals(also ...os.Signal) <-chan os.Signal {
 }
 
 // untilSignal returns a context that ends at the first signal. The second one then ends the program.
-func (w *world) untilSignal(ctx context.Context) (context.Context, func()) {
+func (a *app) untilSignal(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	go cancelAt(w.signals(), ctx, cancel)
+	go cancelAt(a.signals(), ctx, cancel)
 	return ctx, cancel
 }
 

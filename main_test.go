@@ -22,16 +22,16 @@ import (
 	"time"
 )
 
-// mainWorld is a world that can do nothing but speak.
-func mainWorld() (w *world, stdout, stderr *bytes.Buffer) {
+// mainApp is an app that can do nothing but speak.
+func mainApp() (w *app, stdout, stderr *bytes.Buffer) {
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
-	return &world{say: voice{stdout: stdout, stderr: stderr}, getenv: func(string) string { return "" },
+	return &app{out: printer{stdout: stdout, stderr: stderr}, getenv: func(string) string { return "" },
 		signals: func(...os.Signal) <-chan os.Signal { return nil }, platform: "plan9"}, stdout, stderr
 }
 
-// mainRun runs the whole program in that world.
+// mainRun runs the whole program in that app.
 func mainRun(args ...string) (code int, stdout, stderr string) {
-	w, out, err := mainWorld()
+	w, out, err := mainApp()
 	code = w.report(w.dispatch(context.Background(), args))
 	return code, out.String(), err.String()
 }
@@ -381,7 +381,7 @@ func TestAnErrorIsSaidOnceWithAllThatIsKnown(t *testing.T) {
 		{"a cancelled command", &commandError{argv: []string{"x"}, code: -1, cause: context.Canceled}, 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
 		{"a late command", &commandError{argv: []string{"x"}, code: -1, cause: context.DeadlineExceeded}, 1, "  ✗ x: context deadline exceeded\n"},
 	} {
-		w, stdout, stderr := mainWorld()
+		w, stdout, stderr := mainApp()
 		if code := w.report(c.err); code != c.code || stdout.String() != "" || stderr.String() != c.says {
 			t.Errorf("%s: exit %d, %q, %q; want %d, %q", c.what, code, stdout, stderr, c.code, c.says)
 		}
@@ -427,7 +427,7 @@ func (w *mainFailing) Write(p []byte) (int, error) {
 func TestASignalEndsTheContext(t *testing.T) {
 	t.Parallel()
 	signals := make(chan os.Signal, 1)
-	w := &world{signals: func(...os.Signal) <-chan os.Signal { return signals }}
+	w := &app{signals: func(...os.Signal) <-chan os.Signal { return signals }}
 	ctx, cancel := w.untilSignal(context.Background())
 	defer cancel()
 	if ctx.Err() != nil {

@@ -11,14 +11,14 @@ func TestHelpIsAskedForInManyWays(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
 	for _, args := range [][]string{{}, {"help"}, {"--help"}, {"-h"}} {
-		if code := b.runs(args...); code != 0 || b.err.Len() > 0 {
-			t.Errorf("%q: exit %d, stderr %q", args, code, b.err.String())
+		if code := b.runs(args...); code != 0 || b.stderr.Len() > 0 {
+			t.Errorf("%q: exit %d, stderr %q", args, code, b.stderr.String())
 		}
-		golden(t, "help.txt", b.out.String())
-		if code := b.runs(append([]string{"service"}, args...)...); code != 0 || b.err.Len() > 0 {
-			t.Errorf("service %q: exit %d, stderr %q", args, code, b.err.String())
+		golden(t, "help.txt", b.stdout.String())
+		if code := b.runs(append([]string{"service"}, args...)...); code != 0 || b.stderr.Len() > 0 {
+			t.Errorf("service %q: exit %d, stderr %q", args, code, b.stderr.String())
 		}
-		golden(t, "help-service.txt", b.out.String())
+		golden(t, "help-service.txt", b.stdout.String())
 	}
 	b.wantCalls()
 }
@@ -37,11 +37,11 @@ func TestEveryCommandHasAUsage(t *testing.T) {
 			}
 			for _, flag := range []string{"--help", "-h"} {
 				args := append(slices.Clone(table.prefix), c.name, flag)
-				if code := b.runs(args...); code != 0 || b.err.Len() > 0 || !strings.Contains(b.out.String(), c.short) {
-					t.Errorf("%q: exit %d\n%s%s", args, code, b.out.String(), b.err.String())
+				if code := b.runs(args...); code != 0 || b.stderr.Len() > 0 || !strings.Contains(b.stdout.String(), c.short) {
+					t.Errorf("%q: exit %d\n%s%s", args, code, b.stdout.String(), b.stderr.String())
 				}
 				if flag == "-h" {
-					all.WriteString(b.out.String() + "\n")
+					all.WriteString(b.stdout.String() + "\n")
 				}
 			}
 		}
@@ -55,8 +55,8 @@ func TestVersionIsOneLine(t *testing.T) {
 	b := newBench(t, "systemd").quick()
 	for _, args := range []string{"version", "--version", "-v"} {
 		b.want(0, args, "runtimescope "+versionText())
-		if strings.Count(b.out.String(), "\n") != 1 || b.err.Len() > 0 {
-			t.Errorf("%s: %q %q", args, b.out.String(), b.err.String())
+		if strings.Count(b.stdout.String(), "\n") != 1 || b.stderr.Len() > 0 {
+			t.Errorf("%s: %q %q", args, b.stdout.String(), b.stderr.String())
 		}
 	}
 }
@@ -109,8 +109,8 @@ func TestMisuseIsSaidOnStderrWithTheUsage(t *testing.T) {
 			{"service update --exit-code", "-exit-code"},
 		} {
 			b.want(1, c.args, c.says)
-			if b.out.Len() > 0 || !strings.HasPrefix(b.err.String(), "  ✗ ") || strings.Count(b.err.String(), "\n") < 3 {
-				t.Errorf("%s: stdout %q, stderr %q", c.args, b.out.String(), b.err.String())
+			if b.stdout.Len() > 0 || !strings.HasPrefix(b.stderr.String(), "  ✗ ") || strings.Count(b.stderr.String(), "\n") < 3 {
+				t.Errorf("%s: stdout %q, stderr %q", c.args, b.stdout.String(), b.stderr.String())
 			}
 		}
 		b.wantCalls()
@@ -134,7 +134,7 @@ func TestUnitPrintsWhatInstallWrites(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.want(0, "service unit")
-		text := b.out.String()
+		text := b.stdout.String()
 		b.wantCalls()
 		b.installed()
 		if got := b.read(b.manager.path()); got != text {

@@ -25,12 +25,12 @@ func (b *bench) together(n int, args ...string) (codes []int, said []string) {
 	codes, said = make([]int, n), make([]string, n)
 	for i := range n {
 		one := b.another()
-		one.world.run = slowRunner{b.world.run}
+		one.app.run = slowRunner{b.app.run}
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
 			codes[i] = one.runs(args...)
-			said[i] = one.out.String() + one.err.String()
+			said[i] = one.stdout.String() + one.stderr.String()
 		}()
 	}
 	wait.Wait()
@@ -110,9 +110,9 @@ func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
 			go func() {
 				defer wait.Done()
 				code := one.runs("service", args)
-				notInstalled := strings.Contains(one.err.String(), errNotInstalled.Error()) || args == "doctor"
+				notInstalled := strings.Contains(one.stderr.String(), errNotInstalled.Error()) || args == "doctor"
 				if code != 0 && !notInstalled {
-					t.Errorf("%s: exit %d\n%s%s", args, code, one.out.String(), one.err.String())
+					t.Errorf("%s: exit %d\n%s%s", args, code, one.stdout.String(), one.stderr.String())
 				}
 			}()
 		}

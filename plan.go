@@ -238,7 +238,7 @@ func (f writeFile) String() string {
 	kept := ""
 	if old, err := os.ReadFile(f.path); err == nil && string(old) != f.text {
 		kept = ", keeping the present one as " + f.path + ".bak"
-		if older := f.older(string(old)); older != "" {
+		if older := f.backupName(string(old)); older != "" {
 			kept += " and the one of that name as " + older
 		}
 	}
@@ -268,7 +268,7 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	rename := func(from, to string) error {
 		return m.disk.do("rename", to, func() error { return os.Rename(from, to) })
 	}
-	moved := f.older(string(old)) // where an older .bak goes
+	moved := f.backupName(string(old)) // where an older .bak goes
 	if moved != "" {
 		if err := rename(bak, moved); err != nil {
 			return nil, err
@@ -288,9 +288,9 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, err
 }
 
-// older is the name to which a .bak goes that holds something else than old, or what cannot be read: the next number
+// backupName is the name to which a .bak goes that holds something else than old, or what cannot be read: the next number
 // that is free. "" when there is no such .bak.
-func (f writeFile) older(old string) string {
+func (f writeFile) backupName(old string) string {
 	bak := f.path + ".bak"
 	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
 		return ""

@@ -19,20 +19,20 @@ type intent struct {
 
 // preflight makes every check there is before anything changes. An error means: nothing was written, nothing was run
 // that changes anything.
-func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error) {
+func (a *app) preflight(ctx context.Context, v verb, o options) (intent, error) {
 	var in intent
-	env, err := envPorts(w.getenv)
+	env, err := envPorts(a.getenv)
 	if err != nil {
 		return in, err
 	}
 	var found string
 	var findErr error
 	if v == install || v == update || v == ensure {
-		if found, findErr = w.findCollector(o.collector); findErr != nil && (v == install || o.collector != "") {
+		if found, findErr = a.findCollector(o.collector); findErr != nil && (v == install || o.collector != "") {
 			return in, findErr
 		}
 	}
-	if in.state, err = w.look(ctx); err != nil {
+	if in.state, err = a.look(ctx); err != nil {
 		return in, err
 	}
 	s := in.state
@@ -49,7 +49,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 	if v != install && v != ensure && s.phase == notInstalled {
 		return in, errNotInstalled
 	}
-	if err := foreignDefinition(w.manager, s); err != nil {
+	if err := foreignDefinition(a.manager, s); err != nil {
 		return in, err
 	}
 	in.want = definition{collector: s.collector(), ports: s.servicePorts()}
@@ -59,7 +59,7 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 	switch v {
 	case install, update, ensure:
 		in.asked = env
-		if v == ensure && (s.phase == running || s.phase == starting) && w.restartReason(ctx, s) == "" && env.or(s.servicePorts()) == s.servicePorts() {
+		if v == ensure && (s.phase == running || s.phase == starting) && a.restartReason(ctx, s) == "" && env.or(s.servicePorts()) == s.servicePorts() {
 			break // it only has to be waited for
 		}
 		if s.vendor() && sameFile(found, s.collector()) { // /bin is /usr/bin
@@ -72,33 +72,33 @@ func (w *world) preflight(ctx context.Context, v verb, o options) (intent, error
 		if s.vendor() && in.want == (definition{s.collector(), s.servicePorts()}) {
 			break // a package's definition says what we would say
 		}
-		if s.broken != "" && len(s.dropIns) > 0 {
-			return in, hint(errors.New(s.broken), s.mend())
+		if s.loadError != "" && len(s.dropIns) > 0 {
+			return in, hint(errors.New(s.loadError), s.repair())
 		}
 		write := in.want
 		if s.overridden() && found == s.collector() && filepath.IsAbs(s.file.definition.collector) {
 			write.collector = s.file.definition.collector
 		}
-		if in.text, err = w.manager.render(write); err != nil {
+		if in.text, err = a.manager.render(write); err != nil {
 			return in, err
 		}
-		if err := w.manager.reach(ctx, w.run, in.want.ports); err != nil {
+		if err := a.manager.reach(ctx, a.run, in.want.ports); err != nil {
 			return in, err
 		}
 	default:
 		if !s.file.exists && !s.vendor() {
-			return in, hint(fmt.Errorf("the %s of the service is gone: %s", w.manager.what(), s.file.path), "runtimescope service install")
+			return in, hint(fmt.Errorf("the %s of the service is gone: %s", a.manager.what(), s.file.path), "runtimescope service install")
 		}
 		if in.want.collector != "" {
 			if err := executable(in.want.collector); err != nil {
 				return in, hint(fmt.Errorf("cannot use the collector of the service, %s: %w", in.want.collector, err), "runtimescope service install")
 			}
 		}
-		if in.state.broken != "" && !s.stale && len(s.dropIns) == 0 { // systemd may not see that a drop-in was mended
-			return in, hint(errors.New(s.broken), s.mend())
+		if in.state.loadError != "" && !s.stale && len(s.dropIns) == 0 { // systemd may not see that a drop-in was mended
+			return in, hint(errors.New(s.loadError), s.repair())
 		}
 	}
-	return in, w.portsFree(ctx, in.want.ports, s)
+	return in, a.portsFree(ctx, in.want.ports, s)
 }
 
 // foreignDefinition refuses a definition that is not ours to change: a mask, or a link into somebody else's files.
@@ -116,22 +116,22 @@ func foreignDefinition(m serviceManager, s state) error {
 }
 
 // portsFree refuses ports that are the same, or that somebody else holds.
-func (w *world) portsFree(ctx context.Context, p ports, s state) error {
+func (a *app) portsFree(ctx context.Context, p ports, s state) error {
 	if p.http == p.ws {
 		return fmt.Errorf("RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both %d: they must differ", p.http)
 	}
-	return w.held(ctx, p, s)
+	return a.held(ctx, p, s)
 }
 
 // held says who else than the service holds one of its ports.
-func (w *world) held(ctx context.Context, p ports, s state) error {
+func (a *app) held(ctx context.Context, p ports, s state) error {
 	for i, port := range []int{p.http, p.ws} {
-		who, err := w.processes.holders(ctx, port)
+		who, err := a.processes.holders(ctx, port)
 		if err != nil {
 			continue // the wait finds out; a check that cannot be made is no reason to refuse
 		}
 		for _, h := range who(s.pid) {
-			if w.inTheWay(ctx, h, port, s) {
+			if a.inTheWay(ctx, h, port, s) {
 				return h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
 			}
 		}
@@ -140,22 +140,22 @@ func (w *world) held(ctx context.Context, p ports, s state) error {
 }
 
 // inTheWay tells whether a holder keeps the service from its port: it is not the service's, and no listener on IPv6 alone.
-func (w *world) inTheWay(ctx context.Context, h holder, port int, s state) bool {
-	return !w.processes.belongs(ctx, h.pid, s) && !w.mayBeOurs(h, s) && !(h.wildcard6 && !answers(port))
+func (a *app) inTheWay(ctx context.Context, h holder, port int, s state) bool {
+	return !a.processes.belongs(ctx, h.pid, s) && !a.mayBeOurs(h, s) && !(h.wildcard6 && !answers(port))
 }
 
 // mayBeOurs tells whether a holder that cannot be looked into may be the service's.
-func (w *world) mayBeOurs(h holder, s state) bool { return h.pid == 0 && h.uid == w.uid && s.up() }
+func (a *app) mayBeOurs(h holder, s state) bool { return h.pid == 0 && h.uid == a.uid && s.up() }
 
 // mayManage refuses where there is no service manager, and a shell whose home is not its user's.
-func (w *world) mayManage() error {
+func (a *app) mayManage() error {
 	switch {
-	case w.manager == nil:
-		return hint(&failure{headline: "Platform '" + w.platform + "' is not supported (macOS launchd / Linux systemd only)."}, "runtimescope service run")
-	case !filepath.IsAbs(w.home):
-		return fmt.Errorf("HOME is %q: it must be set to an absolute path", w.home)
-	case w.uid == 0 && w.getenv("SUDO_USER") != "":
-		return hint(errors.New("this is a service of the user, not of root: run it without sudo"), w.commandLine)
+	case a.manager == nil:
+		return hint(&failure{headline: "Platform '" + a.platform + "' is not supported (macOS launchd / Linux systemd only)."}, "runtimescope service run")
+	case !filepath.IsAbs(a.home):
+		return fmt.Errorf("HOME is %q: it must be set to an absolute path", a.home)
+	case a.uid == 0 && a.getenv("SUDO_USER") != "":
+		return hint(errors.New("this is a service of the user, not of root: run it without sudo"), a.commandLine)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func TestARestartIsTriedOnADefinitionThatWasMended(t *testing.T) {
 func TestWhoIsInTheWayOfTheService(t *testing.T) {
 	t.Parallel()
 	nobody, somebody := freePort(t), readyzServer(t, func(http.ResponseWriter, *http.Request) {})
-	w := &world{uid: 1000, processes: readyzTable{ours: []int{42}}}
+	w := &app{uid: 1000, processes: readyzTable{ours: []int{42}}}
 	up, down := state{phase: running, pid: 42}, state{phase: stopped}
 	for _, c := range []struct {
 		what string
@@ -116,12 +116,12 @@ func TestOnlyRootIsSuspectedOfSudo(t *testing.T) {
 	b := newBench(t, "systemd").quick()
 	b.env["SUDO_USER"] = "ada"
 	for uid, refused := range map[int]bool{0: true, 1000: false} {
-		b.world.uid = uid
+		b.app.uid = uid
 		if err := b.mayManage(); (err != nil) != refused {
 			t.Errorf("uid %d: %v", uid, err)
 		}
 	}
-	b.world.uid, b.env["SUDO_USER"] = 0, ""
+	b.app.uid, b.env["SUDO_USER"] = 0, ""
 	if err := b.mayManage(); err != nil {
 		t.Errorf("root by itself: %v", err)
 	}

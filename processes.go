@@ -269,7 +269,7 @@ func (p procfs) belongs(_ context.Context, pid int, s state) bool {
 		text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
 		for _, line := range strings.Split(string(text), "\n") {
 			if f := strings.SplitN(line, ":", 3); len(f) == 3 && (f[2] == s.cgroup || strings.HasPrefix(f[2], s.cgroup+"/")) {
-				return !p.older(pid, s.pid)
+				return !p.startedBefore(pid, s.pid)
 			}
 		}
 	}
@@ -285,8 +285,8 @@ func (p procfs) belongs(_ context.Context, pid int, s state) bool {
 	return false
 }
 
-// older tells whether a process was started before another: then an earlier start of the service has left it behind.
-func (p procfs) older(pid, than int) bool {
+// startedBefore tells whether a process was started before another: then an earlier start of the service has left it behind.
+func (p procfs) startedBefore(pid, than int) bool {
 	f, err := p.stat(pid)
 	g, err2 := p.stat(than)
 	if err != nil || err2 != nil {

@@ -82,7 +82,7 @@ func answers(port int) bool {
 }
 
 // probe asks /readyz once. nil: a 2xx answer came, whole.
-func (w *world) probe(ctx context.Context, port int) error {
+func (a *app) probe(ctx context.Context, port int) error {
 	status, _, err := get(ctx, port, "/readyz")
 	var errno syscall.Errno
 	switch {
@@ -99,7 +99,7 @@ func (w *world) probe(ctx context.Context, port int) error {
 }
 
 // collectorVersion asks /api/health; "" when it does not say.
-func (w *world) collectorVersion(ctx context.Context, port int) string {
+func (a *app) collectorVersion(ctx context.Context, port int) string {
 	status, body, err := get(ctx, port, "/api/health")
 	var health struct {
 		Version string `json:"version"`
@@ -118,20 +118,20 @@ type ownership struct {
 }
 
 // owner says whose the socket is that answers on port, if s is the state of the service.
-func (w *world) owner(ctx context.Context, port int, s state) ownership {
-	who, err := w.processes.holders(ctx, port)
-	return w.judge(ctx, port, who, err, s)
+func (a *app) owner(ctx context.Context, port int, s state) ownership {
+	who, err := a.processes.holders(ctx, port)
+	return a.judge(ctx, port, who, err, s)
 }
 
 // judge is owner where the sockets have been looked at already, with the result who and err.
-func (w *world) judge(ctx context.Context, port int, who func(int) []holder, err error, s state) ownership {
+func (a *app) judge(ctx context.Context, port int, who func(int) []holder, err error, s state) ownership {
 	if err != nil {
 		return ownership{doubt: "cannot find out which process holds port " + strconv.Itoa(port) + ": " + err.Error()}
 	}
 	holders, ours := who(s.pid), 0
 	var other holder
 	for _, h := range holders {
-		if h.pid != 0 && w.processes.belongs(ctx, h.pid, s) {
+		if h.pid != 0 && a.processes.belongs(ctx, h.pid, s) {
 			ours++
 		} else {
 			other = h
@@ -142,7 +142,7 @@ func (w *world) judge(ctx context.Context, port int, who func(int) []holder, err
 		return ownership{doubt: "no process is seen to hold port " + strconv.Itoa(port)}
 	case ours == len(holders):
 		return ownership{verified: true}
-	case other.pid == 0 && (other.uid == w.uid || other.uid == -1):
+	case other.pid == 0 && (other.uid == a.uid || other.uid == -1):
 		return ownership{doubt: "the process that holds port " + strconv.Itoa(port) + " may not be looked into"}
 	case ours > 0:
 		return ownership{doubt: "port " + strconv.Itoa(port) + " is also held by " + other.String()}
@@ -150,8 +150,8 @@ func (w *world) judge(ctx context.Context, port int, who func(int) []holder, err
 	return ownership{foreign: &other}
 }
 
-// pace is every duration that a test shortens.
-type pace struct {
+// timings is every duration that a test shortens.
+type timings struct {
 	probe, slow time.Duration // between two probes, at first and after fast
 	fast        time.Duration
 	headStart   time.Duration // of the manager's command before status looks at all the rest
@@ -174,60 +174,60 @@ type waitResult struct {
 
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
 // early when the collector has ended or the manager has given up.
-func (w *world) awaitHealthy(ctx context.Context, in intent, since logMark, timeout time.Duration) (waitResult, error) {
+func (a *app) awaitHealthy(ctx context.Context, in intent, since logMark, timeout time.Duration) (waitResult, error) {
 	begin, want := time.Now(), in.want.ports
 	var first, now state
 	var looked time.Time
 	var foreignSince, unsureSince, failingSince time.Time
 	for {
-		answer := w.probe(ctx, want.http)
-		died := now.pid != 0 && !w.alive(now.pid)
+		answer := a.probe(ctx, want.http)
+		died := now.pid != 0 && !a.alive(now.pid)
 		// An answer is judged by a state that is younger than it. One that does not count is not judged again at once.
-		if elapsed := time.Since(looked); died || elapsed > w.pace.look || answer == nil && (foreignSince.IsZero() || elapsed > w.pace.look/4) {
-			s, err := w.manager.state(ctx, w.run)
+		if elapsed := time.Since(looked); died || elapsed > a.timings.look || answer == nil && (foreignSince.IsZero() || elapsed > a.timings.look/4) {
+			s, err := a.manager.state(ctx, a.run)
 			looked = time.Now()
 			switch {
 			case ctx.Err() != nil:
 				return waitResult{}, errInterrupted
 			case err != nil && failingSince.IsZero():
 				failingSince = looked
-			case err != nil && looked.Sub(failingSince) > w.pace.grace*5:
+			case err != nil && looked.Sub(failingSince) > a.timings.grace*5:
 				return waitResult{}, err
 			case err == nil:
 				failingSince = time.Time{}
 				now = s
 				live := want
-				if s.given = w.given(s); s.given != nil {
+				if s.processEnv = a.given(s); s.processEnv != nil {
 					live = s.livePorts()
 				}
-				if first.start == "" && s.pid != 0 {
+				if first.invocation == "" && s.pid != 0 {
 					first = s
 				}
 				switch {
-				case s.unsure && first.pid == 0 && unsureSince.IsZero():
+				case s.maybeNotStarted && first.pid == 0 && unsureSince.IsZero():
 					unsureSince = looked
-				case s.unsure && first.pid == 0 && looked.Sub(unsureSince) < w.pace.grace:
+				case s.maybeNotStarted && first.pid == 0 && looked.Sub(unsureSince) < a.timings.grace:
 				case ended(first, s):
-					return waitResult{}, w.diedEarly(ctx, in.want, first, s, since)
+					return waitResult{}, a.diedEarly(ctx, in.want, first, s, since)
 				case live != want && in.asked.or(live) != live:
 					return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so (systemctl --user cat %s)", live.http, live.ws, want.http, want.ws, unitName)
 				case live != want: // nobody asked for others, so those that the unit came to by its drop-ins are the ones
 					want, answer = live, errors.New("not asked yet")
 				case answer == nil && s.phase == running:
-					switch o := w.owner(ctx, want.http, s); {
+					switch o := a.owner(ctx, want.http, s); {
 					case o.foreign == nil:
 						return waitResult{s, want.http, o.doubt}, nil
 					case foreignSince.IsZero(): // our own collector, about to find the port taken, is heard first
 						foreignSince = looked
-					case looked.Sub(foreignSince) > w.pace.grace:
+					case looked.Sub(foreignSince) > a.timings.grace:
 						return waitResult{}, o.foreign.refusal(want.http, httpPortEnv)
 					}
 				}
 			}
 		}
-		wait := w.pace.probe
-		if time.Since(begin) > w.pace.fast {
-			wait = w.pace.slow
+		wait := a.timings.probe
+		if time.Since(begin) > a.timings.fast {
+			wait = a.timings.slow
 		}
 		select {
 		case <-ctx.Done():
@@ -235,7 +235,7 @@ func (w *world) awaitHealthy(ctx context.Context, in intent, since logMark, time
 		case <-time.After(wait):
 		}
 		if time.Since(begin) > timeout {
-			return waitResult{}, w.tooLate(ctx, want.http, answer, now, since, timeout)
+			return waitResult{}, a.tooLate(ctx, want.http, answer, now, since, timeout)
 		}
 	}
 }
@@ -244,7 +244,7 @@ func (w *world) awaitHealthy(ctx context.Context, in intent, since logMark, time
 func ended(first, now state) bool {
 	switch now.phase {
 	case running, starting:
-		return first.start != "" && now.start != "" && now.pid != 0 && now.start != first.start
+		return first.invocation != "" && now.invocation != "" && now.pid != 0 && now.invocation != first.invocation
 	case unknown:
 		return false
 	}
@@ -260,18 +260,18 @@ type failure struct {
 func (f *failure) Error() string { return f.headline }
 
 // diedEarly reports a collector that ended before it served: how, what it logged, what its manager does next.
-func (w *world) diedEarly(ctx context.Context, want definition, first, now state, since logMark) error {
+func (a *app) diedEarly(ctx context.Context, want definition, first, now state, since logMark) error {
 	f := &failure{headline: "The collector ended before it was ready"}
 	of := now
-	if first.start != "" && now.start != first.start && now.pid != 0 { // running again already
+	if first.invocation != "" && now.invocation != first.invocation && now.pid != 0 { // running again already
 		of = first
 		of.lastPID = first.pid
 	}
 	if e := now.lastExit; e != nil {
-		switch name := w.manager.exitName(*e); {
-		case w.manager.never(*e):
+		switch name := a.manager.exitName(*e); {
+		case a.manager.never(*e):
 			f.headline = "The collector could not be run: " + name
-			if why := w.manager.whyNever(want.collector); why != "" {
+			if why := a.manager.whyNever(want.collector); why != "" {
 				f.headline += ": " + why
 			}
 		case e.signal != 0:
@@ -282,27 +282,27 @@ func (w *world) diedEarly(ctx context.Context, want definition, first, now state
 	} else if now.skipped {
 		f.headline = "The collector was not started: a condition of its unit does not hold. See: systemctl --user status " + unitName
 	}
-	logged := logNotes(w.manager.startLog(ctx, w.run, of, since))
+	logged := logNotes(a.manager.startLog(ctx, a.run, of, since))
 	if now.lastExit == nil && !now.skipped && now.phase == stopped {
 		f.headline = "The collector ended cleanly before it was ready"
-		if first.start == "" && len(logged) == 0 && w.manager.name() == "systemd" {
+		if first.invocation == "" && len(logged) == 0 && a.manager.name() == "systemd" {
 			f.headline = "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold (systemctl --user cat " + unitName + ")"
 		}
 	}
 	f.notes = append(f.notes, logged...)
-	f.notes = append(f.notes, w.manager.next(now)+". The service stays installed.", "Look: runtimescope service status")
+	f.notes = append(f.notes, a.manager.next(now)+". The service stays installed.", "Look: runtimescope service status")
 	return f
 }
 
 // tooLate reports a collector that is alive, as far as is known, but does not serve.
-func (w *world) tooLate(ctx context.Context, port int, answer error, now state, since logMark, timeout time.Duration) error {
+func (a *app) tooLate(ctx context.Context, port int, answer error, now state, since logMark, timeout time.Duration) error {
 	f := &failure{headline: fmt.Sprintf("Collector did not respond on /readyz within %gs.", timeout.Seconds())}
 	if answer != nil {
 		f.notes = append(f.notes, fmt.Sprintf("%s/readyz: %v", collectorURL(port), answer))
 	}
-	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", now.word, now.pid))
+	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", now.rawState, now.pid))
 	now.lastPID = now.pid
-	f.notes = append(f.notes, logNotes(w.manager.startLog(ctx, w.run, now, since))...)
+	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, now, since))...)
 	f.notes = append(f.notes, "Look: runtimescope service status")
 	return f
 }

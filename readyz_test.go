@@ -106,7 +106,7 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
-			err := new(world).probe(context.Background(), c.port)
+			err := new(app).probe(context.Background(), c.port)
 			if errText(err) != c.says {
 				t.Errorf("got %q, want %q", errText(err), c.says)
 			}
@@ -125,7 +125,7 @@ func TestAProbeOfAPortWhereNobodyListensIsRefused(t *testing.T) {
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	listener.Close()
-	err = new(world).probe(context.Background(), port)
+	err = new(app).probe(context.Background(), port)
 	if _, ok := err.(syscall.Errno); !ok || strings.Contains(err.Error(), strconv.Itoa(port)) {
 		t.Errorf("got %T %v; want the bare error", err, err)
 	}
@@ -178,7 +178,7 @@ func TestAProbeIsTheRequestThatTheCollectorExpects(t *testing.T) {
 		closed <- err
 	}()
 	port := listener.Addr().(*net.TCPAddr).Port
-	if err := new(world).probe(context.Background(), port); err != nil {
+	if err := new(app).probe(context.Background(), port); err != nil {
 		t.Error(err)
 	}
 	want := fmt.Sprintf("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", port)
@@ -202,7 +202,7 @@ func TestAProbeFollowsNoRedirect(t *testing.T) {
 	port := readyzServer(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, collectorURL(elsewhere)+"/readyz", http.StatusFound)
 	})
-	if err := new(world).probe(context.Background(), port); errText(err) != "answer 302" || asked.Load() != 0 {
+	if err := new(app).probe(context.Background(), port); errText(err) != "answer 302" || asked.Load() != 0 {
 		t.Errorf("got %v, and %d requests elsewhere", err, asked.Load())
 	}
 }
@@ -217,7 +217,7 @@ func TestAProbeUsesNoProxy(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	port := readyzServer(t, func(http.ResponseWriter, *http.Request) {})
-	if err := new(world).probe(context.Background(), port); err != nil || asked.Load() != 0 {
+	if err := new(app).probe(context.Background(), port); err != nil || asked.Load() != 0 {
 		t.Errorf("got %v, and %d requests to the proxy", err, asked.Load())
 	}
 }
@@ -230,13 +230,13 @@ func TestAProbeEndsWithItsContext(t *testing.T) {
 		conn.Read(make([]byte, 1))
 	})
 	begin := time.Now()
-	if err := new(world).probe(ctx, port); err == nil {
+	if err := new(app).probe(ctx, port); err == nil {
 		t.Error("a cancelled probe is ready")
 	}
 	if took := time.Since(begin); took >= probeTimeout {
 		t.Errorf("it took %s", took)
 	}
-	if err := new(world).probe(ctx, port); err == nil {
+	if err := new(app).probe(ctx, port); err == nil {
 		t.Error("a probe that was cancelled before is ready")
 	}
 }
@@ -279,12 +279,12 @@ func TestTheVersionOfTheCollector(t *testing.T) {
 			w.WriteHeader(c.status)
 			io.WriteString(w, c.body)
 		})
-		if got := new(world).collectorVersion(context.Background(), port); got != c.want {
+		if got := new(app).collectorVersion(context.Background(), port); got != c.want {
 			t.Errorf("%d %s: got %q", c.status, c.body, got)
 		}
 	}
 	port := readyzSpeaks(t, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"version":"0.10.7"}`, nil)
-	if got := new(world).collectorVersion(context.Background(), port); got != "" {
+	if got := new(app).collectorVersion(context.Background(), port); got != "" {
 		t.Errorf("of an answer that was cut off: %q", got)
 	}
 }
@@ -331,7 +331,7 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 		{"nobody's", nil, nil, ownership{doubt: "no process is seen to hold port 7001"}},
 		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
 	} {
-		w := &world{uid: 1000, processes: readyzTable{held: c.held, ours: []int{0, 5, 6}, err: c.err}}
+		w := &app{uid: 1000, processes: readyzTable{held: c.held, ours: []int{0, 5, 6}, err: c.err}}
 		if got := w.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.what, got, c.want)
 		}
@@ -340,24 +340,24 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 
 func TestAStartIsOverWhenItHasEndedOrAnotherHasBegun(t *testing.T) {
 	t.Parallel()
-	first := state{phase: running, start: "1", pid: 5}
+	first := state{phase: running, invocation: "1", pid: 5}
 	for _, c := range []struct {
 		what       string
 		first, now state
 		want       bool
 	}{
 		{"the same", first, first, false},
-		{"nothing seen yet", state{}, state{phase: starting, start: "1"}, false},
+		{"nothing seen yet", state{}, state{phase: starting, invocation: "1"}, false},
 		{"the first that is seen", state{}, first, false},
-		{"another", first, state{phase: running, start: "2", pid: 6}, true},
-		{"another that is starting", first, state{phase: starting, start: "2", pid: 6}, true},
-		{"one between two processes", first, state{phase: starting, start: "2"}, false},
+		{"another", first, state{phase: running, invocation: "2", pid: 6}, true},
+		{"another that is starting", first, state{phase: starting, invocation: "2", pid: 6}, true},
+		{"one between two processes", first, state{phase: starting, invocation: "2"}, false},
 		{"one of an unknown start", first, state{phase: running, pid: 5}, false},
 		{"unknown", first, state{phase: unknown}, false},
-		{"stopped", first, state{phase: stopped, word: "inactive"}, true},
-		{"never started", state{}, state{phase: stopped, word: "inactive"}, true},
-		{"failed", first, state{phase: failed, word: "failed"}, true},
-		{"about to be started again", first, state{phase: crashLooping, word: "activating (auto-restart)"}, true},
+		{"stopped", first, state{phase: stopped, rawState: "inactive"}, true},
+		{"never started", state{}, state{phase: stopped, rawState: "inactive"}, true},
+		{"failed", first, state{phase: failed, rawState: "failed"}, true},
+		{"about to be started again", first, state{phase: crashLooping, rawState: "activating (auto-restart)"}, true},
 		{"gone", first, state{phase: notInstalled}, true},
 	} {
 		if got := ended(c.first, c.now); got != c.want {
@@ -379,8 +379,8 @@ func (m logAsked) startLog(_ context.Context, _ Runner, of state, _ logMark) []s
 
 func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 	t.Parallel()
-	first := state{phase: running, word: "active", start: "1", pid: 5, lastPID: 5}
-	crashed := &exit{code: 3}
+	first := state{phase: running, rawState: "active", invocation: "1", pid: 5, lastPID: 5}
+	crashed := &exitStatus{code: 3}
 	for _, c := range []struct {
 		what       string
 		first, now state
@@ -388,29 +388,29 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 		start      string
 		pid        int
 	}{
-		{"another has begun", first, state{phase: running, start: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "1", 5},
-		{"another is about to begin", first, state{phase: crashLooping, start: "2", lastPID: 5, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 5},
-		{"the same", first, state{phase: failed, start: "1", pid: 7, lastPID: 7, lastExit: &exit{signal: 9}}, "The collector was ended by SIGKILL before it was ready", "1", 7},
-		{"none was seen", state{}, state{phase: failed, start: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 6},
-		{"it could not be run", first, state{phase: failed, start: "1", lastPID: 5, lastExit: &exit{code: 203}}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
-		{"why is not known", first, state{phase: failed, start: "1", lastPID: 5, lastExit: &exit{code: 216}}, "The collector could not be run: status 216/GROUP", "1", 5},
+		{"another has begun", first, state{phase: running, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "1", 5},
+		{"another is about to begin", first, state{phase: crashLooping, invocation: "2", lastPID: 5, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 5},
+		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastPID: 7, lastExit: &exitStatus{signal: 9}}, "The collector was ended by SIGKILL before it was ready", "1", 7},
+		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 6},
+		{"it could not be run", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 203}}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
+		{"why is not known", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 216}}, "The collector could not be run: status 216/GROUP", "1", 5},
 		{"a condition", state{}, state{phase: stopped, skipped: true}, "The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", 0},
-		{"a clean end", first, state{phase: stopped, start: "1", lastPID: 5}, "The collector ended cleanly before it was ready", "1", 5},
-		{"an end of which nothing is known", first, state{phase: failed, start: "1", lastPID: 5}, "The collector ended before it was ready", "1", 5},
+		{"a clean end", first, state{phase: stopped, invocation: "1", lastPID: 5}, "The collector ended cleanly before it was ready", "1", 5},
+		{"an end of which nothing is known", first, state{phase: failed, invocation: "1", lastPID: 5}, "The collector ended before it was ready", "1", 5},
 	} {
 		var of state
-		w := &world{manager: logAsked{of: &of}}
+		w := &app{manager: logAsked{of: &of}}
 		want := definition{collector: "/nowhere"}
 		if c.now.lastExit != nil && c.now.lastExit.code == 216 {
 			want.collector = ""
 		}
 		err := w.diedEarly(context.Background(), want, c.first, c.now, logMark{})
-		if errText(err) != c.says || of.start != c.start || of.lastPID != c.pid {
-			t.Errorf("%s: got %v, with the log of start %q of %d", c.what, err, of.start, of.lastPID)
+		if errText(err) != c.says || of.invocation != c.start || of.lastPID != c.pid {
+			t.Errorf("%s: got %v, with the log of start %q of %d", c.what, err, of.invocation, of.lastPID)
 		}
 	}
 	var of state
-	err := (&world{manager: logAsked{of: &of}}).tooLate(context.Background(), 7001, errors.New("answer 503"), state{word: "active", pid: 5}, logMark{}, time.Second)
+	err := (&app{manager: logAsked{of: &of}}).tooLate(context.Background(), 7001, errors.New("answer 503"), state{rawState: "active", pid: 5}, logMark{}, time.Second)
 	var told *failure
 	if !errors.As(err, &told) || of.lastPID != 5 {
 		t.Fatalf("got %v, with the log of %d", err, of.lastPID)

@@ -66,8 +66,8 @@ func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *ben
 		b.env[key] = fmt.Sprint(r.port)
 	}
 	b.processes = procfs{root: "/proc"}
-	b.say, b.signals = voice{stdout: r.out, stderr: r.out}, func(...os.Signal) <-chan os.Signal { return r.signals }
-	b.pace.late = 20 * time.Second
+	b.out, b.signals = printer{stdout: r.out, stderr: r.out}, func(...os.Signal) <-chan os.Signal { return r.signals }
+	b.timings.late = 20 * time.Second
 	for _, prepare := range last {
 		prepare(r, b)
 	}
@@ -138,7 +138,7 @@ func TestRunStartsAFailedCollectorAgain(t *testing.T) {
 
 func TestRunBetweenTwoStartsEndsWithTheStatusOfTheLast(t *testing.T) {
 	t.Parallel()
-	r := foregroundOf(t, "exit 7", func(_ *foregroundRun, b *bench) { b.pace.restart = time.Minute })
+	r := foregroundOf(t, "exit 7", func(_ *foregroundRun, b *bench) { b.timings.restart = time.Minute })
 	r.says(1, "⚠ the collector exited with status 7; it is started again in 1 min 0 s")
 	r.signals <- syscall.SIGTERM
 	r.ends(7)
@@ -174,7 +174,7 @@ func TestRunSaysWhenTheCollectorIsLate(t *testing.T) {
 	t.Parallel()
 	var orders string
 	r := foregroundOf(t, "late", func(_ *foregroundRun, b *bench) {
-		b.pace.late, orders = time.Millisecond, filepath.Join(filepath.Dir(b.collector()), "standin")
+		b.timings.late, orders = time.Millisecond, filepath.Join(filepath.Dir(b.collector()), "standin")
 	})
 	r.says(1, fmt.Sprintf("⚠ The collector does not answer on http://127.0.0.1:%d: connection refused", r.port))
 	os.Remove(orders)
@@ -196,7 +196,7 @@ func TestRunSaysWhyTheCollectorCannotBeStarted(t *testing.T) {
 func TestRunPassesOnEverySignalThatEnds(t *testing.T) {
 	t.Parallel()
 	caught, also := make(chan os.Signal), []os.Signal{}
-	w := &world{signals: func(more ...os.Signal) <-chan os.Signal {
+	w := &app{signals: func(more ...os.Signal) <-chan os.Signal {
 		also = append(also, more...)
 		return caught
 	}}
@@ -222,11 +222,11 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 func TestOutputThatNobodyReadsAsksForTheEnd(t *testing.T) {
 	t.Parallel()
 	endings := make(chan os.Signal, 1)
-	if n, err := (passage{io.Discard, endings}).Write([]byte("text")); n != 4 || err != nil || len(endings) != 0 {
+	if n, err := (forwardWriter{io.Discard, endings}).Write([]byte("text")); n != 4 || err != nil || len(endings) != 0 {
 		t.Errorf("read: got %d, %v, %d signals", n, err, len(endings))
 	}
 	for range 2 { // the second one finds no room
-		if n, err := (passage{brokenPipe{}, endings}).Write([]byte("text")); n != 0 || err != syscall.EPIPE || len(endings) != 1 {
+		if n, err := (forwardWriter{brokenPipe{}, endings}).Write([]byte("text")); n != 0 || err != syscall.EPIPE || len(endings) != 1 {
 			t.Errorf("not read: got %d, %v, %d signals", n, err, len(endings))
 		}
 	}
@@ -237,7 +237,7 @@ func TestOutputThatNobodyReadsAsksForTheEnd(t *testing.T) {
 
 func TestRunEndsItsCollectorWhenNobodyReadsItsOutput(t *testing.T) {
 	t.Parallel()
-	r := foregroundOf(t, "", func(r *foregroundRun, b *bench) { b.say.stdout = brokenPipe{} })
+	r := foregroundOf(t, "", func(r *foregroundRun, b *bench) { b.out.stdout = brokenPipe{} })
 	r.ends(0)
 	r.says(1, "stopped")
 }
@@ -282,8 +282,8 @@ func TestRunSaysThatTheServiceHasThePort(t *testing.T) {
 		b.foreign(elsewhere, "python3 -m http.server")
 		b.env[httpPortEnv] = fmt.Sprint(elsewhere)
 		b.refused("service run", fmt.Sprintf("✗ port %d is held by PID 666", elsewhere))
-		if strings.Contains(b.err.String(), "the service is running") {
-			t.Errorf("it takes another for the service:\n%s", b.err.String())
+		if strings.Contains(b.stderr.String(), "the service is running") {
+			t.Errorf("it takes another for the service:\n%s", b.stderr.String())
 		}
 	})
 }

@@ -34,35 +34,35 @@ const (
 
 // A state is all that is known of the service at one moment: what its manager says, and the file on disk.
 type state struct {
-	phase       phase
-	word        string // the manager's own word
-	pid         int    // of the main process, 0 when there is none
-	start       string // tells one start of the service from the next: the invocation ID, or the PID
-	unsure      bool   // stopped, or not started yet: the manager does not tell which
-	restarts    *int   // automatic ones since the service was last started; nil: unknown
-	memory      *int64 // bytes; nil: unknown
-	lastExit    *exit  // how the process last ended; nil: unknown or never
-	lastPID     int    // of the process that lastExit is about
-	again       string // how long the manager waits before it starts the service again, in its own words
-	result      string // systemd's Result
-	enabled     *bool  // starts at login
-	cgroup      string // systemd's control group
-	domain      string // launchd's domain
-	exitTimeout time.Duration
-	loaded      string   // the file the manager has the definition from, "" when it has none
-	stale       bool     // the manager says that file has changed since
-	masked      bool     // systemd: forbidden to start
-	dropIns     []string // systemd: other files that add to the unit
-	envFiles    bool     // systemd: variables come from files, too
-	static      bool     // systemd: the unit cannot be enabled
-	untilBoot   bool     // systemd: masked only until the next boot
-	wantedBy    string   // systemd: the targets that start it
-	skipped     bool     // systemd: a condition of the unit did not hold, so it was not started
-	broken      string   // why the manager cannot use the definition
-	program     string   // the collector in the definition that the manager uses
-	environ     []string // K=V in that definition
-	given       []string // systemd: K=V that the running process was given; nil: unknown
-	file        file
+	phase           phase
+	rawState        string      // the manager's own word
+	pid             int         // of the main process, 0 when there is none
+	invocation      string      // tells one start of the service from the next: the invocation ID, or the PID
+	maybeNotStarted bool        // stopped, or not started yet: the manager does not tell which
+	restarts        *int        // automatic ones since the service was last started; nil: unknown
+	memory          *int64      // bytes; nil: unknown
+	lastExit        *exitStatus // how the process last ended; nil: unknown or never
+	lastPID         int         // of the process that lastExit is about
+	restartDelay    string      // how long the manager waits before it starts the service again, in its own words
+	result          string      // systemd's Result
+	enabled         *bool       // starts at login
+	cgroup          string      // systemd's control group
+	domain          string      // launchd's domain
+	exitTimeout     time.Duration
+	loaded          string   // the file the manager has the definition from, "" when it has none
+	stale           bool     // the manager says that file has changed since
+	masked          bool     // systemd: forbidden to start
+	dropIns         []string // systemd: other files that add to the unit
+	envFiles        bool     // systemd: variables come from files, too
+	static          bool     // systemd: the unit cannot be enabled
+	untilBoot       bool     // systemd: masked only until the next boot
+	wantedBy        string   // systemd: the targets that start it
+	skipped         bool     // systemd: a condition of the unit did not hold, so it was not started
+	loadError       string   // why the manager cannot use the definition
+	program         string   // the collector in the definition that the manager uses
+	unitEnv         []string // K=V in that definition
+	processEnv      []string // systemd: K=V that the running process was given; nil: unknown
+	file            file
 }
 
 // gone tells whether no process of the service is left.
@@ -71,7 +71,7 @@ func (s state) gone() bool {
 }
 
 // ending tells whether systemd is stopping the service and has not ended all its processes.
-func (s state) ending() bool { return strings.HasPrefix(s.word, "deactivating") }
+func (s state) ending() bool { return strings.HasPrefix(s.rawState, "deactivating") }
 
 // up tells whether the manager runs the service, or is about to.
 func (s state) up() bool { return s.phase == running || s.phase == starting || s.phase == crashLooping }
@@ -86,8 +86,8 @@ func (s state) ofAnotherHome() bool {
 	return s.definitionPath() != s.file.path && strings.HasSuffix(s.loaded, "/.config/systemd/user/"+unitName)
 }
 
-// mend says what may make a broken definition a good one.
-func (s state) mend() string {
+// repair says what may make a broken definition a good one.
+func (s state) repair() string {
 	if len(s.dropIns) > 0 {
 		return "mend or remove " + strings.Join(s.dropIns, ", ")
 	}
@@ -122,8 +122,8 @@ type file struct {
 	definition definition
 }
 
-// An exit is how a process ended.
-type exit struct {
+// An exitStatus is how a process ended.
+type exitStatus struct {
 	code   int // exit status, when signal is 0
 	signal int
 }
@@ -180,8 +180,8 @@ type serviceManager interface {
 	explain(ctx context.Context, run Runner, err error) error
 	plan(v verb, s state, text string) []step
 
-	exitName(e exit) string
-	never(e exit) bool              // the program was not even run
+	exitName(e exitStatus) string
+	never(e exitStatus) bool        // the program was not even run
 	whyNever(program string) string // why, "" when no cause is seen
 	next(s state) string
 	linger() *bool           // whether the service keeps running after logout; nil: unknown, or not a question here
@@ -205,38 +205,38 @@ var (
 )
 
 // look reads the state of the service: the file, and what the manager says.
-func (w *world) look(ctx context.Context) (state, error) {
-	s, err := w.manager.state(ctx, w.run)
-	return w.withFile(s, w.readFile()), err
+func (a *app) look(ctx context.Context) (state, error) {
+	s, err := a.manager.state(ctx, a.run)
+	return a.withFile(s, a.readFile()), err
 }
 
 // withFile adds to what the manager says what the file says.
-func (w *world) withFile(s state, f file) state {
+func (a *app) withFile(s state, f file) state {
 	s.file = f
-	s.given = w.given(s)
+	s.processEnv = a.given(s)
 	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
 		s.phase = stopped
 	}
 	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
 	// Of a text that install wrote it is known what would be loaded.
-	if written, renderErr := w.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
+	if written, renderErr := a.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
 		var has ports
-		has.read(s.environ)
+		has.read(s.unitEnv)
 		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
 	}
 	if s.vendor() {
-		s.readVendor(w.manager)
+		s.readVendor(a.manager)
 	}
 	return s
 }
 
 // given is the environment that the running process was given; nil while that cannot be told. Until it is that of the
 // collector, it is the manager's: systemd adds INVOCATION_ID (systemd.exec(5)).
-func (w *world) given(s state) []string {
-	if s.pid == 0 || s.start == "" {
+func (a *app) given(s state) []string {
+	if s.pid == 0 || s.invocation == "" {
 		return nil
 	}
-	if environ := w.processes.environ(s.pid); slices.Contains(environ, "INVOCATION_ID="+s.start) {
+	if environ := a.processes.environ(s.pid); slices.Contains(environ, "INVOCATION_ID="+s.invocation) {
 		return environ
 	}
 	return nil
@@ -258,8 +258,8 @@ func (s *state) readVendor(m serviceManager) {
 }
 
 // readFile reads the definition on disk.
-func (w *world) readFile() file {
-	f := file{path: w.manager.path()}
+func (a *app) readFile() file {
+	f := file{path: a.manager.path()}
 	if link, err := os.Readlink(f.path); err == nil {
 		f.link = link
 	}
@@ -280,7 +280,7 @@ func (w *world) readFile() file {
 	}
 	f.text = string(text)
 	f.exists = f.link == "" && len(text) > 0 // systemd takes an empty file for a mask
-	f.definition = w.manager.parse(f.text)
+	f.definition = a.manager.parse(f.text)
 	return f
 }
 
@@ -301,29 +301,29 @@ func (s state) overridden() bool {
 // included, else what the file says, else the defaults.
 func (s state) servicePorts() ports {
 	p := s.file.definition.ports
-	if s.loaded != "" && !s.stale && s.environ != nil {
+	if s.loaded != "" && !s.stale && s.unitEnv != nil {
 		p = ports{}
-		p.read(s.environ)
+		p.read(s.unitEnv)
 	}
 	if s.envFiles { // only the process tells what they say
-		p.read(s.given)
+		p.read(s.processEnv)
 	}
 	return p.orDefault()
 }
 
-// toldOtherwise tells whether the running process was told another port than the definition says by now.
-func (s state) toldOtherwise() bool {
+// runsOnOtherPorts tells whether the running process was told another port than the definition says by now.
+func (s state) runsOnOtherPorts() bool {
 	var says ports
-	says.read(s.environ)
-	return s.given != nil && !s.envFiles && says.or(s.livePorts()) != s.livePorts()
+	says.read(s.unitEnv)
+	return s.processEnv != nil && !s.envFiles && says.or(s.livePorts()) != s.livePorts()
 }
 
 // livePorts are those that the running process was told; without one, or where that is unknown, servicePorts.
 func (s state) livePorts() ports {
-	if s.given == nil {
+	if s.processEnv == nil {
 		return s.servicePorts()
 	}
 	var p ports
-	p.read(s.given)
+	p.read(s.processEnv)
 	return p.orDefault()
 }

@@ -17,10 +17,10 @@ func changeTime(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// choose gives the world launchd. The commands need nothing in their environment besides our own.
-func (w *world) choose() (environ []string) {
-	w.manager = launchd{home: w.home, uid: w.uid, user: w.getenv("USER")}
-	w.processes = lsofTable{}
-	w.lock = folderLock(w.home)
+// choose gives the app launchd. The commands need nothing in their environment besides our own.
+func (a *app) choose() (environ []string) {
+	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}
+	a.processes = lsofTable{}
+	a.lock = folderLock(a.home)
 	return nil
 }

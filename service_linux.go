@@ -23,27 +23,27 @@ func changeTime(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// choose gives the world systemd. It returns what the commands need in their environment besides our own:
+// choose gives the app systemd. It returns what the commands need in their environment besides our own:
 // XDG_RUNTIME_DIR, where su, cron and sudo -i left it out.
-func (w *world) choose() (environ []string) {
-	m := systemd{home: w.home, uid: w.uid, user: func() string { return userName(w.uid, w.getenv("USER")) }, getenv: w.getenv, runtimeDir: w.getenv("XDG_RUNTIME_DIR")}
-	if own := "/run/user/" + strconv.Itoa(w.uid); m.runtimeDir == "" {
+func (a *app) choose() (environ []string) {
+	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv, runtimeDir: a.getenv("XDG_RUNTIME_DIR")}
+	if own := "/run/user/" + strconv.Itoa(a.uid); m.runtimeDir == "" {
 		if info, err := os.Stat(own); err == nil {
-			if owner, ok := fileOwner(info); ok && owner == w.uid {
+			if owner, ok := fileOwner(info); ok && owner == a.uid {
 				m.runtimeDir = own
 				environ = append(environ, "XDG_RUNTIME_DIR="+own)
 			}
 		}
 	}
-	w.manager, w.processes = m, procfs{"/proc", sockDiag}
+	a.manager, a.processes = m, procfs{"/proc", sockDiag}
 	if os.Getpid() == 1 {
-		w.reap = reapOrphans
+		a.reap = reapOrphans
 	}
 	folder := m.runtimeDir
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		folder = w.home
+		folder = a.home
 	}
-	w.lock = folderLock(folder)
+	a.lock = folderLock(folder)
 	return environ
 }
 

@@ -220,7 +220,7 @@ func TestSystemdIsChosenWithTheRuntimeFolderThatThereIs(t *testing.T) {
 		{"one that is gone", filepath.Join(runtimeDir, "none"), home},
 		{"a file", os.DevNull, home},
 	} {
-		w := &world{home: home, uid: os.Getuid(), getenv: func(key string) string { return map[string]string{"XDG_RUNTIME_DIR": c.given}[key] }}
+		w := &app{home: home, uid: os.Getuid(), getenv: func(key string) string { return map[string]string{"XDG_RUNTIME_DIR": c.given}[key] }}
 		if environ := w.choose(); len(environ) != 0 {
 			t.Errorf("%s: systemctl is given %q besides", c.what, environ)
 		}
@@ -235,7 +235,7 @@ func TestSystemdIsChosenWithTheRuntimeFolderThatThereIs(t *testing.T) {
 		}
 		locked(t, w.lock, c.locks)
 	}
-	w := &world{home: home, uid: os.Getuid(), getenv: func(string) string { return "" }}
+	w := &app{home: home, uid: os.Getuid(), getenv: func(string) string { return "" }}
 	environ, own := w.choose(), fmt.Sprintf("/run/user/%d", w.uid)
 	if info, err := os.Stat(own); err == nil {
 		if owner, _ := fileOwner(info); owner == w.uid {

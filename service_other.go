@@ -32,8 +32,8 @@ func folderLock(string) func(context.Context, func()) (func(), error) {
 	return func(context.Context, func()) (func(), error) { return func() {}, nil }
 }
 
-func (w *world) choose() (environ []string) {
-	w.processes = procfs{root: os.DevNull}
-	w.lock = folderLock("")
+func (a *app) choose() (environ []string) {
+	a.processes = procfs{root: os.DevNull}
+	a.lock = folderLock("")
 	return nil
 }

@@ -1,5 +1,5 @@
 // The harness: TestMain turns the test binary into systemctl, launchctl, journalctl, lsof, ps and xdg-open when it is
-// started by one of those names; a bench is a world whose every command is such a fake, with the state of its machine
+// started by one of those names; a bench is an app whose every command is such a fake, with the state of its machine
 // in a folder. The stories themselves are in the files named after what they tell.
 package main
 
@@ -252,17 +252,17 @@ func (m fakeMachine) planted(argv []string) (plant, bool) {
 	return plant{}, false
 }
 
-// A bench is a world on a fake machine, and what it said.
+// A bench is an app on a fake machine, and what it said.
 type bench struct {
-	*world
-	t        testing.TB
-	fake     fakeMachine
-	out, err bytes.Buffer
-	env      map[string]string
-	server   *httptest.Server
-	probes   int
-	unready  int // how many probes are answered 503 first
-	mu       sync.Mutex
+	*app
+	t              testing.TB
+	fake           fakeMachine
+	stdout, stderr bytes.Buffer
+	env            map[string]string
+	server         *httptest.Server
+	probes         int
+	unready        int // how many probes are answered 503 first
+	mu             sync.Mutex
 }
 
 // An inProcess runner calls the fakes as functions: for tests with thousands of calls.
@@ -281,15 +281,15 @@ func (r inProcess) Run(ctx context.Context, argv ...string) (string, error) {
 }
 
 func (r inProcess) Start(stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
-	return endedProcess{exit{code: r.fake.main(argv, stdout, stderr)}}, nil
+	return endedProcess{exitStatus{code: r.fake.main(argv, stdout, stderr)}}, nil
 }
 
 // An endedProcess is a process that had ended when it was first looked at.
-type endedProcess struct{ e exit }
+type endedProcess struct{ e exitStatus }
 
-func (p endedProcess) Pid() int               { return foreignPID }
-func (p endedProcess) Signal(os.Signal) error { return os.ErrProcessDone }
-func (p endedProcess) Wait() (exit, error)    { return p.e, nil }
+func (p endedProcess) Pid() int                  { return foreignPID }
+func (p endedProcess) Signal(os.Signal) error    { return os.ErrProcessDone }
+func (p endedProcess) Wait() (exitStatus, error) { return p.e, nil }
 
 // newBench makes a machine with a healthy collector to install and nothing installed. manager is "systemd" or "launchd".
 func newBench(t testing.TB, manager string) *bench {
@@ -316,8 +316,8 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	b.write(collector, "#!/bin/sh\n", 0o755)
 	b.write(filepath.Join(dir, "app", programFile("runtimescope")), "#!/bin/sh\n", 0o755)
 
-	b.world = &world{
-		say:         voice{stdout: &b.out, stderr: &b.err},
+	b.app = &app{
+		out:         printer{stdout: &b.stdout, stderr: &b.stderr},
 		getenv:      func(key string) string { return b.env[key] },
 		home:        home,
 		uid:         os.Getuid(),
@@ -327,7 +327,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		run: osRunner{path: []string{filepath.Join(dir, "bin")}, timeout: 20 * time.Second,
 			env: []string{"LC_ALL=C", "GORACE=atexit_sleep_ms=0", fakeFolderEnv + "=" + dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}},
 		disk: osDisk{},
-		pace: pace{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
+		timings: timings{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
 			grace: 80 * time.Millisecond, journal: 10 * time.Second, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Second, kill: time.Second, reap: 5 * time.Millisecond},
 		alive:   func(int) bool { return true },
 		signals: func(...os.Signal) <-chan os.Signal { return nil },
@@ -335,13 +335,13 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	}
 	switch manager {
 	case "systemd":
-		b.manager = systemd{home: home, uid: b.uid, user: ada, root: filepath.Join(dir, "root"), getenv: b.world.getenv}
+		b.manager = systemd{home: home, uid: b.uid, user: ada, root: filepath.Join(dir, "root"), getenv: b.app.getenv}
 		b.processes = procfs{root: filepath.Join(dir, "proc")}
 	case "launchd":
 		b.manager = launchd{home: home, uid: b.uid, user: "ada"}
 	}
 	if manager == "launchd" || runtime.GOOS == "windows" { // where a test may not make the links of /proc
-		b.processes = lsofTable{run: b.world.run}
+		b.processes = lsofTable{run: b.app.run}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -402,9 +402,9 @@ func link(t testing.TB, from, to string) {
 
 // quick makes the bench call its fakes in this process.
 func (b *bench) quick() *bench {
-	b.world.run = inProcess{b.fake}
+	b.app.run = inProcess{b.fake}
 	if _, ok := b.processes.(lsofTable); ok {
-		b.processes = lsofTable{run: b.world.run}
+		b.processes = lsofTable{run: b.app.run}
 	}
 	return b
 }
@@ -445,8 +445,8 @@ func (s fakeState) serves() bool { return s.PID != 0 && s.Behave != "silent" }
 // runs the whole program once and returns its exit status; out and err hold what it said.
 func (b *bench) runs(args ...string) int {
 	b.t.Helper()
-	b.out.Reset()
-	b.err.Reset()
+	b.stdout.Reset()
+	b.stderr.Reset()
 	code := b.report(b.dispatch(context.Background(), args))
 	b.checkWords(code)
 	return code
@@ -456,7 +456,7 @@ func (b *bench) runs(args ...string) int {
 // on stderr alone; no escape sequence leaves a program whose output is no terminal.
 func (b *bench) checkWords(code int) {
 	b.t.Helper()
-	out, err := b.out.String(), b.err.String()
+	out, err := b.stdout.String(), b.stderr.String()
 	if strings.Contains(out, "✗") {
 		b.t.Errorf("a ✗ on stdout:\n%s", out)
 	}
@@ -473,9 +473,9 @@ func (b *bench) want(code int, args string, texts ...string) {
 	b.t.Helper()
 	got := b.runs(strings.Fields(args)...)
 	if got != code {
-		b.t.Fatalf("%s: exit %d, want %d\n%s%s", args, got, code, b.out.String(), b.err.String())
+		b.t.Fatalf("%s: exit %d, want %d\n%s%s", args, got, code, b.stdout.String(), b.stderr.String())
 	}
-	said := b.out.String() + b.err.String()
+	said := b.stdout.String() + b.stderr.String()
 	for _, text := range texts {
 		if !strings.Contains(said, text) {
 			b.t.Errorf("%s does not say %q:\n%s", args, text, said)
@@ -589,9 +589,9 @@ func eachManager(t *testing.T, story func(t *testing.T, b *bench)) {
 // another is a second invocation on the same machine, with an output of its own.
 func (b *bench) another() *bench {
 	c := &bench{t: b.t, fake: b.fake, env: b.env, server: b.server}
-	w := *b.world
-	w.say = voice{stdout: &c.out, stderr: &c.err}
-	c.world = &w
+	w := *b.app
+	w.out = printer{stdout: &c.stdout, stderr: &c.stderr}
+	c.app = &w
 	return c
 }
 

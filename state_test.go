@@ -22,18 +22,18 @@ func TestThePortsOfTheNextStartAndOfTheRunningProcess(t *testing.T) {
 	}{
 		{"nothing said", state{}, ports{6768, 6767}, ports{6768, 6767}, false},
 		{"by the file", state{file: inFile}, ports{7000, 7001}, ports{7000, 7001}, false},
-		{"by the file, which is not loaded", state{file: inFile, environ: []string{http + "7100"}}, ports{7000, 7001}, ports{7000, 7001}, false},
-		{"by what is loaded", state{file: inFile, loaded: "/u", environ: []string{http + "7100"}}, ports{7100, 6767}, ports{7100, 6767}, false},
-		{"by the file, which is newer than what is loaded", state{file: inFile, loaded: "/u", stale: true, environ: []string{http + "7100"}}, ports{7000, 7001}, ports{7000, 7001}, false},
-		{"to the process as well", state{loaded: "/u", environ: []string{http + "7100"}, given: []string{http + "7100", "A=1"}}, ports{7100, 6767}, ports{7100, 6767}, false},
-		{"to the process otherwise", state{loaded: "/u", environ: []string{http + "7100"}, given: []string{http + "7200"}}, ports{7100, 6767}, ports{7200, 6767}, true},
-		{"to the process not at all", state{loaded: "/u", environ: []string{ws + "7100"}, given: []string{}}, ports{6768, 7100}, ports{6768, 6767}, true},
-		{"to the process alone, by its manager", state{loaded: "/u", environ: []string{}, given: []string{http + "7200"}}, ports{6768, 6767}, ports{7200, 6767}, false},
-		{"to the process alone, by a file of variables", state{loaded: "/u", environ: []string{}, envFiles: true, given: []string{http + "7200"}}, ports{7200, 6767}, ports{7200, 6767}, false},
-		{"by a file of variables as well", state{loaded: "/u", environ: []string{http + "7100"}, envFiles: true, given: []string{http + "7200"}}, ports{7200, 6767}, ports{7200, 6767}, false},
+		{"by the file, which is not loaded", state{file: inFile, unitEnv: []string{http + "7100"}}, ports{7000, 7001}, ports{7000, 7001}, false},
+		{"by what is loaded", state{file: inFile, loaded: "/u", unitEnv: []string{http + "7100"}}, ports{7100, 6767}, ports{7100, 6767}, false},
+		{"by the file, which is newer than what is loaded", state{file: inFile, loaded: "/u", stale: true, unitEnv: []string{http + "7100"}}, ports{7000, 7001}, ports{7000, 7001}, false},
+		{"to the process as well", state{loaded: "/u", unitEnv: []string{http + "7100"}, processEnv: []string{http + "7100", "A=1"}}, ports{7100, 6767}, ports{7100, 6767}, false},
+		{"to the process otherwise", state{loaded: "/u", unitEnv: []string{http + "7100"}, processEnv: []string{http + "7200"}}, ports{7100, 6767}, ports{7200, 6767}, true},
+		{"to the process not at all", state{loaded: "/u", unitEnv: []string{ws + "7100"}, processEnv: []string{}}, ports{6768, 7100}, ports{6768, 6767}, true},
+		{"to the process alone, by its manager", state{loaded: "/u", unitEnv: []string{}, processEnv: []string{http + "7200"}}, ports{6768, 6767}, ports{7200, 6767}, false},
+		{"to the process alone, by a file of variables", state{loaded: "/u", unitEnv: []string{}, envFiles: true, processEnv: []string{http + "7200"}}, ports{7200, 6767}, ports{7200, 6767}, false},
+		{"by a file of variables as well", state{loaded: "/u", unitEnv: []string{http + "7100"}, envFiles: true, processEnv: []string{http + "7200"}}, ports{7200, 6767}, ports{7200, 6767}, false},
 	} {
-		if next, live := c.s.servicePorts(), c.s.livePorts(); next != c.next || live != c.live || c.s.toldOtherwise() != c.otherwise {
-			t.Errorf("%s: next %v, live %v, told otherwise: %t", c.what, next, live, c.s.toldOtherwise())
+		if next, live := c.s.servicePorts(), c.s.livePorts(); next != c.next || live != c.live || c.s.runsOnOtherPorts() != c.otherwise {
+			t.Errorf("%s: next %v, live %v, told otherwise: %t", c.what, next, live, c.s.runsOnOtherPorts())
 		}
 	}
 }
@@ -70,10 +70,10 @@ func TestWhoseADefinitionIs(t *testing.T) {
 
 func TestADropInIsNamedAsTheCauseBeforeTheUnitIs(t *testing.T) {
 	t.Parallel()
-	if got := (state{}).mend(); got != "runtimescope service install" {
+	if got := (state{}).repair(); got != "runtimescope service install" {
 		t.Error(got)
 	}
-	if got := (state{dropIns: []string{"/a", "/b"}}).mend(); got != "mend or remove /a, /b" {
+	if got := (state{dropIns: []string{"/a", "/b"}}).repair(); got != "mend or remove /a, /b" {
 		t.Error(got)
 	}
 	b := newBench(t, "systemd").quick().installed()
@@ -87,15 +87,15 @@ func TestTheEnvironmentOfAProcessCountsOnceItIsTheServices(t *testing.T) {
 	p := newPortsProc(t)
 	p.put("5/environ", "A=1\x00INVOCATION_ID=abc\x00B=\x00")
 	p.put("6/environ", "")
-	w := &world{processes: p.procfs}
+	w := &app{processes: p.procfs}
 	for _, c := range []struct {
 		s    state
 		want int // words; -1: unknown
 	}{
-		{state{pid: 5, start: "abc"}, 3}, {state{pid: 5, start: "abd"}, -1}, {state{pid: 5}, -1}, {state{start: "abc"}, -1}, {state{pid: 6, start: "abc"}, -1}, {state{pid: 7, start: "abc"}, -1},
+		{state{pid: 5, invocation: "abc"}, 3}, {state{pid: 5, invocation: "abd"}, -1}, {state{pid: 5}, -1}, {state{invocation: "abc"}, -1}, {state{pid: 6, invocation: "abc"}, -1}, {state{pid: 7, invocation: "abc"}, -1},
 	} {
 		if got := w.given(c.s); len(got) != max(0, c.want) || (got == nil) != (c.want < 0) {
-			t.Errorf("PID %d, start %q: got %q", c.s.pid, c.s.start, got)
+			t.Errorf("PID %d, start %q: got %q", c.s.pid, c.s.invocation, got)
 		}
 	}
 }
@@ -122,8 +122,8 @@ func TestAPortThatWasAskedForAndIsNotTheServicesIsAFailure(t *testing.T) {
 	port := freePort(t)
 	b.plantAfterPreflight(func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
 	b.want(1, "service install", fmt.Sprintf("✗ the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so", port, defaultWSPort, b.httpPort(), defaultWSPort))
-	if strings.Contains(b.out.String(), "✓ Collector") {
-		t.Errorf("a ✓ for another port:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "✓ Collector") {
+		t.Errorf("a ✓ for another port:\n%s", b.stdout.String())
 	}
 }
 
@@ -138,8 +138,8 @@ func TestInstallSaysThatTheServiceDoesNotStartAtLogin(t *testing.T) {
 	}
 	b.fake.change(func(s *fakeState) { s.Extra = "" })
 	b.want(0, "service install")
-	if strings.Contains(b.out.String(), "does not start at login") {
-		t.Errorf("it does:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "does not start at login") {
+		t.Errorf("it does:\n%s", b.stdout.String())
 	}
 }
 
@@ -176,8 +176,8 @@ func TestAServiceThatWasNotStartedAnewIsNotCalledRestarted(t *testing.T) {
 	b := newBench(t, "systemd").installed()
 	b.plant(plant{Call: "systemctl --user restart"})
 	b.want(1, "service restart", "✗ systemd says that it has started the service anew, but its process is the old one (PID ")
-	if strings.Contains(b.out.String(), "✓") {
-		t.Errorf("a ✓ for nothing:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "✓") {
+		t.Errorf("a ✓ for nothing:\n%s", b.stdout.String())
 	}
 }
 
@@ -199,8 +199,8 @@ func TestStopSaysHowTheServiceCanStartAgain(t *testing.T) {
 	} {
 		b := newBench(t, "systemd").quick().installed()
 		c.set(b)
-		if b.want(0, "service stop", c.want); strings.Contains(b.out.String(), "Still") {
-			t.Errorf("%s: nothing runs any more:\n%s", how, b.out.String())
+		if b.want(0, "service stop", c.want); strings.Contains(b.stdout.String(), "Still") {
+			t.Errorf("%s: nothing runs any more:\n%s", how, b.stdout.String())
 		}
 	}
 	b := withVendor(t)
@@ -224,8 +224,8 @@ func TestAPackagesUnitThatIsEnabledForAllIsNotCalledUninstalled(t *testing.T) {
 	b.want(0, "service install")
 	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=enabled\nWantedBy=default.target\n" })
 	b.want(0, "service uninstall", "✓ Service stopped", "⚠ A package enables it for all users, so that it starts again at the next login. To change: systemctl --user mask runtimescope.service")
-	if strings.Contains(b.out.String(), "uninstalled") {
-		t.Errorf("it is not:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "uninstalled") {
+		t.Errorf("it is not:\n%s", b.stdout.String())
 	}
 }
 
@@ -247,8 +247,8 @@ func TestDashboardNamesWhoAnswersInsteadOfTheService(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		b.want(0, "dashboard --no-open", b.page())
-		if strings.Contains(b.out.String(), "⚠") {
-			t.Errorf("it is the service:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String(), "⚠") {
+			t.Errorf("it is the service:\n%s", b.stdout.String())
 		}
 		b.behaves("silent")
 		b.foreign(b.httpPort(), "perl x.pl")
@@ -284,9 +284,9 @@ func TestWhatTheFileAddsToWhatTheManagerSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{manager: m, processes: waitTable{}}
+	w := &app{manager: m, processes: waitTable{}}
 	written := file{path: m.path(), text: text, exists: true, definition: d}
-	loaded := state{phase: running, loaded: m.path(), program: program, environ: []string{httpPortEnv + "=7000"}}
+	loaded := state{phase: running, loaded: m.path(), program: program, unitEnv: []string{httpPortEnv + "=7000"}}
 	for _, c := range []struct {
 		what   string
 		change func(s *state, f *file)
@@ -295,7 +295,7 @@ func TestWhatTheFileAddsToWhatTheManagerSays(t *testing.T) {
 	}{
 		{"as written", func(*state, *file) {}, running, false},
 		{"another program is loaded", func(s *state, _ *file) { s.program = "/x" }, running, true},
-		{"another port is loaded", func(s *state, _ *file) { s.environ = nil }, running, true},
+		{"another port is loaded", func(s *state, _ *file) { s.unitEnv = nil }, running, true},
 		{"no program is loaded", func(s *state, _ *file) { s.program = "" }, running, false},
 		{"edited by hand", func(s *state, f *file) { s.program, f.text = "/x", text+"#\n" }, running, false},
 		{"loaded from elsewhere", func(s *state, _ *file) { s.program, s.loaded = "/x", "/y" }, running, false},
@@ -318,7 +318,7 @@ func TestWhatTheFileAddsToWhatTheManagerSays(t *testing.T) {
 func TestAPackagesDefinitionIsReadAsItIsNow(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), unitName)
-	w := &world{manager: systemd{home: "/home/ada"}, processes: waitTable{}}
+	w := &app{manager: systemd{home: "/home/ada"}, processes: waitTable{}}
 	for _, c := range []struct {
 		what      string
 		s         state
@@ -375,7 +375,7 @@ func TestTheFileOfADefinition(t *testing.T) {
 		if err := c.make(m.path()); err != nil {
 			t.Skip("no links here:", err)
 		}
-		w := &world{manager: m}
+		w := &app{manager: m}
 		f := w.readFile()
 		if f.exists != c.exists || f.link != c.link || (f.err != nil) != (c.err != "") || !strings.Contains(errText(f.err), c.err) || f.definition.collector != c.reads || f.path != m.path() {
 			t.Errorf("%s: %+v", c.what, f)
@@ -385,7 +385,7 @@ func TestTheFileOfADefinition(t *testing.T) {
 	if err := os.WriteFile(m.home, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if f := (&world{manager: m}).readFile(); f.exists || f.err != nil {
+	if f := (&app{manager: m}).readFile(); f.exists || f.err != nil {
 		t.Errorf("below a file: %+v", f)
 	}
 }

@@ -28,32 +28,32 @@ func (f finding) healthy() bool {
 	return f.err == nil && f.state.phase == running && f.answer == nil && f.own.foreign == nil
 }
 
-func (w *world) find(ctx context.Context) finding {
+func (a *app) find(ctx context.Context) finding {
 	var f finding
 	looked := make(chan bool)
 	go func() {
-		f.state, f.err = w.manager.state(ctx, w.run)
+		f.state, f.err = a.manager.state(ctx, a.run)
 		close(looked)
 	}()
-	time.Sleep(w.pace.headStart) // what is done meanwhile is done while the command runs, and does not hold up its start
+	time.Sleep(a.timings.headStart) // what is done meanwhile is done while the command runs, and does not hold up its start
 	ask := func(port int) (version string, err error) {
-		if err = w.probe(ctx, port); err == nil {
-			version = w.collectorVersion(ctx, port)
+		if err = a.probe(ctx, port); err == nil {
+			version = a.collectorVersion(ctx, port)
 		}
 		return version, err
 	}
-	file := w.readFile()
-	env, _ := envPorts(w.getenv)
+	file := a.readFile()
+	env, _ := envPorts(a.getenv)
 	guess := file.definition.ports.orDefault()
 	if !file.exists {
 		guess = env.orDefault()
 	}
 	f.version, f.answer = ask(guess.http)
-	who, whoErr := w.processes.holders(ctx, guess.http)
+	who, whoErr := a.processes.holders(ctx, guess.http)
 	<-looked
-	f.state = w.withFile(f.state, file)
-	if m, ok := w.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
-		f.state.enabled = m.enabled(ctx, w.run)
+	f.state = a.withFile(f.state, file)
+	if m, ok := a.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
+		f.state.enabled = m.enabled(ctx, a.run)
 	}
 	if f.err != nil && !file.exists && file.link == "" { // nothing on disk, nobody to ask
 		f.state.phase = notInstalled
@@ -64,12 +64,12 @@ func (w *world) find(ctx context.Context) finding {
 	}
 	if f.ports.http != guess.http { // a drop-in says otherwise
 		f.version, f.answer = ask(f.ports.http)
-		who, whoErr = w.processes.holders(ctx, f.ports.http)
+		who, whoErr = a.processes.holders(ctx, f.ports.http)
 	}
 	s := f.state
 	f.memory = s.memory
 	if s.pid != 0 {
-		age, memory, err := w.processes.facts(ctx, s.pid)
+		age, memory, err := a.processes.facts(ctx, s.pid)
 		if err == nil {
 			f.age = age
 			if f.memory == nil {
@@ -77,9 +77,9 @@ func (w *world) find(ctx context.Context) finding {
 			}
 		}
 	}
-	f.why = w.restartReason(ctx, s)
+	f.why = a.restartReason(ctx, s)
 	if f.answer == nil {
-		f.own = w.judge(ctx, f.ports.http, who, whoErr, s)
+		f.own = a.judge(ctx, f.ports.http, who, whoErr, s)
 	}
 	return f
 }
@@ -112,11 +112,11 @@ type exitShape struct {
 	Signal string `json:"signal,omitempty"`
 }
 
-func (w *world) statusReport(f finding) statusReport {
+func (a *app) statusReport(f finding) statusReport {
 	s := f.state
 	r := statusReport{
-		Manager: w.manager.name(), State: s.phase, Restarts: s.restarts, MemoryBytes: f.memory,
-		Enabled: s.enabled, Linger: w.manager.linger(), URL: collectorURL(f.ports.http),
+		Manager: a.manager.name(), State: s.phase, Restarts: s.restarts, MemoryBytes: f.memory,
+		Enabled: s.enabled, Linger: a.manager.linger(), URL: collectorURL(f.ports.http),
 		HTTPPort: f.ports.http, WSPort: f.ports.ws, Definition: s.definitionPath(),
 	}
 	if f.err == nil {
@@ -136,40 +136,40 @@ func (w *world) statusReport(f finding) statusReport {
 		r.Version = &f.version
 	}
 	if e := s.lastExit; e != nil && e.signal != 0 {
-		r.LastExit = &exitShape{Signal: w.manager.exitName(*e)}
+		r.LastExit = &exitShape{Signal: a.manager.exitName(*e)}
 	} else if e != nil {
 		r.LastExit = &exitShape{Code: &e.code}
 	}
 	return r
 }
 
-func (w *world) status(ctx context.Context, o options) error {
-	if err := w.mayManage(); err != nil {
+func (a *app) status(ctx context.Context, o options) error {
+	if err := a.mayManage(); err != nil {
 		return err
 	}
-	if _, err := envPorts(w.getenv); err != nil {
+	if _, err := envPorts(a.getenv); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	time.AfterFunc(w.pace.headStart, func() { cancelAt(w.signals(), ctx, cancel) })
-	f := w.find(ctx)
+	time.AfterFunc(a.timings.headStart, func() { cancelAt(a.signals(), ctx, cancel) })
+	f := a.find(ctx)
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
 	s := f.state
 	if o.json {
-		text, err := json.Marshal(w.statusReport(f))
+		text, err := json.Marshal(a.statusReport(f))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w.say.stdout, "%s\n", text)
+		fmt.Fprintf(a.out.stdout, "%s\n", text)
 	} else {
-		w.sayStatus(f)
+		a.sayStatus(f)
 	}
 	switch {
 	case f.err != nil && s.phase == notInstalled && o.json:
-		w.say.note("%v", f.err)
+		a.out.note("%v", f.err)
 	case f.err != nil && s.phase != notInstalled:
 		return f.err
 	}
@@ -179,11 +179,11 @@ func (w *world) status(ctx context.Context, o options) error {
 	case s.phase == notInstalled:
 		return &statusError{errors.New("the service is not installed"), 4}
 	}
-	return &statusError{fmt.Errorf("the service is not running and healthy: %s", w.headline(f)), 3}
+	return &statusError{fmt.Errorf("the service is not running and healthy: %s", a.headline(f)), 3}
 }
 
 // headline says in a few words what is wrong with a service that is not healthy.
-func (w *world) headline(f finding) string {
+func (a *app) headline(f finding) string {
 	switch {
 	case f.state.masked:
 		return "masked"
@@ -196,9 +196,9 @@ func (w *world) headline(f finding) string {
 }
 
 // sayStatus is status in words.
-func (w *world) sayStatus(f finding) {
-	s, say := f.state, w.say
-	launchd := w.manager.name() == "launchd"
+func (a *app) sayStatus(f finding) {
+	s, say := f.state, a.out
+	launchd := a.manager.name() == "launchd"
 	switch {
 	case s.phase == notInstalled && !s.masked && s.file.link == "":
 		if f.err != nil {
@@ -206,7 +206,7 @@ func (w *world) sayStatus(f finding) {
 		}
 		say.info("Service not installed. Run: runtimescope service install")
 		if s.vendor() {
-			say.info("A package brought its %s: %s", w.manager.what(), s.loaded)
+			say.info("A package brought its %s: %s", a.manager.what(), s.loaded)
 		}
 		return
 	case f.err != nil:
@@ -218,17 +218,17 @@ func (w *world) sayStatus(f finding) {
 	case s.phase == running:
 		say.done("Service is active — PID %d, up %s", s.pid, duration(f.age))
 	case s.phase == crashLooping:
-		say.warn("Service state: %s — crash-looping: %s. See: runtimescope service logs", s.word, w.manager.next(s))
+		say.warn("Service state: %s — crash-looping: %s. See: runtimescope service logs", s.rawState, a.manager.next(s))
 	case s.phase == failed:
-		say.warn("Service state: %s — %s. See: runtimescope service logs", s.word, w.manager.next(s))
+		say.warn("Service state: %s — %s. See: runtimescope service logs", s.rawState, a.manager.next(s))
 	case s.phase == stopped && launchd && s.pid == 0:
 		say.warn("Service installed but not currently running. Run: runtimescope service start")
 	case s.phase == stopped && s.pid != 0:
-		say.warn("Service state: %s — PID %d is ending", s.word, s.pid)
+		say.warn("Service state: %s — PID %d is ending", s.rawState, s.pid)
 	case s.phase == stopped:
-		say.warn("Service state: %s. Run: runtimescope service start", s.word)
+		say.warn("Service state: %s. Run: runtimescope service start", s.rawState)
 	default:
-		say.warn("Service state: %s", s.word)
+		say.warn("Service state: %s", s.rawState)
 	}
 	switch {
 	case s.phase != running && f.answer == nil && f.own.foreign != nil && f.err == nil:
@@ -239,20 +239,20 @@ func (w *world) sayStatus(f finding) {
 	case f.own.foreign != nil:
 		say.warn("Not the service, but %s answers on %s", f.own.foreign, collectorURL(f.ports.http))
 	default:
-		w.sayHealthy(f.ports.http, f.version, f.own.doubt)
+		a.sayHealthy(f.ports.http, f.version, f.own.doubt)
 	}
-	w.warnOtherPorts(f.ports)
+	a.warnOtherPorts(f.ports)
 	if s.masked && s.phase == running {
 		say.warn("It is masked, that is, forbidden to start again. Run: %s", s.unmask())
 	}
-	if s.broken != "" {
-		say.warn("%s. To do: %s", s.broken, s.mend())
+	if s.loadError != "" {
+		say.warn("%s. To do: %s", s.loadError, s.repair())
 	}
 	if s.file.err != nil {
 		say.warn("%v", s.file.err)
 	}
 	if s.up() && !s.file.exists && (s.loaded == "" || s.loaded == s.file.path) && s.file.link == "" && !s.masked {
-		say.warn("Its %s is gone: %s. Run: runtimescope service install, or uninstall", w.manager.what(), s.file.path)
+		say.warn("Its %s is gone: %s. Run: runtimescope service install, or uninstall", a.manager.what(), s.file.path)
 	}
 	switch {
 	case !s.file.exists && !s.vendor(): // there is nothing to restart it on
@@ -265,7 +265,7 @@ func (w *world) sayStatus(f finding) {
 		say.warn("Restarted %s after it failed", count(*s.restarts, "time"))
 	}
 	if e := s.lastExit; e != nil {
-		say.info("Last exit: %s", w.manager.exitName(*e))
+		say.info("Last exit: %s", a.manager.exitName(*e))
 	}
 	if f.memory != nil {
 		say.info("Memory: %s", size(*f.memory))
@@ -279,7 +279,7 @@ func (w *world) sayStatus(f finding) {
 	default:
 		say.info("Starts at login: no. To change: runtimescope service install")
 	}
-	switch linger := w.manager.linger(); {
+	switch linger := a.manager.linger(); {
 	case launchd:
 		say.info("Keeps running after logout: no, launchd ends it with the session")
 	case linger == nil:
@@ -290,11 +290,11 @@ func (w *world) sayStatus(f finding) {
 		say.info("Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
 	}
 	if path := s.collector(); path != "" {
-		if err := executable(path); !filepath.IsAbs(path) || s.broken != "" && s.program == "" {
+		if err := executable(path); !filepath.IsAbs(path) || s.loadError != "" && s.program == "" {
 			// a specifier, or half a word: what it means, only systemd knows
 		} else if err != nil {
 			say.warn("The collector cannot be started again: %s: %v", path, err)
-		} else if reason := fleeting(path); reason != "" {
+		} else if reason := whyPathWontLast(path); reason != "" {
 			say.warn("Survives the next upgrade: doubtful, %s. To change: runtimescope service install --collector PATH", reason)
 		} else {
 			say.info("Survives the next upgrade: yes, its path has no version in it")
@@ -303,9 +303,9 @@ func (w *world) sayStatus(f finding) {
 	}
 	if launchd {
 		say.info("Plist: %s", s.definitionPath())
-		say.info("Logs:  %s", w.manager.logs())
+		say.info("Logs:  %s", a.manager.logs())
 	} else {
 		say.info("Unit file: %s", s.definitionPath())
-		say.info("Logs: %s", w.manager.logs())
+		say.info("Logs: %s", a.manager.logs())
 	}
 }

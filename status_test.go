@@ -20,11 +20,11 @@ func (b *bench) json(code int, args string) map[string]any {
 	b.t.Helper()
 	b.want(code, args)
 	var object map[string]any
-	if err := json.Unmarshal(b.out.Bytes(), &object); err != nil {
-		b.t.Fatalf("%s printed no JSON: %v\n%s", args, err, b.out.String())
+	if err := json.Unmarshal(b.stdout.Bytes(), &object); err != nil {
+		b.t.Fatalf("%s printed no JSON: %v\n%s", args, err, b.stdout.String())
 	}
-	if strings.Count(b.out.String(), "\n") != 1 || strings.Contains(b.out.String(), "✓") {
-		b.t.Errorf("%s printed more than one object:\n%s", args, b.out.String())
+	if strings.Count(b.stdout.String(), "\n") != 1 || strings.Contains(b.stdout.String(), "✓") {
+		b.t.Errorf("%s printed more than one object:\n%s", args, b.stdout.String())
 	}
 	return object
 }
@@ -84,8 +84,8 @@ func TestStatusInEveryState(t *testing.T) {
 				c.set(b)
 				b.calls()
 				b.want(0, "service status", words)
-				if strings.Contains(b.out.String(), "✓ Collector is healthy") != c.healthy {
-					t.Errorf("healthy is %v:\n%s", c.healthy, b.out.String())
+				if strings.Contains(b.stdout.String(), "✓ Collector is healthy") != c.healthy {
+					t.Errorf("healthy is %v:\n%s", c.healthy, b.stdout.String())
 				}
 				b.wantCalls()
 				b.want(c.exit, "service status --exit-code", words)
@@ -162,8 +162,8 @@ func TestStatusNamesWhoAnswersInsteadOfTheService(t *testing.T) {
 		b.behaves("silent")
 		b.foreign(b.httpPort(), "python3 -m http.server")
 		b.want(0, "service status", "⚠ Not the service, but PID 666 (python3 -m http.server) answers on ")
-		if strings.Contains(b.out.String(), "✓ Collector") {
-			t.Errorf("a ✓ for somebody else's answer:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String(), "✓ Collector") {
+			t.Errorf("a ✓ for somebody else's answer:\n%s", b.stdout.String())
 		}
 		b.want(3, "service status --exit-code", "another process answers")
 		got := b.json(0, "service status --json")
@@ -195,8 +195,8 @@ func TestStatusTellsLinger(t *testing.T) {
 		t.Errorf("linger is %v", got["linger"])
 	}
 	b.want(0, "service install")
-	if strings.Contains(b.out.String(), "Optional always-on") {
-		t.Errorf("a hint that cures nothing:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "Optional always-on") {
+		t.Errorf("a hint that cures nothing:\n%s", b.stdout.String())
 	}
 }
 

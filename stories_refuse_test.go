@@ -19,8 +19,8 @@ func (b *bench) refused(args string, texts ...string) {
 	b.calls()
 	before, state := strings.Join(b.files(), "\n"), b.fakeState()
 	b.want(1, args, texts...)
-	if !strings.HasPrefix(b.err.String(), "  ✗ ") {
-		b.t.Errorf("%s: the ✗ line does not come first:\n%s", args, b.err.String())
+	if !strings.HasPrefix(b.stderr.String(), "  ✗ ") {
+		b.t.Errorf("%s: the ✗ line does not come first:\n%s", args, b.stderr.String())
 	}
 	b.wantCalls()
 	if after := strings.Join(b.files(), "\n"); after != before {
@@ -112,8 +112,8 @@ func TestAPathThatADefinitionCannotCarryIsRefused(t *testing.T) {
 		}
 		b.write(path, "#!/bin/sh\n", 0o755)
 		before := len(b.files())
-		if code := b.runs("service", "install", "--collector", path); code != 1 || !strings.Contains(b.err.String(), c.says) {
-			t.Errorf("%q on %s: exit %d, %s", c.folder, c.manager, code, b.err.String())
+		if code := b.runs("service", "install", "--collector", path); code != 1 || !strings.Contains(b.stderr.String(), c.says) {
+			t.Errorf("%q on %s: exit %d, %s", c.folder, c.manager, code, b.stderr.String())
 		}
 		b.wantCalls()
 		if len(b.files()) != before {
@@ -129,7 +129,7 @@ func TestAPathWithOddCharactersIsRunAsItIs(t *testing.T) {
 			path := filepath.Join(b.fake.dir, folder, programFile(collectorName))
 			b.write(path, "#!/bin/sh\n", 0o755)
 			if code := b.runs("service", "install", "--collector", path); code != 0 {
-				t.Fatalf("%s: exit %d\n%s", folder, code, b.err.String())
+				t.Fatalf("%s: exit %d\n%s", folder, code, b.stderr.String())
 			}
 			s, runs := b.fakeState(), ""
 			if b.manager.name() == "systemd" {
@@ -151,7 +151,7 @@ func TestAHomeThatIsNoneIsRefused(t *testing.T) {
 	for _, home := range []string{"", "relative/home"} {
 		for _, manager := range []string{"systemd", "launchd"} {
 			b := newBench(t, manager).quick()
-			b.world.home = home
+			b.app.home = home
 			if manager == "systemd" {
 				b.manager = systemd{home: home, uid: b.uid, getenv: b.getenv}
 			} else {
@@ -168,7 +168,7 @@ func TestAHomeThatIsNoneIsRefused(t *testing.T) {
 func TestSudoIsRefusedWithTheCommandWithoutIt(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
-		b.world.uid = 0
+		b.app.uid = 0
 		b.env["SUDO_USER"] = "ada"
 		b.commandLine = "runtimescope service install --timeout 5s"
 		for _, verb := range []string{"install", "restart", "stop", "uninstall"} {
@@ -321,9 +321,9 @@ func TestAMissingSystemctlNamesTheForegroundRun(t *testing.T) {
 func TestAHungManagerEndsInAClearError(t *testing.T) {
 	t.Parallel()
 	eachManager(t, func(t *testing.T, b *bench) {
-		run := b.world.run.(osRunner)
+		run := b.app.run.(osRunner)
 		run.timeout = 3 * time.Second // a fake killed for being slow would keep its machine locked
-		b.world.run = run
+		b.app.run = run
 		b.plant(plant{Call: b.on("systemctl", "launchctl"), Hang: true})
 		start := time.Now()
 		b.refused("service install", "no answer within 3")

@@ -24,8 +24,8 @@ func TestAnEnableThatFailsLeavesNothingOfAFreshInstall(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(b.home, ".config")); err == nil {
 		t.Error("the folders that it made are left")
 	}
-	if strings.Contains(b.out.String(), "✓") {
-		t.Errorf("a ✓ for what was taken back:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "✓") {
+		t.Errorf("a ✓ for what was taken back:\n%s", b.stdout.String())
 	}
 	b.want(0, "service install", "✓ Collector is healthy")
 }
@@ -47,8 +47,8 @@ func TestAWayBackThatFailsIsNotCalledDone(t *testing.T) {
 	b.plant(plant{Call: "systemctl --user enable", Code: 1, Stderr: "no\n"},
 		plant{Call: "systemctl --user disable", Code: 1, Stderr: "no way back\n"})
 	b.want(1, "service install", "Not all that had been done could be taken back: systemctl --user disable --now runtimescope.service: exit status 1: no way back")
-	if strings.Contains(b.err.String(), takenBack) {
-		t.Errorf("it says both:\n%s", b.err.String())
+	if strings.Contains(b.stderr.String(), takenBack) {
+		t.Errorf("it says both:\n%s", b.stderr.String())
 	}
 }
 
@@ -99,8 +99,8 @@ func TestAnUninstallThatIsRefusedKeepsTheDefinition(t *testing.T) {
 		text := b.read(b.manager.path())
 		b.plant(plant{Call: "systemctl --user " + call, Code: 1, Stderr: "Failed to " + call + ": Access denied\n"})
 		b.want(1, "service uninstall", "Access denied")
-		if strings.Contains(b.out.String(), "✓") || b.read(b.manager.path()) != text || b.fakeState().PID == 0 {
-			t.Errorf("%s refused: PID %d, definition kept %v\n%s", call, b.fakeState().PID, b.read(b.manager.path()) == text, b.out.String())
+		if strings.Contains(b.stdout.String(), "✓") || b.read(b.manager.path()) != text || b.fakeState().PID == 0 {
+			t.Errorf("%s refused: PID %d, definition kept %v\n%s", call, b.fakeState().PID, b.read(b.manager.path()) == text, b.stdout.String())
 		}
 		b.want(0, "service uninstall", "✓ Service uninstalled")
 	}
@@ -112,8 +112,8 @@ func TestAStopThatIsRefusedIsAFailure(t *testing.T) {
 		b.installed()
 		b.plant(plant{Call: b.on("systemctl --user stop", "launchctl bootout"), Code: 1, Stderr: "1: Operation not permitted\n"})
 		b.want(1, "service stop", "1: Operation not permitted")
-		if strings.Contains(b.out.String(), "✓") || b.fakeState().PID == 0 {
-			t.Errorf("PID %d\n%s", b.fakeState().PID, b.out.String())
+		if strings.Contains(b.stdout.String(), "✓") || b.fakeState().PID == 0 {
+			t.Errorf("PID %d\n%s", b.fakeState().PID, b.stdout.String())
 		}
 	})
 }
@@ -123,8 +123,8 @@ func TestAStopThatMayHaveHappenedIsNotCalledTakenBack(t *testing.T) {
 	b := newBench(t, "systemd").quick().installed()
 	b.plant(plant{Call: "systemctl --user stop", Code: 1, Stderr: "Failed to wait for response: Connection reset by peer\n", Also: true})
 	b.want(1, "service stop", "Connection reset by peer")
-	if strings.Contains(b.err.String(), "taken back") {
-		t.Errorf("it was running, is stopped, and yet:\n%s", b.err.String())
+	if strings.Contains(b.stderr.String(), "taken back") {
+		t.Errorf("it was running, is stopped, and yet:\n%s", b.stderr.String())
 	}
 }
 
@@ -161,8 +161,8 @@ func TestAPackagesUnitIsUsedAndNotCopied(t *testing.T) {
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service status", "/usr/lib/systemd/user/runtimescope.service")
 	b.want(0, "service install", "✓ Collector is healthy")
-	if b.read(b.manager.path()) != "" || strings.Contains(b.out.String(), "Wrote") {
-		t.Errorf("it wrote a copy of the package's unit:\n%s", b.out.String())
+	if b.read(b.manager.path()) != "" || strings.Contains(b.stdout.String(), "Wrote") {
+		t.Errorf("it wrote a copy of the package's unit:\n%s", b.stdout.String())
 	}
 	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays.")
 	if s := b.fakeState(); s.PID != 0 || len(b.files()) != 0 {

@@ -37,8 +37,8 @@ func TestACrashIsToldAtOnceAndHow(t *testing.T) {
 				t.Error("the definition is gone")
 			}
 			b.want(1, "service restart", says)
-			if strings.Contains(b.out.String(), "✓") {
-				t.Errorf("a ✓ for a crash:\n%s", b.out.String())
+			if strings.Contains(b.stdout.String(), "✓") {
+				t.Errorf("a ✓ for a crash:\n%s", b.stdout.String())
 			}
 		})
 	}
@@ -64,8 +64,8 @@ func TestOnlyTheLinesOfThisStartAreShown(t *testing.T) {
 		b.want(1, "service install", "fatal: told to crash 1")
 		b.behaves("crash 2")
 		b.want(1, "service restart", "fatal: told to crash 2")
-		if strings.Contains(b.err.String(), "crash 1") {
-			t.Errorf("it shows an older start:\n%s", b.err.String())
+		if strings.Contains(b.stderr.String(), "crash 1") {
+			t.Errorf("it shows an older start:\n%s", b.stderr.String())
 		}
 	})
 }
@@ -93,7 +93,7 @@ func TestReadyAfterServiceUnavailable(t *testing.T) {
 func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
-		b.pace.look = time.Hour
+		b.timings.look = time.Hour
 		b.unready = 3
 		b.want(0, "service install", "✓ Collector is healthy")
 		dead := false
@@ -103,8 +103,8 @@ func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 			}
 			return !dead
 		}
-		count := &countedCalls{Runner: b.world.run}
-		b.world.run = count
+		count := &countedCalls{Runner: b.app.run}
+		b.app.run = count
 		b.mu.Lock()
 		b.unready = 1 << 30
 		b.mu.Unlock()
@@ -133,15 +133,15 @@ func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
 	b.installed()
-	b.pace.look, b.pace.grace = time.Millisecond, 4*time.Second
-	deaf := &deafManager{Runner: b.world.run, left: 3}
-	b.world.run = deaf
+	b.timings.look, b.timings.grace = time.Millisecond, 4*time.Second
+	deaf := &deafManager{Runner: b.app.run, left: 3}
+	b.app.run = deaf
 	b.want(0, "service restart", "✓ Collector is healthy")
 	if deaf.left != 0 {
 		t.Errorf("%d questions were not asked again", deaf.left)
 	}
-	b.pace.grace = 10 * time.Millisecond
-	b.world.run = &deafManager{Runner: deaf.Runner, left: 1 << 30}
+	b.timings.grace = 10 * time.Millisecond
+	b.app.run = &deafManager{Runner: deaf.Runner, left: 1 << 30}
 	start := time.Now()
 	b.want(1, "service restart --timeout 20s", "the manager is busy")
 	if took := time.Since(start); took < 50*time.Millisecond || took > 15*time.Second {
@@ -175,13 +175,13 @@ func TestNotReadyInTimeIsAFailure(t *testing.T) {
 		if took := time.Since(start); took < 300*time.Millisecond || took > 10*time.Second {
 			t.Errorf("it took %s", took)
 		}
-		if strings.Contains(b.out.String(), "✓ Collector") || b.fakeState().PID == 0 {
-			t.Errorf("PID %d\n%s", b.fakeState().PID, b.out.String())
+		if strings.Contains(b.stdout.String(), "✓ Collector") || b.fakeState().PID == 0 {
+			t.Errorf("PID %d\n%s", b.fakeState().PID, b.stdout.String())
 		}
 		b.behaves("silent")
 		b.want(1, "service restart --timeout 200ms", "✗ Collector did not respond on /readyz within 0.2s.")
-		if strings.Contains(b.out.String(), "✓") {
-			t.Errorf("a ✓ without an answer:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String(), "✓") {
+			t.Errorf("a ✓ without an answer:\n%s", b.stdout.String())
 		}
 	})
 }
@@ -210,8 +210,8 @@ func TestAnotherProcessThatAnswersIsNotTheService(t *testing.T) {
 		b.want(0, "service stop")
 		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
 		b.want(1, "service restart --timeout 20s", "✗ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
-		if strings.Contains(b.out.String(), "✓") {
-			t.Errorf("a ✓ for somebody else's answer:\n%s", b.out.String())
+		if strings.Contains(b.stdout.String(), "✓") {
+			t.Errorf("a ✓ for somebody else's answer:\n%s", b.stdout.String())
 		}
 	})
 }
@@ -222,7 +222,7 @@ func TestACollectorThatFindsItsPortTakenIsHeardBeforeWhoHasIt(t *testing.T) {
 		b.installed()
 		b.want(0, "service stop")
 		b.behaves("crash later 3")
-		b.pace.look, b.pace.grace = time.Millisecond, 20*time.Second
+		b.timings.look, b.timings.grace = time.Millisecond, 20*time.Second
 		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
 		b.want(1, "service restart --timeout 15s", "✗ The collector exited with status 3 before it was ready")
 	})
@@ -230,7 +230,7 @@ func TestACollectorThatFindsItsPortTakenIsHeardBeforeWhoHasIt(t *testing.T) {
 
 // plantAfterPreflight lets f happen at the first command that changes something.
 func (b *bench) plantAfterPreflight(f func()) {
-	b.world.run = &triggered{Runner: b.world.run, f: f}
+	b.app.run = &triggered{Runner: b.app.run, f: f}
 }
 
 type triggered struct {
@@ -243,8 +243,8 @@ func TestAnAnswerWhoseOwnerCannotBeFoundOutIsUnverified(t *testing.T) {
 	b := newBench(t, "systemd").quick()
 	b.processes = procfs{root: b.fake.path("nowhere")}
 	b.want(0, "service install", "⚠ Collector is healthy and serving on "+collectorURL(b.httpPort())+" — unverified: ")
-	if strings.Contains(b.out.String(), "✓ Collector") {
-		t.Errorf("a ✓ for what is not known:\n%s", b.out.String())
+	if strings.Contains(b.stdout.String(), "✓ Collector") {
+		t.Errorf("a ✓ for what is not known:\n%s", b.stdout.String())
 	}
 	b.want(0, "service status", "unverified: ")
 }

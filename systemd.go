@@ -1,5 +1,5 @@
 // systemd's user manager: where its unit is, what systemctl and journalctl print, and which steps a verb takes.
-// It writes nothing. launchd.go is its mirror image; the text of the unit is in unit.go, its log in journal.go.
+// It writes nothing. launchd.go is its mirror image; the text of the unit is in systemd_unit.go, its log in systemd_journal.go.
 package main
 
 import (
@@ -92,28 +92,28 @@ func parseUnitState(out string) (state, error) {
 		return n
 	}
 	s := state{
-		word:      p["ActiveState"],
-		pid:       number("MainPID"),
-		start:     p["InvocationID"],
-		restarts:  ptr(number("NRestarts")),
-		cgroup:    p["ControlGroup"],
-		loaded:    p["FragmentPath"],
-		stale:     p["NeedDaemonReload"] == "yes",
-		masked:    p["LoadState"] == "masked",
-		dropIns:   shownWords(p["DropInPaths"]),
-		envFiles:  p["EnvironmentFiles"] != "",
-		static:    p["UnitFileState"] == "static",
-		untilBoot: p["UnitFileState"] == "masked-runtime",
-		enabled:   ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
-		wantedBy:  p["WantedBy"],
-		skipped:   p["ConditionResult"] == "no" && number("ConditionTimestampMonotonic") != 0,
-		lastPID:   number("ExecMainPID"),
-		again:     p["RestartUSec"],
-		result:    p["Result"],
-		environ:   shownWords(p["Environment"]),
+		rawState:     p["ActiveState"],
+		pid:          number("MainPID"),
+		invocation:   p["InvocationID"],
+		restarts:     ptr(number("NRestarts")),
+		cgroup:       p["ControlGroup"],
+		loaded:       p["FragmentPath"],
+		stale:        p["NeedDaemonReload"] == "yes",
+		masked:       p["LoadState"] == "masked",
+		dropIns:      shownWords(p["DropInPaths"]),
+		envFiles:     p["EnvironmentFiles"] != "",
+		static:       p["UnitFileState"] == "static",
+		untilBoot:    p["UnitFileState"] == "masked-runtime",
+		enabled:      ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
+		wantedBy:     p["WantedBy"],
+		skipped:      p["ConditionResult"] == "no" && number("ConditionTimestampMonotonic") != 0,
+		lastPID:      number("ExecMainPID"),
+		restartDelay: p["RestartUSec"],
+		result:       p["Result"],
+		unitEnv:      shownWords(p["Environment"]),
 	}
-	if s.word != "active" && s.word != "inactive" && s.word != "failed" {
-		s.word += " (" + p["SubState"] + ")"
+	if s.rawState != "active" && s.rawState != "inactive" && s.rawState != "failed" {
+		s.rawState += " (" + p["SubState"] + ")"
 	}
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
@@ -132,15 +132,15 @@ func parseUnitState(out string) (state, error) {
 	}
 	switch p["ExecMainCode"] {
 	case "1":
-		s.lastExit = &exit{code: number("ExecMainStatus")}
+		s.lastExit = &exitStatus{code: number("ExecMainStatus")}
 	case "2", "3":
-		s.lastExit = &exit{signal: number("ExecMainStatus")}
+		s.lastExit = &exitStatus{signal: number("ExecMainStatus")}
 	}
 	switch p["ActiveState"] {
 	case "active", "reloading", "refreshing":
 		s.phase = running
 		if p["SubState"] == "exited" { // RemainAfterExit=
-			s.phase, s.word = stopped, "active (exited)"
+			s.phase, s.rawState = stopped, "active (exited)"
 		}
 	case "activating":
 		s.phase = starting
@@ -158,9 +158,9 @@ func parseUnitState(out string) (state, error) {
 		s.phase = unknown
 	}
 	if problem := p["LoadState"]; problem == "bad-setting" || problem == "error" {
-		s.broken = "systemd cannot load the unit (" + problem + "): " + p["LoadError"]
-	} else if name := badPort(s.environ); name != "" {
-		s.broken = "the unit sets " + name + " to what is no port"
+		s.loadError = "systemd cannot load the unit (" + problem + "): " + p["LoadError"]
+	} else if name := badPort(s.unitEnv); name != "" {
+		s.loadError = "the unit sets " + name + " to what is no port"
 	}
 	return s, nil
 }
@@ -261,8 +261,8 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	}
 	s, stateErr := m.state(ctx, run)
 	switch {
-	case stateErr == nil && s.broken != "":
-		return hint(err, s.mend())
+	case stateErr == nil && s.loadError != "":
+		return hint(err, s.repair())
 	case stateErr != nil || s.lastExit == nil || !ended:
 		return err
 	}
@@ -308,7 +308,7 @@ func (m systemd) plan(v verb, s state, text string) []step {
 			steps = append(steps, lenient("reset-failed", unitName), do("restart", unitName))
 		}
 	case restart:
-		if s.stale || s.loaded == "" || s.broken != "" {
+		if s.stale || s.loaded == "" || s.loadError != "" {
 			steps = append(steps, do("daemon-reload"))
 		}
 		if s.phase != stopped { // or the sixth start within ten seconds would be refused
@@ -352,7 +352,7 @@ func (m systemd) gone() step {
 }
 
 // exitName names an exit as systemd.exec(5) does.
-func (m systemd) exitName(e exit) string {
+func (m systemd) exitName(e exitStatus) string {
 	if e.signal != 0 {
 		return signalName(e.signal, "linux")
 	}
@@ -370,7 +370,7 @@ func (m systemd) exitName(e exit) string {
 }
 
 // never tells whether an exit means that the program was not run at all.
-func (m systemd) never(e exit) bool { return e.signal == 0 && e.code >= 200 && e.code <= 245 }
+func (m systemd) never(e exitStatus) bool { return e.signal == 0 && e.code >= 200 && e.code <= 245 }
 
 // whyNever says why the program was not run.
 func (m systemd) whyNever(program string) string {
@@ -381,8 +381,8 @@ func (m systemd) whyNever(program string) string {
 // next says what systemd does after an exit.
 func (m systemd) next(s state) string {
 	switch {
-	case s.phase == crashLooping && s.again != "":
-		return "systemd starts it again after " + s.again
+	case s.phase == crashLooping && s.restartDelay != "":
+		return "systemd starts it again after " + s.restartDelay
 	case s.phase == crashLooping:
 		return "systemd starts it again"
 	case s.result == "start-limit-hit":

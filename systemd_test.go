@@ -389,75 +389,75 @@ func TestTheStateOfARealUnit(t *testing.T) {
 	t.Parallel()
 	// what most of them have in common
 	unit := func(change func(s *state)) state {
-		s := state{phase: stopped, word: "inactive", restarts: ptr(0), enabled: ptr(true), again: "5s", result: "success", loaded: systemdUnit, program: systemdApp}
+		s := state{phase: stopped, rawState: "inactive", restarts: ptr(0), enabled: ptr(true), restartDelay: "5s", result: "success", loaded: systemdUnit, program: systemdApp}
 		change(&s)
 		return s
 	}
 	up := func(pid int, start string, change func(s *state)) state {
 		return unit(func(s *state) {
-			s.phase, s.word, s.pid, s.lastPID, s.start, s.cgroup = running, "active", pid, pid, start, systemdTree
+			s.phase, s.rawState, s.pid, s.lastPID, s.invocation, s.cgroup = running, "active", pid, pid, start, systemdTree
 			change(s)
 		})
 	}
 	same := func(*state) {}
 	for name, want := range map[string]state{
-		"not-found":              {phase: notInstalled, word: "inactive", restarts: ptr(0), enabled: ptr(false), again: "100ms", result: "success"},
+		"not-found":              {phase: notInstalled, rawState: "inactive", restarts: ptr(0), enabled: ptr(false), restartDelay: "100ms", result: "success"},
 		"disabled-never-started": unit(func(s *state) { s.enabled = ptr(false) }),
 		"stopped": unit(func(s *state) {
-			s.environ = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
+			s.unitEnv = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
 		}),
 		"running":       up(31275, "0f404fe16bc24d199503efd796a25d1d", same),
 		"running-stale": up(31275, "0f404fe16bc24d199503efd796a25d1d", func(s *state) { s.stale = true }),
 		"running-file-gone": up(31275, "0f404fe16bc24d199503efd796a25d1d", func(s *state) {
-			s.loaded, s.program, s.again, s.enabled = "", "", "100ms", ptr(false)
+			s.loaded, s.program, s.restartDelay, s.enabled = "", "", "100ms", ptr(false)
 		}),
 		"running-hostile-path": up(31550, "60ee9a15ebb141e891cf462ce3762d8f", func(s *state) { s.program = "/home/ada/app/a b%c$d/collector-server" }),
 		"running-environment": up(31446, "3fff7d845d1041908e27df37b61bbbe9", func(s *state) {
-			s.environ = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
+			s.unitEnv = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
 		}),
 		"running-drop-in": up(28884, "99320dc5a9cd4943a25eb5b57fb32f6d", func(s *state) {
-			s.program, s.environ = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}
+			s.program, s.unitEnv = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}
 			s.dropIns = []string{"/home/ada/.config/systemd/user/runtimescope.service.d/override.conf"}
 		}),
 		"auto-restart": unit(func(s *state) {
-			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31718, &exit{code: 3}, "exit-code"
-			s.start, s.environ = "537af3411daa49eeb13860eb68dfb254", []string{"STANDIN_EXIT=3"}
+			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31718, &exitStatus{code: 3}, "exit-code"
+			s.invocation, s.unitEnv = "537af3411daa49eeb13860eb68dfb254", []string{"STANDIN_EXIT=3"}
 		}),
 		"auto-restart-203": unit(func(s *state) {
-			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 32149, &exit{code: 203}, "exit-code"
-			s.start, s.program = "03c247e0dc304b50b9e17019b97a358c", "/home/ada/app/nowhere"
+			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 32149, &exitStatus{code: 203}, "exit-code"
+			s.invocation, s.program = "03c247e0dc304b50b9e17019b97a358c", "/home/ada/app/nowhere"
 		}),
 		"killed-auto-restart": unit(func(s *state) {
-			s.phase, s.word, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31550, &exit{signal: 9}, "signal"
-			s.start, s.program = "60ee9a15ebb141e891cf462ce3762d8f", "/home/ada/app/a b%c$d/collector-server"
+			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31550, &exitStatus{signal: 9}, "signal"
+			s.invocation, s.program = "60ee9a15ebb141e891cf462ce3762d8f", "/home/ada/app/a b%c$d/collector-server"
 		}),
 		"failed-gave-up": unit(func(s *state) {
-			s.phase, s.word, s.lastPID, s.lastExit, s.result, s.restarts = failed, "failed", 31922, &exit{code: 3}, "exit-code", ptr(5)
-			s.start, s.again, s.environ = "37fb2734b5524694be096d2ba8a36208", "100ms", []string{"STANDIN_EXIT=3"}
+			s.phase, s.rawState, s.lastPID, s.lastExit, s.result, s.restarts = failed, "failed", 31922, &exitStatus{code: 3}, "exit-code", ptr(5)
+			s.invocation, s.restartDelay, s.unitEnv = "37fb2734b5524694be096d2ba8a36208", "100ms", []string{"STANDIN_EXIT=3"}
 		}),
 		"failed-timeout": unit(func(s *state) {
-			s.phase, s.word, s.lastPID, s.lastExit, s.result = failed, "failed", 376, &exit{signal: 9}, "timeout"
-			s.start, s.environ, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
+			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = failed, "failed", 376, &exitStatus{signal: 9}, "timeout"
+			s.invocation, s.unitEnv, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
 		}),
 		"start-limit-hit": unit(func(s *state) {
-			s.phase, s.word, s.lastPID, s.lastExit, s.result = failed, "failed", 32087, &exit{}, "start-limit-hit"
-			s.start = "72f4adfa0e9f4f879880dec0548463d6"
+			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = failed, "failed", 32087, &exitStatus{}, "start-limit-hit"
+			s.invocation = "72f4adfa0e9f4f879880dec0548463d6"
 		}),
 		"deactivating": unit(func(s *state) {
-			s.phase, s.word, s.pid, s.lastPID, s.cgroup = stopped, "deactivating (stop-sigterm)", 376, 376, systemdTree
-			s.start, s.environ, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
+			s.phase, s.rawState, s.pid, s.lastPID, s.cgroup = stopped, "deactivating (stop-sigterm)", 376, 376, systemdTree
+			s.invocation, s.unitEnv, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
 		}),
 		"activating-start-pre": unit(func(s *state) {
-			s.phase, s.word, s.cgroup, s.enabled, s.start = starting, "activating (start-pre)", systemdTree, ptr(false), "0ff9339ad1514e91b14d6db2273b5ebb"
+			s.phase, s.rawState, s.cgroup, s.enabled, s.invocation = starting, "activating (start-pre)", systemdTree, ptr(false), "0ff9339ad1514e91b14d6db2273b5ebb"
 		}),
-		"masked": unit(func(s *state) { s.masked, s.program, s.again, s.enabled = true, "", "100ms", ptr(false) }),
+		"masked": unit(func(s *state) { s.masked, s.program, s.restartDelay, s.enabled = true, "", "100ms", ptr(false) }),
 		"bad-setting": unit(func(s *state) {
-			s.program, s.again = "", "100ms"
-			s.broken = `systemd cannot load the unit (bad-setting): org.freedesktop.systemd1.BadUnitSetting "Unit runtimescope.service has a bad unit file setting."`
+			s.program, s.restartDelay = "", "100ms"
+			s.loadError = `systemd cannot load the unit (bad-setting): org.freedesktop.systemd1.BadUnitSetting "Unit runtimescope.service has a bad unit file setting."`
 		}),
 		"error-not-utf8": unit(func(s *state) {
-			s.program, s.again, s.enabled = "", "100ms", ptr(false)
-			s.broken = `systemd cannot load the unit (error): org.freedesktop.DBus.Error.InvalidArgs "Unit runtimescope.service failed to load properly, please adjust/correct and reload service manager: Invalid argument"`
+			s.program, s.restartDelay, s.enabled = "", "100ms", ptr(false)
+			s.loadError = `systemd cannot load the unit (error): org.freedesktop.DBus.Error.InvalidArgs "Unit runtimescope.service failed to load properly, please adjust/correct and reload service manager: Invalid argument"`
 		}),
 		"linked":          unit(func(s *state) { s.enabled = ptr(false) }),
 		"static":          unit(func(s *state) { s.enabled, s.static = ptr(false), true }),
@@ -478,7 +478,7 @@ func systemdSummary(s state) string {
 		}
 		return nil
 	}
-	text := fmt.Sprintf("%v %v %v %v %v", value(s.restarts), value(s.memory), value(s.lastExit), value(s.enabled), s.environ)
+	text := fmt.Sprintf("%v %v %v %v %v", value(s.restarts), value(s.memory), value(s.lastExit), value(s.enabled), s.unitEnv)
 	s.restarts, s.memory, s.lastExit, s.enabled = nil, nil, nil, nil
 	return fmt.Sprintf("%s %+v", text, s)
 }
@@ -493,19 +493,19 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"MemoryCurrent=[not set]", "MemoryCurrent=63963136", func(s state) bool { return *s.memory == 63963136 }},
 		{"MemoryCurrent=[not set]", "MemoryCurrent=18446744073709551615", func(s state) bool { return s.memory == nil }},
 		{"MemoryCurrent=[not set]\n", "", func(s state) bool { return s.memory == nil }},
-		{"ActiveState=active", "ActiveState=reloading", func(s state) bool { return s.phase == running && s.word == "reloading (running)" }},
+		{"ActiveState=active", "ActiveState=reloading", func(s state) bool { return s.phase == running && s.rawState == "reloading (running)" }},
 		{"ActiveState=active", "ActiveState=refreshing", func(s state) bool { return s.phase == running }},
-		{"ActiveState=active", "ActiveState=maintenance", func(s state) bool { return s.phase == unknown && s.word == "maintenance (running)" }},
+		{"ActiveState=active", "ActiveState=maintenance", func(s state) bool { return s.phase == unknown && s.rawState == "maintenance (running)" }},
 		{"ActiveState=active\nSubState=running", "ActiveState=activating\nSubState=auto-restart-queued", func(s state) bool { return s.phase == crashLooping }},
 		{"ActiveState=active\nSubState=running", "ActiveState=activating\nSubState=start", func(s state) bool { return s.phase == starting }},
 		{"UnitFileState=enabled", "UnitFileState=", func(s state) bool { return !*s.enabled }},
-		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=3\nExecMainStatus=11", func(s state) bool { return *s.lastExit == exit{signal: 11} }},
-		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=1\nExecMainStatus=0", func(s state) bool { return *s.lastExit == exit{} }},
-		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool { return s.phase == stopped && s.word == "active (exited)" }},
+		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=3\nExecMainStatus=11", func(s state) bool { return *s.lastExit == exitStatus{signal: 11} }},
+		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=1\nExecMainStatus=0", func(s state) bool { return *s.lastExit == exitStatus{} }},
+		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool { return s.phase == stopped && s.rawState == "active (exited)" }},
 		{"MainPID=31275", "MainPID=many", func(s state) bool { return s.pid == 0 }},
-		{"Environment=", "Environment=\nEnvironment=A=1", func(s state) bool { return slices.Equal(s.environ, []string{"A=1"}) }},
+		{"Environment=", "Environment=\nEnvironment=A=1", func(s state) bool { return slices.Equal(s.unitEnv, []string{"A=1"}) }},
 		{"NRestarts=0", "NRestarts=7", func(s state) bool { return *s.restarts == 7 }},
-		{"InvocationID=", "InvocationID=x\nInvocationID=", func(s state) bool { return s.start == "x" }},
+		{"InvocationID=", "InvocationID=x\nInvocationID=", func(s state) bool { return s.invocation == "x" }},
 		{"LoadState=loaded", "LoadState=not-found", func(s state) bool { return s.phase == running }},
 		{" ; argv[]=", " ; x", func(s state) bool { return s.program == "" }},
 		{"path=/home/ada/app/collector-server ; argv[]=/home/ada/app/collector-server", "path=/a ; argv[]=b/c ; argv[]=/a ; argv[]=b/c", func(s state) bool { return s.program == "/a ; argv[]=b/c" }},
@@ -514,7 +514,7 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped }},
 		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=0", func(s state) bool { return !s.skipped }},
 		{"UnitFileState=enabled", "ConditionResult=yes\nConditionTimestampMonotonic=5", func(s state) bool { return !s.skipped }},
-		{"Environment=", "Environment=RUNTIMESCOPE_PORT=x", func(s state) bool { return s.broken == "the unit sets RUNTIMESCOPE_PORT to what is no port" }},
+		{"Environment=", "Environment=RUNTIMESCOPE_PORT=x", func(s state) bool { return s.loadError == "the unit sets RUNTIMESCOPE_PORT to what is no port" }},
 	} {
 		text := strings.Replace(sample, c.old, c.new, 1)
 		if text == sample {
@@ -537,8 +537,8 @@ func TestValuesOfTheEnvironmentThatSystemctlQuotesAreReadBack(t *testing.T) {
 	sample := strings.Replace(fakebinText(t, "systemctl-show-running.txt"), "Environment=", "Environment="+"\"A=new\\nline\" \"B=tab\\there\" \"C=back\\`tick\" D=100%% E=é F= \"G=doll\\$ar\"", 1)
 	s, err := parseUnitState(sample)
 	want := []string{"A=new\nline", "B=tab\there", "C=back`tick", "D=100%%", "E=é", "F=", "G=doll$ar"} // what the unit said to systemd 252
-	if err != nil || !slices.Equal(s.environ, want) {
-		t.Errorf("got %q, want %q", s.environ, want)
+	if err != nil || !slices.Equal(s.unitEnv, want) {
+		t.Errorf("got %q, want %q", s.unitEnv, want)
 	}
 }
 
@@ -554,7 +554,7 @@ func FuzzTheStateOfAUnit(f *testing.F) {
 			}
 			return
 		}
-		if s.word == "" || s.phase == "" || s.restarts == nil || s.enabled == nil || s.unsure {
+		if s.rawState == "" || s.phase == "" || s.restarts == nil || s.enabled == nil || s.maybeNotStarted {
 			t.Errorf("%q: %s", text, systemdSummary(s))
 		}
 	})
@@ -563,7 +563,7 @@ func FuzzTheStateOfAUnit(f *testing.F) {
 func TestAUnitThatIsBeingStoppedHasNotEndedYet(t *testing.T) {
 	t.Parallel()
 	s, err := parseUnitState(fakebinText(t, "systemctl-show-deactivating.txt"))
-	if err != nil || s.gone() || ended(state{start: s.start, pid: s.pid}, s) {
+	if err != nil || s.gone() || ended(state{invocation: s.invocation, pid: s.pid}, s) {
 		t.Errorf("%v, %s", err, systemdSummary(s))
 	}
 	// its main process has ended, others of it have not
@@ -910,10 +910,10 @@ func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 			continue // a program may well mean that itself
 		}
 		named++
-		if got, want := m.exitName(exit{code: code}), "status "+f[1]+"/"+f[0]; got != want {
+		if got, want := m.exitName(exitStatus{code: code}), "status "+f[1]+"/"+f[0]; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if !m.never(exit{code: code}) {
+		if !m.never(exitStatus{code: code}) {
 			t.Errorf("%s was run", f[0])
 		}
 	}
@@ -921,16 +921,16 @@ func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 		t.Errorf("only %d names", named)
 	}
 	for _, code := range []int{0, 1, 3, 127, 199, 223, 234, 246, 255} {
-		if got, want := m.exitName(exit{code: code}), fmt.Sprintf("status %d", code); got != want {
+		if got, want := m.exitName(exitStatus{code: code}), fmt.Sprintf("status %d", code); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	for e, want := range map[exit]bool{{}: false, {code: 1}: false, {code: 199}: false, {code: 200}: true, {code: 245}: true, {code: 246}: false, {signal: 203}: false} {
+	for e, want := range map[exitStatus]bool{{}: false, {code: 1}: false, {code: 199}: false, {code: 200}: true, {code: 245}: true, {code: 246}: false, {signal: 203}: false} {
 		if got := m.never(e); got != want {
 			t.Errorf("%+v: got %v", e, got)
 		}
 	}
-	if got := m.exitName(exit{signal: 9}); got != "SIGKILL" {
+	if got := m.exitName(exitStatus{signal: 9}); got != "SIGKILL" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -958,7 +958,7 @@ func TestWhatSystemdDoesNext(t *testing.T) {
 		s    state
 		want string
 	}{
-		{state{phase: crashLooping, again: "5s"}, "systemd starts it again after 5s"},
+		{state{phase: crashLooping, restartDelay: "5s"}, "systemd starts it again after 5s"},
 		{state{phase: crashLooping}, "systemd starts it again"},
 		{state{phase: failed, result: "start-limit-hit", restarts: ptr(5)}, "systemd has given up: it was started too often"},
 		{state{phase: failed, restarts: ptr(5)}, "systemd has given up after 5 restarts"},
@@ -1059,15 +1059,15 @@ func TestTheLogOfOneStart(t *testing.T) {
 		lines  []string
 		atMost int
 	}{
-		{"it has ended", []string{one + end}, state{start: "abc", lastPID: 7},
+		{"it has ended", []string{one + end}, state{invocation: "abc", lastPID: 7},
 			"_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc + _PID=7 SYSLOG_IDENTIFIER=runtimescope _UID=1000", []string{"one"}, 1},
-		{"the PID is unknown", []string{one + end}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one"}, 1},
+		{"the PID is unknown", []string{one + end}, state{invocation: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one"}, 1},
 		{"the start is forgotten", []string{one + end}, state{lastPID: 7},
 			"--since=@1700000000.000123 _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + SYSLOG_IDENTIFIER=runtimescope _UID=1000", []string{"one"}, 1},
-		{"the journal is late", []string{"", one, one + two, one + two + end}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one", "two"}, 4},
-		{"nothing more comes", []string{one, one + two}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one", "two"}, 3},
-		{"nothing comes", []string{""}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", nil, 14},
-		{"no journal", []string{"fails"}, state{start: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", nil, 1},
+		{"the journal is late", []string{"", one, one + two, one + two + end}, state{invocation: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one", "two"}, 4},
+		{"nothing more comes", []string{one, one + two}, state{invocation: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", []string{"one", "two"}, 3},
+		{"nothing comes", []string{""}, state{invocation: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", nil, 14},
+		{"no journal", []string{"fails"}, state{invocation: "abc"}, "_SYSTEMD_INVOCATION_ID=abc + USER_INVOCATION_ID=abc", nil, 1},
 	} {
 		var argv []string
 		lines := systemd{uid: 1000}.startLog(context.Background(), systemdJournal{says: c.says, argv: &argv}, c.s, logMark{time: time.Unix(1700000000, 123456)})

@@ -1,4 +1,4 @@
-// The one voice of the tool: two spaces, a mark, a sentence. Colour and the counting line are for terminals only.
+// The one printer of the tool: two spaces, a mark, a sentence. Colour and the counting line are for terminals only.
 package main
 
 import (
@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// A voice says lines on stdout, and what failed on stderr.
-type voice struct {
+// A printer says lines on stdout, and what failed on stderr.
+type printer struct {
 	stdout, stderr         io.Writer
 	colour, errColour, tty bool // colour on stdout, on stderr; tty: stdout is a terminal whose line may be rewritten
 }
 
-// newVoice speaks as far as the two streams, of which these are terminals, and the variables allow (no-color.org).
-func newVoice(stdout, stderr io.Writer, outTTY, errTTY bool, getenv func(string) string) voice {
+// newPrinter speaks as far as the two streams, of which these are terminals, and the variables allow (no-color.org).
+func newPrinter(stdout, stderr io.Writer, outTTY, errTTY bool, getenv func(string) string) printer {
 	dumb := getenv("TERM") == "dumb"
 	plain := dumb || getenv("NO_COLOR") != ""
-	return voice{stdout, stderr, outTTY && !plain, errTTY && !plain, outTTY && !dumb}
+	return printer{stdout, stderr, outTTY && !plain, errTTY && !plain, outTTY && !dumb}
 }
 
-func (v voice) done(format string, a ...any) { say(v.stdout, v.colour, "32", "✓", format, a...) }
-func (v voice) warn(format string, a ...any) { say(v.stdout, v.colour, "33", "⚠", format, a...) }
-func (v voice) fail(format string, a ...any) { say(v.stderr, v.errColour, "31", "✗", format, a...) }
-func (v voice) info(format string, a ...any) { say(v.stdout, v.colour, "2", "", format, a...) }
+func (v printer) done(format string, a ...any) { say(v.stdout, v.colour, "32", "✓", format, a...) }
+func (v printer) warn(format string, a ...any) { say(v.stdout, v.colour, "33", "⚠", format, a...) }
+func (v printer) fail(format string, a ...any) { say(v.stderr, v.errColour, "31", "✗", format, a...) }
+func (v printer) info(format string, a ...any) { say(v.stdout, v.colour, "2", "", format, a...) }
 
 // note adds a plain line to a failure.
-func (v voice) note(format string, a ...any) { say(v.stderr, v.errColour, "2", "", format, a...) }
+func (v printer) note(format string, a ...any) { say(v.stderr, v.errColour, "2", "", format, a...) }
 
 func say(w io.Writer, colour bool, code, mark, format string, a ...any) {
 	text := printable(fmt.Sprintf(format, a...))
@@ -57,7 +57,7 @@ func printable(s string) string {
 }
 
 // waiting says the line once; on a terminal it then counts the seconds in place until stop is called.
-func (v voice) waiting(format string, a ...any) (stop func()) {
+func (v printer) waiting(format string, a ...any) (stop func()) {
 	text := fmt.Sprintf(format, a...)
 	if !v.tty {
 		v.info("%s", text)

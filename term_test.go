@@ -1,4 +1,4 @@
-// Tests of the one voice: the marks, the colour, where each goes, and what never reaches a terminal.
+// Tests of the printer: the marks, the colour, where each goes, and what never reaches a terminal.
 package main
 
 import (
@@ -14,19 +14,19 @@ func TestEveryLineHasItsMarkItsColourAndItsStream(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name            string
-		say             func(v voice, format string, a ...any)
+		say             func(v printer, format string, a ...any)
 		plain, coloured string
 		stderr          bool
 	}{
-		{"done", voice.done, "  ✓ it is 5 %\n", "  \x1b[32m✓\x1b[0m it is 5 %\n", false},
-		{"warn", voice.warn, "  ⚠ it is 5 %\n", "  \x1b[33m⚠\x1b[0m it is 5 %\n", false},
-		{"fail", voice.fail, "  ✗ it is 5 %\n", "  \x1b[31m✗\x1b[0m it is 5 %\n", true},
-		{"info", voice.info, "  it is 5 %\n", "  \x1b[2mit is 5 %\x1b[0m\n", false},
-		{"note", voice.note, "  it is 5 %\n", "  \x1b[2mit is 5 %\x1b[0m\n", true},
+		{"done", printer.done, "  ✓ it is 5 %\n", "  \x1b[32m✓\x1b[0m it is 5 %\n", false},
+		{"warn", printer.warn, "  ⚠ it is 5 %\n", "  \x1b[33m⚠\x1b[0m it is 5 %\n", false},
+		{"fail", printer.fail, "  ✗ it is 5 %\n", "  \x1b[31m✗\x1b[0m it is 5 %\n", true},
+		{"info", printer.info, "  it is 5 %\n", "  \x1b[2mit is 5 %\x1b[0m\n", false},
+		{"note", printer.note, "  it is 5 %\n", "  \x1b[2mit is 5 %\x1b[0m\n", true},
 	} {
 		for _, colours := range [][2]bool{{false, false}, {true, false}, {false, true}, {true, true}} {
 			var stdout, stderr bytes.Buffer
-			c.say(voice{&stdout, &stderr, colours[0], colours[1], false}, "it %s %d %%", "is", 5)
+			c.say(printer{&stdout, &stderr, colours[0], colours[1], false}, "it %s %d %%", "is", 5)
 			coloured, got, other := colours[0], stdout.String(), stderr.String()
 			if c.stderr {
 				coloured, got, other = colours[1], other, got
@@ -58,7 +58,7 @@ func TestControlCharactersAreShownAndNotSent(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	voice{stdout: &b}.info("%s", "\x1b]0;title\a")
+	printer{stdout: &b}.info("%s", "\x1b]0;title\a")
 	if b.String() != "  \uFFFD]0;title\uFFFD\n" {
 		t.Errorf("got %q", b.String())
 	}
@@ -81,7 +81,7 @@ func TestWithoutATerminalTheWaitingLineIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	for colour, want := range map[bool]string{false: "  Waiting for 5…\n", true: "  \x1b[2mWaiting for 5…\x1b[0m\n"} {
 		var b bytes.Buffer
-		stop := voice{stdout: &b, colour: colour}.waiting("Waiting for %d…", 5)
+		stop := printer{stdout: &b, colour: colour}.waiting("Waiting for %d…", 5)
 		stop()
 		if b.String() != want {
 			t.Errorf("got %q, want %q", b.String(), want)
@@ -98,7 +98,7 @@ func TestOnATerminalTheWaitingLineCountsTheSeconds(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			var out logsOutput
-			stop := voice{stdout: &out, colour: colour, tty: true}.waiting("Waiting for %d…", 5)
+			stop := printer{stdout: &out, colour: colour, tty: true}.waiting("Waiting for %d…", 5)
 			if got := out.String(); got != want[0] {
 				t.Errorf("at first %q, want %q", got, want[0])
 			}
@@ -155,19 +155,19 @@ func TestColourAndTheCountingLineAreForTerminalsThatWantThem(t *testing.T) {
 	for _, c := range []struct {
 		outTTY, errTTY bool
 		env            string
-		want           voice
+		want           printer
 	}{
-		{false, false, "", voice{}},
-		{true, false, "", voice{colour: true, tty: true}},
-		{false, true, "", voice{errColour: true}},
-		{true, true, "", voice{colour: true, errColour: true, tty: true}},
-		{true, true, "NO_COLOR=1", voice{tty: true}},
-		{true, true, "NO_COLOR=", voice{colour: true, errColour: true, tty: true}},
-		{true, true, "TERM=dumb", voice{}},
-		{true, true, "TERM=xterm", voice{colour: true, errColour: true, tty: true}},
+		{false, false, "", printer{}},
+		{true, false, "", printer{colour: true, tty: true}},
+		{false, true, "", printer{errColour: true}},
+		{true, true, "", printer{colour: true, errColour: true, tty: true}},
+		{true, true, "NO_COLOR=1", printer{tty: true}},
+		{true, true, "NO_COLOR=", printer{colour: true, errColour: true, tty: true}},
+		{true, true, "TERM=dumb", printer{}},
+		{true, true, "TERM=xterm", printer{colour: true, errColour: true, tty: true}},
 	} {
 		key, value, _ := strings.Cut(c.env, "=")
-		got := newVoice(nil, nil, c.outTTY, c.errTTY, func(name string) string {
+		got := newPrinter(nil, nil, c.outTTY, c.errTTY, func(name string) string {
 			if name == key {
 				return value
 			}

@@ -20,8 +20,8 @@ func withVendor(t *testing.T) *bench {
 // wantNoCopy checks that the home has no unit of its own.
 func (b *bench) wantNoCopy() {
 	b.t.Helper()
-	if b.read(b.manager.path()) != "" || strings.Contains(b.out.String(), "Wrote") {
-		b.t.Errorf("a unit was written to the home: %q\n%s", b.files(), b.out.String())
+	if b.read(b.manager.path()) != "" || strings.Contains(b.stdout.String(), "Wrote") {
+		b.t.Errorf("a unit was written to the home: %q\n%s", b.files(), b.stdout.String())
 	}
 }
 

@@ -40,13 +40,13 @@ func (m *scripted) startLog(_ context.Context, _ Runner, s state, _ logMark) []s
 }
 
 // waitFor waits for a service that its manager describes so, on a port where ours holds the socket.
-func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*pace)) (waitResult, error) {
+func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timings)) (waitResult, error) {
 	t.Helper()
 	m.serviceManager = systemd{}
-	w := &world{manager: m, processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
-		pace: pace{probe: time.Millisecond, slow: 2 * time.Millisecond, fast: time.Minute, look: 2 * time.Millisecond, grace: 40 * time.Millisecond}}
+	w := &app{manager: m, processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
+		timings: timings{probe: time.Millisecond, slow: 2 * time.Millisecond, fast: time.Minute, look: 2 * time.Millisecond, grace: 40 * time.Millisecond}}
 	if change != nil {
-		change(&w.pace)
+		change(&w.timings)
 	}
 	in := intent{want: definition{ports: ports{port, port + 1}}}
 	return w.awaitHealthy(t.Context(), in, logMark{}, 10*time.Second)
@@ -57,10 +57,10 @@ type waitTable struct{ readyzTable }
 
 func (waitTable) environ(int) []string { return nil }
 
-// waitStates are what a manager may say: two starts, no answer, and that nothing runs, not knowing or knowing why.
+// waitStates are what a manager may out: two starts, no answer, and that nothing runs, not knowing or knowing why.
 func waitStates() (one, two, mute, idle, over state) {
-	return state{phase: running, word: "active", pid: 1, start: "1"}, state{phase: running, word: "active", pid: 2, start: "2"},
-		state{phase: unknown}, state{phase: stopped, word: "inactive", unsure: true}, state{phase: stopped, word: "inactive"}
+	return state{phase: running, rawState: "active", pid: 1, invocation: "1"}, state{phase: running, rawState: "active", pid: 2, invocation: "2"},
+		state{phase: unknown}, state{phase: stopped, rawState: "inactive", maybeNotStarted: true}, state{phase: stopped, rawState: "inactive"}
 }
 
 // then is a state said n times, and then others.
@@ -78,7 +78,7 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		says    string
 		of      state // whose log is shown
 	}{
-		"another start":               {then(one, 3, two), nil, "The collector ended before it was ready", state{start: "1", lastPID: 1}},
+		"another start":               {then(one, 3, two), nil, "The collector ended before it was ready", state{invocation: "1", lastPID: 1}},
 		"the end":                     {then(one, 3, over), []string{"bye"}, "The collector ended cleanly before it was ready", over},
 		"the end, without a word":     {then(one, 3, over), nil, "The collector ended cleanly before it was ready", over},
 		"never seen":                  {then(over, 1), nil, "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold", over},
@@ -92,7 +92,7 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		if !errors.As(err, &f) || !strings.HasPrefix(f.headline, c.says) || time.Since(start) > 5*time.Second {
 			t.Errorf("%s: %v after %s", name, err, time.Since(start))
 		}
-		if m.logOf.start != c.of.start || m.logOf.lastPID != c.of.lastPID {
+		if m.logOf.invocation != c.of.invocation || m.logOf.lastPID != c.of.lastPID {
 			t.Errorf("%s: the log of %+v", name, m.logOf)
 		}
 	}
@@ -102,14 +102,14 @@ func TestTheWaitLetsPassingStatesPass(t *testing.T) {
 	t.Parallel()
 	port := readyzServer(t, func(http.ResponseWriter, *http.Request) {})
 	one, _, mute, idle, _ := waitStates()
-	half := state{phase: starting, word: "activating (start)", pid: 1, start: "1"}
+	half := state{phase: starting, rawState: "activating (start)", pid: 1, invocation: "1"}
 	for name, answers := range map[string][]state{
 		"running at once":                 {one},
 		"nobody knows yet":                then(idle, 3, one),
 		"answers before it is running":    then(half, 3, one),
 		"a manager that is deaf at times": then(mute, 2, half, mute, mute, one),
 	} {
-		result, err := waitFor(t, &scripted{answers: answers}, port, holder{pid: 1}, func(p *pace) { p.grace = 10 * time.Second })
+		result, err := waitFor(t, &scripted{answers: answers}, port, holder{pid: 1}, func(p *timings) { p.grace = 10 * time.Second })
 		if err != nil || result.state.pid != 1 || result.port != port || result.doubt != "" {
 			t.Errorf("%s: %+v, %v", name, result, err)
 		}
@@ -143,10 +143,10 @@ func TestADeafManagerThatHearsAgainStartsAnew(t *testing.T) {
 	_, _, mute, _, over := waitStates()
 	var answers []state
 	for range 100 { // deaf half of the time, for longer than it may be deaf at a stretch
-		answers = append(answers, mute, state{phase: starting, pid: 1, start: "1"})
+		answers = append(answers, mute, state{phase: starting, pid: 1, invocation: "1"})
 	}
 	port := freePort(t)
-	result, err := waitFor(t, &scripted{answers: append(answers, over)}, port, holder{pid: 1}, func(p *pace) { p.grace = 40 * time.Millisecond })
+	result, err := waitFor(t, &scripted{answers: append(answers, over)}, port, holder{pid: 1}, func(p *timings) { p.grace = 40 * time.Millisecond })
 	if err == nil || strings.Contains(err.Error(), "no answer") {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -161,7 +161,7 @@ func TestTheWaitSlowsDown(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	m := &scripted{answers: then(one, 8, over)}
-	_, err := waitFor(t, m, port, holder{pid: 1}, func(p *pace) { p.fast, p.slow, p.look = 0, 40*time.Millisecond, 20*time.Millisecond })
+	_, err := waitFor(t, m, port, holder{pid: 1}, func(p *timings) { p.fast, p.slow, p.look = 0, 40*time.Millisecond, 20*time.Millisecond })
 	if n := probes.Load(); err == nil || n > 40 {
 		t.Errorf("%d probes, %v", n, err)
 	}

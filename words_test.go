@@ -34,7 +34,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 			f.state, f.answer = state{masked: true, phase: notInstalled, file: file{path: "/unit"}}, unreached
 		}, "⚠ Service is masked, that is, forbidden to start. Run: systemctl --user unmask runtimescope.service\n" + linger + "Unit file: /unit\nLogs: journalctl --user -u runtimescope -f\n"},
 		"a link to nowhere": {func(f *finding, _ *bench) {
-			f.state, f.answer = state{phase: stopped, word: "inactive", file: file{path: "/unit", link: "/x"}}, unreached
+			f.state, f.answer = state{phase: stopped, rawState: "inactive", file: file{path: "/unit", link: "/x"}}, unreached
 		}, "⚠ Service state: inactive. Run: runtimescope service start\n" + linger + "Unit file: /unit\nLogs: journalctl --user -u runtimescope -f\n"},
 		"none": {func(f *finding, _ *bench) { f.state = state{phase: notInstalled} }, "Service not installed. Run: runtimescope service install\n"},
 		"none, and no manager": {func(f *finding, _ *bench) { f.state, f.err = state{phase: notInstalled}, unreached },
@@ -44,33 +44,33 @@ func TestTheWordsOfStatus(t *testing.T) {
 		},
 			"⚠ Service installed, but its state is unknown\n" + tail},
 		"ending": {func(f *finding, _ *bench) {
-			f.state.phase, f.state.word, f.answer = stopped, "deactivating (stop-sigterm)", unreached
+			f.state.phase, f.state.rawState, f.answer = stopped, "deactivating (stop-sigterm)", unreached
 		},
 			"⚠ Service state: deactivating (stop-sigterm) — PID 42 is ending\n" + tail},
 		"stopped": {func(f *finding, _ *bench) {
-			f.state.phase, f.state.word, f.state.pid, f.answer = stopped, "inactive", 0, unreached
+			f.state.phase, f.state.rawState, f.state.pid, f.answer = stopped, "inactive", 0, unreached
 		},
 			"⚠ Service state: inactive. Run: runtimescope service start\n" + tail},
 		"stopped, its port held": {func(f *finding, _ *bench) {
-			f.state.phase, f.state.word, f.state.pid, f.own = stopped, "inactive", 0, ownership{foreign: theirs}
+			f.state.phase, f.state.rawState, f.state.pid, f.own = stopped, "inactive", 0, ownership{foreign: theirs}
 		},
 			"⚠ Service state: inactive. Run: runtimescope service start\n⚠ Port 7000 is held by PID 666 (python3)\n" + tail},
-		"stopped, and answered": {func(f *finding, _ *bench) { f.state.phase, f.state.word, f.state.pid = stopped, "inactive", 0 },
+		"stopped, and answered": {func(f *finding, _ *bench) { f.state.phase, f.state.rawState, f.state.pid = stopped, "inactive", 0 },
 			"⚠ Service state: inactive. Run: runtimescope service start\n" + tail},
 		"starting": {func(f *finding, _ *bench) {
-			f.state.phase, f.state.word, f.answer = starting, "activating (start)", unreached
+			f.state.phase, f.state.rawState, f.answer = starting, "activating (start)", unreached
 		},
 			"⚠ Service state: activating (start)\n" + tail},
 		"starting, changed": {func(f *finding, _ *bench) {
-			f.state.phase, f.state.word, f.answer, f.state.stale, f.state.file.definition.collector = starting, "activating (start)", unreached, true, "/bin/sh"
+			f.state.phase, f.state.rawState, f.answer, f.state.stale, f.state.file.definition.collector = starting, "activating (start)", unreached, true, "/bin/sh"
 		},
 			"⚠ Service state: activating (start)\n" + stale + tail},
 		"somebody else answers": {func(f *finding, _ *bench) { f.own = ownership{foreign: theirs} },
 			headline + "⚠ Not the service, but PID 666 (python3) answers on http://127.0.0.1:7000\n" + tail},
 		"no answer": {func(f *finding, _ *bench) { f.answer = unreached }, headline + "⚠ Collector does not answer on http://127.0.0.1:7000: no answer\n" + tail},
-		"broken":    {func(f *finding, _ *bench) { f.state.broken = "bad" }, headline + healthy + "⚠ bad. To do: runtimescope service install\n" + tail},
+		"broken":    {func(f *finding, _ *bench) { f.state.loadError = "bad" }, headline + healthy + "⚠ bad. To do: runtimescope service install\n" + tail},
 		"broken, no program": {func(f *finding, _ *bench) {
-			f.state.broken, f.state.program, f.state.file.definition.collector = "bad", "", "/half"
+			f.state.loadError, f.state.program, f.state.file.definition.collector = "bad", "", "/half"
 		},
 			headline + healthy + "⚠ bad. To do: runtimescope service install\n" + login + linger + "Collector: /half\nUnit file: /unit\nLogs: journalctl --user -u runtimescope -f\n"},
 		"not a path": {func(f *finding, _ *bench) { f.state.program, f.state.file.definition.collector = "", "%h/x" },
@@ -86,7 +86,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 		"restarted once":  {func(f *finding, _ *bench) { f.state.restarts = ptr(1) }, headline + healthy + "⚠ Restarted 1 time after it failed\n" + tail},
 		"never restarted": {func(f *finding, _ *bench) { f.state.restarts = ptr(0) }, headline + healthy + tail},
 		"all that is known": {func(f *finding, b *bench) {
-			f.state.lastExit, f.memory, f.state.enabled = &exit{code: 3}, ptr(int64(5000)), nil
+			f.state.lastExit, f.memory, f.state.enabled = &exitStatus{code: 3}, ptr(int64(5000)), nil
 			b.write(b.fake.path("root/var/lib/systemd/linger/ada"), "", 0o644)
 		}, headline + healthy + "Last exit: status 3\nMemory: 5.0 kB\nKeeps running after logout: yes. To change: sudo loginctl disable-linger $USER\n" + strings.TrimPrefix(tail, login+linger)},
 		"nobody knows of linger": {func(f *finding, b *bench) {
@@ -99,13 +99,13 @@ func TestTheWordsOfStatus(t *testing.T) {
 	} {
 		b := newBench(t, "systemd").quick()
 		delete(b.env, httpPortEnv)
-		f := finding{ports: ports{7000, 7001}, own: ownership{verified: true}, age: 90 * time.Second, version: "1.2", state: state{phase: running, word: "active", pid: 42,
+		f := finding{ports: ports{7000, 7001}, own: ownership{verified: true}, age: 90 * time.Second, version: "1.2", state: state{phase: running, rawState: "active", pid: 42,
 			enabled: ptr(true), loaded: "/unit", program: "/bin/sh", file: file{path: "/unit", exists: true}}}
 		if c.change != nil {
 			c.change(&f, b)
 		}
 		b.sayStatus(f)
-		if got := strings.ReplaceAll(strings.TrimPrefix(b.out.String(), "  "), "\n  ", "\n"); got != c.want {
+		if got := strings.ReplaceAll(strings.TrimPrefix(b.stdout.String(), "  "), "\n  ", "\n"); got != c.want {
 			t.Errorf("%s: got\n%swant\n%s", name, got, c.want)
 		}
 	}

@@ -25,11 +25,11 @@ func (m systemd) journalMatch() []string {
 // A start that systemd has forgotten already, as it does after a clean end, is known by its time.
 func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) []string {
 	argv := []string{"journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER", "--lines=40"}
-	if s.start == "" {
+	if s.invocation == "" {
 		argv = append(argv, fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000))
 		argv = append(argv, m.journalMatch()...)
 	} else {
-		argv = append(argv, "_SYSTEMD_INVOCATION_ID="+s.start, "+", "USER_INVOCATION_ID="+s.start)
+		argv = append(argv, "_SYSTEMD_INVOCATION_ID="+s.invocation, "+", "USER_INVOCATION_ID="+s.invocation)
 		if s.lastPID != 0 {
 			argv = append(argv, "+", "_PID="+strconv.Itoa(s.lastPID), "SYSLOG_IDENTIFIER=runtimescope", "_UID="+strconv.Itoa(m.uid))
 		}

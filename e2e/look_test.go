@@ -1,5 +1,5 @@
 // What the end-to-end tests do and look at: commands of the tool and their results, systemd's view, files, ports.
-package main
+package e2e
 
 import (
 	"bytes"

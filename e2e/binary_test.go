@@ -1,5 +1,5 @@
 // End-to-end tests of which program the service runs: under any path, behind a link or a script, and after an upgrade.
-package main
+package e2e
 
 import (
 	"fmt"

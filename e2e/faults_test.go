@@ -1,5 +1,5 @@
 // End-to-end tests of what goes wrong: collectors that fail, ports that are taken, no manager, interrupts.
-package main
+package e2e
 
 import (
 	"fmt"

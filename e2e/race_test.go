@@ -1,5 +1,5 @@
 // End-to-end tests of many commands at the same time, and of commands that are killed.
-package main
+package e2e
 
 import (
 	"math/rand/v2"
@@ -32,6 +32,9 @@ func repeat(n int, lines ...string) (all []string) {
 	}
 	return all
 }
+
+// temporary is in the name of a file that the program has not finished.
+const temporary = ".runtimescope.tmp"
 
 // tidy checks that beside the unit and its link no file is left.
 func (e *e2e) tidy() {

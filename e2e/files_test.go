@@ -1,5 +1,5 @@
 // End-to-end tests of the unit file: changed, lost or guarded by hand, and a disk that takes no more.
-package main
+package e2e
 
 import (
 	"fmt"

@@ -1,8 +1,8 @@
 // End-to-end tests: the built programs under a real "systemd --user", a fresh one for each test, in a home of its own.
 // They are opt-in: RUNTIMESCOPE_E2E=1 .ci/as-user COMPILED.test -test.run '^TestE2E', with both programs in the folder
-// that RUNTIMESCOPE_E2E_BIN names. This file gives each test its machine; the other e2e_*_test.go hold what they look
-// at, and the tests.
-package main
+// that RUNTIMESCOPE_E2E_BIN names. They know nothing of the program but what its user sees, so nothing of it is imported.
+// This file gives each test its machine; the others hold what they look at, and the tests.
+package e2e
 
 import (
 	"errors"
@@ -10,12 +10,14 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -231,7 +233,23 @@ func (e *e2e) ok(err error) {
 	}
 }
 
-func (e *e2e) freePort() int { return freePort(e.t) }
+// portsGiven counts the ports that freePort has given.
+var portsGiven atomic.Int64
+
+// freePort returns a port for a program that a test starts. No other test of this run gets it, and no system gives it
+// away by itself: their own choices, for listeners on port 0 and for connections, begin at 32768.
+func (e *e2e) freePort() int {
+	e.t.Helper()
+	for range 1000 {
+		port := 20000 + (int64(os.Getpid())*97+portsGiven.Add(1))%12000
+		if listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			listener.Close()
+			return int(port)
+		}
+	}
+	e.t.Fatal("no port is free")
+	return 0
+}
 
 func (e *e2e) mkdir(path string) { e.t.Helper(); e.ok(os.MkdirAll(path, 0o755)) }
 

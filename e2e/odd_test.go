@@ -1,6 +1,6 @@
 // End-to-end tests of what people do to a unit and around it: drop-ins, wrappers, links, other homes, half-finished
 // changes. Each of these once led to a sentence that was not true, or to advice that did not help.
-package main
+package e2e
 
 import (
 	"fmt"

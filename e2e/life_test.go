@@ -1,5 +1,5 @@
 // End-to-end tests of a service that does as it is told: from install to uninstall, its ports, its log.
-package main
+package e2e
 
 import (
 	"fmt"

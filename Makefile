@@ -25,7 +25,7 @@ install: runtimescope
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(DOCDIR)"
 	install -d "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)"
 	install -m 0755 runtimescope "$(DESTDIR)$(BINDIR)/runtimescope"
-	install -m 0644 runtimescope.1 "$(DESTDIR)$(MANDIR)/man1/runtimescope.1"
+	install -m 0644 docs/runtimescope.1 "$(DESTDIR)$(MANDIR)/man1/runtimescope.1"
 	install -m 0644 README.md CHANGELOG.md LICENSE "$(DESTDIR)$(DOCDIR)"
 	install -m 0644 completions/runtimescope.bash "$(DESTDIR)$(BASHDIR)/runtimescope"
 	install -m 0644 completions/_runtimescope "$(DESTDIR)$(ZSHDIR)/_runtimescope"

@@ -85,7 +85,7 @@ func expectSurface(t *testing.T, got surface) {
 }
 
 func TestTheManualHasEveryCommandAndFlagAndNoOther(t *testing.T) {
-	man := readDoc(t, "runtimescope.1")
+	man := readDoc(t, "docs/runtimescope.1")
 	got := surface{}
 	flags := strings.NewReplacer("Fl -", "--", "Fl ", "-")
 	for _, item := range matches(`\n\.It Cm ((?:service )?[a-z]+)(.*)`, man) {
@@ -108,7 +108,7 @@ func TestTheManualHasEveryCommandAndFlagAndNoOther(t *testing.T) {
 }
 
 func TestTheManualHasEveryKeyOfTheJSON(t *testing.T) {
-	man := readDoc(t, "runtimescope.1")
+	man := readDoc(t, "docs/runtimescope.1")
 	described := map[string]bool{}
 	for _, item := range matches(`\n\.It Va (.*)`, man) {
 		described[item[0]] = true
@@ -257,7 +257,7 @@ func TestEveryPromiseNamesItsTestsAndEveryTestOfTheWholeProgramAPromise(t *testi
 		}
 	}
 	promised := map[string]bool{}
-	for _, row := range matches(`\n\| ([^|]+) \|(.*)`, readDoc(t, "PROMISES.md")) {
+	for _, row := range matches(`\n\| ([^|]+) \|(.*)`, readDoc(t, "docs/PROMISES.md")) {
 		names := matches("`((?:Test|Fuzz|Benchmark)\\w+)`", row[1])
 		if len(names) == 0 && row[0] != "promise" && row[0] != "---" {
 			t.Errorf("no test shows that %s", row[0])

@@ -1,6 +1,6 @@
 // One probe of the collector, and waiting until it is healthy, dead, or out of time. Only this file asks for connections
 // (dial), and only to 127.0.0.1. It speaks the few words of HTTP/1.0 that a probe needs itself: net/http would double the
-// size of the program and the time it takes to start (see BENCHMARKS.md).
+// size of the program and the time it takes to start (see docs/BENCHMARKS.md).
 package main
 
 import (

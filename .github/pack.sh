@@ -19,7 +19,7 @@ if [ "$(go env GOOS)" = windows ]; then
   out=$(cd "$dist" && pwd)/$name.zip
   (cd "$stage" && find "$name" | LC_ALL=C sort | TZ=UTC zip -Xq "$out" -@)
 else
-  cp -R runtimescope.1 completions "$stage/$name"
+  cp -R docs/runtimescope.1 completions "$stage/$name"
   rm "$stage/$name/completions/try"
   tar -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mtime="$date" -c "$name" | gzip -9n >"$dist/$name.tar.gz"
 fi

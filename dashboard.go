@@ -12,23 +12,23 @@ import (
 )
 
 func (a *app) dashboard(ctx context.Context, o options) error {
-	ports, err := envPorts(a.getenv)
-	if err != nil {
-		return err
+	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
+		return bad.refusal()
 	}
-	s, asked := state{}, false
-	if a.manager != nil && filepath.IsAbs(a.home) {
-		s, err = a.look(ctx) // without an answer it still has the file
-		ports, asked = ports.or(s.livePorts()), err == nil
+	s := snapshot{shell: a.shell()}
+	managed := a.manager != nil && filepath.IsAbs(a.home)
+	if managed {
+		s = a.inspect(ctx, request{shellPort: true})
+	} else {
+		s.ready = a.askReady(ctx, s.shell.ports.orDefault().http)
 	}
-	ports = ports.orDefault()
-	url := collectorURL(ports.http)
-	if a.probe(ctx, ports.http) != nil {
+	url := collectorURL(s.ready.port)
+	if !s.answered() {
 		if err := a.ensureRunning(ctx); err != nil {
 			return err
 		}
-	} else if own := a.owner(ctx, ports.http, s); asked && own.foreign != nil {
-		a.out.warn("Not the service, but %s answers on %s", own.foreign, url)
+	} else if p, ok := findAnsweredByOther(s); ok && managed {
+		a.out.warn("%s", p.summary)
 	}
 	if o.noOpen {
 		a.out.info("%s", url)
@@ -87,10 +87,11 @@ func (a *app) open(ctx context.Context, url string) error {
 
 // printUnit prints the definition that install would write, for a package to ship.
 func (a *app) printUnit(_ context.Context, o options) error {
-	env, err := envPorts(a.getenv)
-	if err != nil {
-		return err
+	sh := a.shell()
+	if bad, ok := findPortInvalid(snapshot{shell: sh}); ok {
+		return bad.refusal()
 	}
+	var err error
 	collector := o.collector // need not be there yet where a package is built, nor be a path of this system
 	switch {
 	case o.collector == "":
@@ -109,7 +110,7 @@ func (a *app) printUnit(_ context.Context, o options) error {
 		}
 		m = launchd{home: a.home}
 	}
-	text, err := m.render(definition{collector, env})
+	text, err := m.render(definition{collector, sh.ports})
 	if err != nil {
 		return err
 	}

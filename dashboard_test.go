@@ -18,7 +18,7 @@ func TestDashboardInstallsTheServiceFirst(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
-		b.want(0, "dashboard", "No collector is running — installing + starting the background service…", "✓ Wrote "+b.manager.path(),
+		b.want(0, "dashboard", "No collector is running — installing + starting the background service…", "✓ Wrote "+b.manager.names().path,
 			"✓ Collector is healthy and serving on "+b.page(), "Opening "+b.page(),
 			"Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")
 		if calls := b.calls(); calls[len(calls)-1] != b.on("xdg-open", "open")+" "+b.page() {
@@ -116,7 +116,7 @@ func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *test
 	}))
 	defer other.Close()
 	port = other.URL[strings.LastIndexByte(other.URL, ':')+1:]
-	b.write(b.manager.path(), strings.ReplaceAll(b.read(b.manager.path()), old, port), 0o644) // as an install that was killed leaves it
+	b.write(b.manager.names().path, strings.ReplaceAll(b.read(b.manager.names().path), old, port), 0o644) // as an install that was killed leaves it
 	b.env[httpPortEnv] = port
 	signals := make(chan os.Signal, 1)
 	b.signals = func(...os.Signal) <-chan os.Signal { return signals }
@@ -141,7 +141,7 @@ func TestDashboardDoesNotSuspectTheServiceWhenTheManagerGivesNoAnswer(t *testing
 	b := newBench(t, "systemd").quick().installed()
 	b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
 	b.want(0, "dashboard --no-open", b.page())
-	if strings.Contains(b.stdout.String(), "Not the service") {
+	if strings.Contains(b.stdout.String(), "not by the service") {
 		t.Errorf("it cannot know that:\n%s", b.stdout.String())
 	}
 }

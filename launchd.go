@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,14 @@ type launchd struct {
 	uid        int
 }
 
-func (m launchd) name() string { return "launchd" }
-func (m launchd) what() string { return "plist" }
-
-func (m launchd) path() string {
-	return filepath.Join(m.home, "Library/LaunchAgents", label+".plist")
+func (m launchd) names() managerNames {
+	return managerNames{
+		name: "launchd", definition: "plist", path: filepath.Join(m.home, "Library/LaunchAgents", label+".plist"), pathLabel: "Plist:",
+		upLabel: "Service running", logs: m.logs(), logsLabel: "Logs: ", logFiles: m.logFiles(), sessionEnd: "launchd ends it with the session",
+	}
 }
+
+func (m launchd) path() string { return m.names().path }
 
 func (m launchd) logs() string { return filepath.Join(m.home, ".runtimescope/logs") }
 
@@ -62,7 +65,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 		}
 	}
 	if err != nil && printErr != nil {
-		return state{phase: notInstalled, rawState: "not loaded", domain: domain}, nil
+		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more"}, nil
 	}
 	if printErr != nil {
 		printed = ""
@@ -72,7 +75,20 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	if why := m.unusable(); why != nil {
 		s.loadError = why.Error()
 	}
+	if s.notExecuted {
+		s.whyNotExecuted = m.whyNotExecuted()
+	}
 	return s, nil
+}
+
+// whyNotExecuted says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
+func (m launchd) whyNotExecuted() string {
+	if why := m.logFault(); why != "" {
+		return why
+	}
+	text, _ := os.ReadFile(m.path())
+	why, _ := whyNotRun(m.parse(string(text)).collector, "darwin")
+	return why
 }
 
 // enabled tells whether the agent is loaded at the next login; nil: unknown. A loaded one may be switched off.
@@ -131,19 +147,9 @@ func parseJobState(listed, printed string) state {
 	} else {
 		s.pid, _ = strconv.Atoi(p["pid"])
 	}
-	// a raw wait status: the signal in the low seven bits, else the exit status in the next byte
-	if signal := last & 0x7f; signal != 0 {
-		s.lastExit = &exitStatus{signal: signal}
-	} else if last != 0 {
-		s.lastExit = &exitStatus{code: last >> 8 & 0xff}
-	} else if _, number, ok := strings.Cut(p["last terminating signal"], ": "); ok { // "list" may not see the job
-		if n, err := strconv.Atoi(number); err == nil {
-			s.lastExit = &exitStatus{signal: n}
-		}
-	} else if code, _, _ := strings.Cut(p["last exit code"], ":"); code != "" {
-		if n, err := strconv.Atoi(code); err == nil {
-			s.lastExit = &exitStatus{code: n}
-		}
+	s.lastExit = jobExit(last, p)
+	if s.lastExit != nil {
+		s.lastName, s.notExecuted = jobExitName(*s.lastExit), s.lastExit.code == 78
 	}
 	if runs, err := strconv.Atoi(p["runs"]); err == nil {
 		s.restarts = ptr(max(0, runs-1))
@@ -153,6 +159,40 @@ func parseJobState(listed, printed string) state {
 	}
 	s.rawState = p["state"]
 	s.invocation = strconv.Itoa(s.pid)
+	s.loadedIdle = true
+	readJobPhase(&s)
+	s.next = jobNext(s.phase)
+	if s.rawState == "" {
+		s.rawState = string(s.phase)
+	}
+	return s
+}
+
+// jobExit reads how the job last ended, from the raw wait status that "list" prints, and where that does not see the job
+// from what "print" says; nil: unknown or never.
+func jobExit(last int, p map[string]string) *exitStatus {
+	// the signal is in the low seven bits, else the exit status in the next byte
+	if signal := last & 0x7f; signal != 0 {
+		return &exitStatus{signal: signal}
+	}
+	if last != 0 {
+		return &exitStatus{code: last >> 8 & 0xff}
+	}
+	if _, number, ok := strings.Cut(p["last terminating signal"], ": "); ok {
+		if n, err := strconv.Atoi(number); err == nil {
+			return &exitStatus{signal: n}
+		}
+	}
+	if code, _, _ := strings.Cut(p["last exit code"], ":"); code != "" {
+		if n, err := strconv.Atoi(code); err == nil {
+			return &exitStatus{code: n}
+		}
+	}
+	return nil
+}
+
+// readJobPhase reads what the job is doing.
+func readJobPhase(s *state) {
 	switch {
 	case s.pid != 0 && strings.HasPrefix(s.rawState, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
 		s.phase = stopped
@@ -167,10 +207,17 @@ func parseJobState(listed, printed string) state {
 	default:
 		s.phase, s.maybeNotStarted = stopped, true // not yet started, or ended cleanly: "list" does not tell
 	}
-	if s.rawState == "" {
-		s.rawState = string(s.phase)
+}
+
+// jobNext says what launchd does next about a job that has ended.
+func jobNext(p phase) string {
+	switch p {
+	case crashLooping:
+		return "launchd starts it again, ten seconds after the last start at the earliest"
+	case stopped:
+		return "launchd does not start it again after a clean end"
 	}
-	return s
+	return "launchd has started it again already"
 }
 
 // listValue finds a top-level value in the dictionary that "launchctl list LABEL" prints: <tab>"KEY" = VALUE;
@@ -183,23 +230,24 @@ func listValue(listed, key string) string {
 	return ""
 }
 
-// reach says why the agent could not be loaded into the user's domain.
-func (m launchd) reach(ctx context.Context, run Runner, _ ports) error {
+// surroundings says why the agent could not be loaded into the user's domain, and whether it is loaded at the next login.
+func (m launchd) surroundings(ctx context.Context, run Runner) (around surroundings) {
 	_, err := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
 	if code := exitCode(err); code == 112 || code == 125 || notFound(err) {
-		return m.unreachable(err)
+		around.err = m.unreachable(err)
 	}
-	return nil
+	around.enabled = m.enabled(ctx, run)
+	return around
 }
 
 // unreachable says why launchctl gave no answer, and what helps.
 func (m launchd) unreachable(err error) error {
 	if notFound(err) {
-		return hint(errors.New("launchctl is not on this system"), "runtimescope service run")
+		return hint(errors.New("launchctl is not on this system"), runCommand)
 	}
 	if code := exitCode(err); code == 112 || code == 125 {
 		return hint(fmt.Errorf("user %s has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (%w)", m.user, err),
-			"runtimescope service run")
+			runCommand)
 	}
 	return err
 }
@@ -226,19 +274,19 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	}
 	printed, printErr := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
 	if printErr == nil && strings.Contains(printed, "\tstate = SIG") {
-		return hint(fmt.Errorf("the old collector is still ending (%w)", err), "runtimescope service restart")
+		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
 	}
 	if on := m.enabled(ctx, run); on != nil && !*on {
 		return m.disabled(err)
 	}
 	if printErr == nil {
-		return hint(fmt.Errorf("the job is loaded already (%w)", err), "runtimescope service restart")
+		return hint(fmt.Errorf("the job is loaded already (%w)", err), restartCommand)
 	}
 	if _, statErr := os.Stat(m.path()); statErr != nil {
 		return fmt.Errorf("%w; %w", statErr, err)
 	}
 	if why := m.unusable(); why != nil {
-		return hint(fmt.Errorf("%w (%w)", why, err), "runtimescope service install")
+		return hint(fmt.Errorf("%w (%w)", why, err), installCommand)
 	}
 	if why := m.logFault(); why != "" {
 		return hint(fmt.Errorf("%s (%w)", why, err), "sudo chown -R "+m.user+" "+quoteArgv([]string{m.logs()}))
@@ -264,54 +312,59 @@ func (m launchd) logFault() string {
 	return ""
 }
 
-// plan says which steps a verb takes from state s. text is the plist to write, "" where the verb writes none.
-func (m launchd) plan(v verb, s state, text string) []step {
-	domain := s.domain
-	if domain == "" {
-		domain = m.domain()
-	}
-	loaded := s.loaded != ""
-	bootout := []step{command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.gone(domain, s.exitTimeout)}
-	bootstrap := []step{
-		beforeStart{},
-		command{argv: launchctl("enable", m.domain()+"/"+label)}, // an older installer's "unload -w" left it disabled
+// bootout are the steps that unload the job.
+func (m launchd) bootout(domain string, s state) []step {
+	return []step{command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.gone(domain, s.exitTimeout)}
+}
+
+// bootstrap are the steps that load and start it.
+func (m launchd) bootstrap() []step {
+	return []step{
+		command{argv: launchctl("enable", m.domain()+"/"+label), starts: true}, // an older installer's "unload -w" left it disabled
 		command{argv: launchctl("bootstrap", m.domain(), m.path()), undo: launchctl("bootout", m.domain()+"/"+label), undoOK: []int{3, 36}},
 		command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}}, // bootstrap may leave it not running; 37: it runs
 	}
-	var steps []step
-	if loaded && s.file.exists && v != stop {
-		steps = append(steps, wayBack{m.settled(domain, s.exitTimeout), command{argv: launchctl("bootstrap", domain, m.path()), ok: []int{5, 37}}, m.back(domain)})
+}
+
+// plan says which steps a verb takes. text is the plist to write, "" where the verb writes none.
+func (m launchd) plan(v verb, s snapshot, text string) plan {
+	st := s.state
+	domain := cmp.Or(st.domain, m.domain())
+	loaded := st.loaded != ""
+	var p plan
+	if loaded && st.file.exists && v != stop {
+		p.restore = []step{m.settled(domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, m.path()), ok: []int{5, 37}}, m.back(domain)}
 	}
 	if v == install || v == restart {
-		steps = append(steps, makeFolder{m.logs(), 0o700})
-		for _, path := range m.logFiles() {
-			if info, err := os.Stat(path); err == nil && info.Size() > logLimit {
-				steps = append(steps, truncateLog{path})
-			}
-		}
+		p.steps = m.logSteps(s)
 	}
-	switch v {
-	case install:
-		if text != "" {
-			steps = append(steps, makeFolder{filepath.Dir(m.path()), 0o755}, writeFile{m.path(), text})
+	if v == install && text != "" {
+		if !st.file.folder {
+			p.steps = append(p.steps, makeFolder{filepath.Dir(m.path()), 0o755})
 		}
-		if loaded {
-			steps = append(steps, bootout...)
-		}
-		steps = append(steps, bootstrap...)
-	case restart:
-		if loaded {
-			steps = append(steps, bootout...)
-		}
-		steps = append(steps, bootstrap...)
-	case stop:
-		steps = append(steps, bootout...)
-	case uninstall:
-		if loaded {
-			steps = append(steps, bootout...)
-		}
-		if s.file.exists {
-			steps = append(steps, removeFile{m.path()})
+		st.file.path = m.path()
+		p.steps = append(p.steps, newWriteFile(st.file, text))
+	}
+	if loaded && (v == install || v == restart || v == uninstall) || v == stop {
+		p.steps = append(p.steps, m.bootout(domain, st)...)
+	}
+	switch {
+	case v == install || v == restart:
+		p.steps = append(p.steps, m.bootstrap()...)
+	case v == uninstall && (st.file.exists || st.file.link != ""):
+		p.steps = append(p.steps, removeFile{m.path()})
+	}
+	return p
+}
+
+// logSteps make the folder of the logs, and empty those that have grown too large.
+func (m launchd) logSteps(s snapshot) (steps []step) {
+	if !s.folders[m.logs()] {
+		steps = append(steps, makeFolder{m.logs(), 0o700})
+	}
+	for _, path := range m.logFiles() {
+		if s.logSizes[path] > logLimit {
+			steps = append(steps, truncateLog{path})
 		}
 	}
 	return steps
@@ -361,8 +414,8 @@ func (m launchd) registered(ctx context.Context, run Runner, domain string) (loa
 	return err == nil, strings.Contains(printed, "\n\tstate = SIG"), nil
 }
 
-// exitName names an exit: 78 is what launchd reports when it could not run the program at all.
-func (m launchd) exitName(e exitStatus) string {
+// jobExitName names an exit: 78 is what launchd reports when it could not run the program at all.
+func jobExitName(e exitStatus) string {
 	if e.signal != 0 {
 		return signalName(e.signal, "darwin")
 	}
@@ -372,54 +425,26 @@ func (m launchd) exitName(e exitStatus) string {
 	return fmt.Sprintf("status %d", e.code)
 }
 
-// never tells whether an exit means that the program was not run at all.
-func (m launchd) never(e exitStatus) bool { return e.code == 78 }
-
-// whyNever says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
-func (m launchd) whyNever(program string) string {
-	if why := m.logFault(); why != "" {
-		return why
+// judgements are what only launchd's state can have.
+func (m launchd) judgements() judgements {
+	return judgements{
+		checks: []check{{"logs", func(s snapshot) (bool, string) {
+			total := int64(0)
+			for _, size := range s.logSizes {
+				total += size
+			}
+			return true, "the log files are " + size(total)
+		}}},
+		kinds: []kind{{"logs-large", "logs", findLogsLarge}},
 	}
-	why, _ := whyNotRun(program, "darwin")
-	return why
 }
 
-// next says what launchd does after an exit.
-func (m launchd) next(s state) string {
-	switch s.phase {
-	case crashLooping:
-		return "launchd starts it again, ten seconds after the last start at the earliest"
-	case stopped:
-		return "launchd does not start it again after a clean end"
-	case notInstalled:
-		return "launchd does not know the job any more"
-	}
-	return "launchd has started it again already"
-}
-
-// linger is no question here: an agent lives as long as the login session.
-func (m launchd) linger() *bool { return nil }
-
-// leftover is nothing: launchd keeps no file of a definition.
-func (m launchd) leftover(state) string { return "" }
-
-// mark remembers where the logs end, so that startLog can tell the lines of the next start.
-func (m launchd) mark() logMark {
-	mark := logMark{time.Now(), map[string]int64{}}
-	for _, path := range m.logFiles() {
-		if info, err := os.Stat(path); err == nil && info.Size() <= logLimit { // a larger one is emptied at the start
-			mark.lengths[path] = info.Size()
+// findLogsLarge finds a log that only a start empties: launchd never bounds them.
+func findLogsLarge(s snapshot) (problem, bool) {
+	for _, path := range s.names.logFiles {
+		if s.logSizes[path] > logLimit {
+			return problem{severity: warning, summary: fmt.Sprintf("%s has grown to %s", path, size(s.logSizes[path])), fix: restartCommand}, true
 		}
 	}
-	return mark
-}
-
-// startLog returns the last lines that were logged since mark.
-func (m launchd) startLog(_ context.Context, _ Runner, _ state, mark logMark) []string {
-	for _, path := range m.logFiles() {
-		if lines, _ := lastLines(path, mark.lengths[path], 40); len(lines) > 0 {
-			return lines
-		}
-	}
-	return nil
+	return none()
 }

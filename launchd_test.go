@@ -218,8 +218,8 @@ func TestTheStateOfAJob(t *testing.T) {
 		{"exit-1", "throttled", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
 		{"exit-1", "", state{phase: crashLooping, rawState: "crash-looping", invocation: "0", lastExit: &exitStatus{code: 1}}},
 		{"", "throttled", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 1}, restarts: ptr(17168), exitTimeout: 5 * time.Second}},
-		{"exit-78", "exit-78", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
-		{"", "exit-78", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 78}, restarts: ptr(3), exitTimeout: 5 * time.Second}},
+		{"exit-78", "exit-78", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 78}, notExecuted: true, restarts: ptr(3), exitTimeout: 5 * time.Second}},
+		{"", "exit-78", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{code: 78}, notExecuted: true, restarts: ptr(3), exitTimeout: 5 * time.Second}},
 		{"sigkill", "killed", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
 		{"", "killed", state{phase: crashLooping, rawState: "spawn scheduled", invocation: "0", lastExit: &exitStatus{signal: 9}, restarts: ptr(1), exitTimeout: 5 * time.Second}},
 		{"sigterm", "", state{phase: crashLooping, rawState: "crash-looping", invocation: "0", lastExit: &exitStatus{signal: 15}}},
@@ -231,6 +231,10 @@ func TestTheStateOfAJob(t *testing.T) {
 				return ""
 			}
 			return fakebinText(t, "launchctl-"+tool+"-"+name+".txt")
+		}
+		c.want.loadedIdle, c.want.next = true, jobNext(c.want.phase)
+		if c.want.lastExit != nil {
+			c.want.lastName = jobExitName(*c.want.lastExit)
 		}
 		if got := parseJobState(text("list", c.listed), text("print", c.printed)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("list %q, print %q: got\n%s\nwant\n%s", c.listed, c.printed, systemdSummary(got), systemdSummary(c.want))
@@ -347,6 +351,9 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		if err == nil && s.domain != domain || c.loaded && s.loaded != m.path() || !c.loaded && s.loaded != "" {
 			t.Errorf("%s: domain %s, loaded %q", c.what, s.domain, s.loaded)
 		}
+		if s.phase == notInstalled && s.next != "launchd does not know the job any more" {
+			t.Errorf("%s: next is %q", c.what, s.next)
+		}
 		if !slices.Equal(calls, c.calls) {
 			t.Errorf("%s: ran %q", c.what, calls)
 		}
@@ -357,30 +364,30 @@ func TestWhyLaunchctlGivesNoAnswer(t *testing.T) {
 	t.Parallel()
 	m := launchd{uid: 501, user: "ada"}
 	_, missing := osRunner{}.Run(context.Background(), "launchctl")
-	if err := m.unreachable(missing); err.Error() != "launchctl is not on this system" || fixOf(err) != "runtimescope service run" {
+	if err := m.unreachable(missing); err.Error() != "launchctl is not on this system" || helpOf(err) != "runtimescope service run" {
 		t.Errorf("got %v", err)
 	}
 	for _, code := range []int{112, 125} {
 		cause := planFailed(code, "x", "launchctl", "print")
 		err := m.unreachable(cause)
 		want := fmt.Sprintf("user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (launchctl print: exit status %d: x)", code)
-		if err.Error() != want || fixOf(err) != "runtimescope service run" || exitCode(err) != code {
+		if err.Error() != want || helpOf(err) != "runtimescope service run" || exitCode(err) != code {
 			t.Errorf("got %v", err)
 		}
 		run := planRunner{answers: map[string]error{launchdPrint: cause}}
-		if err := m.reach(context.Background(), run, ports{}); err.Error() != want {
-			t.Errorf("reach: got %v", err)
+		if err := m.surroundings(context.Background(), run).err; errText(err) != want {
+			t.Errorf("surroundings: got %v", err)
 		}
 	}
 	for _, err := range []error{planFailed(113, "x", "launchctl"), planFailed(1, "", "launchctl"), errPlanDisk} {
 		if got := m.unreachable(err); got != err {
 			t.Errorf("got %v", got)
 		}
-		if got := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: err}}, ports{}); got != nil {
-			t.Errorf("reach: got %v", got)
+		if got := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdPrint: err}}).err; got != nil {
+			t.Errorf("surroundings: got %v", got)
 		}
 	}
-	if err := m.reach(context.Background(), planRunner{answers: map[string]error{launchdPrint: missing}}, ports{}); !strings.Contains(errText(err), "not on this system") {
+	if err := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdPrint: missing}}).err; !strings.Contains(errText(err), "not on this system") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -390,14 +397,14 @@ func TestADisabledAgentIsSeen(t *testing.T) {
 	m := launchd{uid: 501}
 	for name, want := range map[string]bool{"12": false, "13": false, "not": true} {
 		run := planRunner{outputs: map[string]string{launchdOff: fakebinText(t, "launchctl-print-disabled-"+name+".txt")}}
-		if got := m.enabled(context.Background(), run); got == nil || *got != want {
+		if got := m.surroundings(context.Background(), run).enabled; got == nil || *got != want {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}
-	if got := m.enabled(context.Background(), planRunner{}); got == nil || !*got {
+	if got := m.surroundings(context.Background(), planRunner{}).enabled; got == nil || !*got {
 		t.Error("an agent that is not in the list is switched off")
 	}
-	if got := m.enabled(context.Background(), planRunner{answers: map[string]error{launchdOff: planFailed(1, "", "launchctl")}}); got != nil {
+	if got := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdOff: planFailed(1, "", "launchctl")}}).enabled; got != nil {
 		t.Errorf("without an answer: %v", *got)
 	}
 }
@@ -476,8 +483,8 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 			cause := planFailed(c.code, "Bootstrap failed", "launchctl", "bootstrap", "x")
 			err := m.explain(context.Background(), run, cause)
 			want := strings.NewReplacer("PATH", m.path(), "(E)", "("+cause.Error()+")").Replace(c.says)
-			if errText(err) != want || fixOf(err) != strings.ReplaceAll(c.fix, "UID", strconv.Itoa(me)) || exitCode(err) != c.code {
-				t.Errorf("got\n%v\n%s\nwant\n%s", err, fixOf(err), want)
+			if errText(err) != want || helpOf(err) != strings.ReplaceAll(c.fix, "UID", strconv.Itoa(me)) || exitCode(err) != c.code {
+				t.Errorf("got\n%v\n%s\nwant\n%s", err, helpOf(err), want)
 			}
 		})
 	}
@@ -486,6 +493,21 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
+	text, err := m.render(definition{collector: "/nowhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.path(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asked := planRunner{outputs: map[string]string{launchdList: fakebinText(t, "launchctl-list-exit-78.txt")}}
+	whyNot := func() string {
+		s, err := m.state(context.Background(), asked)
+		if err != nil || !s.notExecuted {
+			t.Errorf("it was run: %s, %v", systemdSummary(s), err)
+		}
+		return s.whyNotExecuted
+	}
 	if why := m.logFault(); why != "" {
 		t.Errorf("a log that is not there yet: %s", why)
 	}
@@ -493,13 +515,13 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := m.logFault()
-	if !strings.HasPrefix(why, "launchd cannot open its log: open "+m.logFiles()[1]+": ") || m.whyNever("/nowhere") != why {
-		t.Errorf("got %q", why)
+	if !strings.HasPrefix(why, "launchd cannot open its log: open "+m.logFiles()[1]+": ") || whyNot() != why {
+		t.Errorf("got %q, %q", why, whyNot())
 	}
 	run := planRunner{answers: map[string]error{"launchctl print " + m.domain() + "/" + label: planFailed(113, "", "launchctl")}}
-	err := m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap"))
-	if want := why + " (launchctl bootstrap: exit status 5: x)"; errText(err) != want || fixOf(err) != "sudo chown -R ada "+quoteArgv([]string{m.logs()}) {
-		t.Errorf("got %v, %s", err, fixOf(err))
+	err = m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap"))
+	if want := why + " (launchctl bootstrap: exit status 5: x)"; errText(err) != want || helpOf(err) != "sudo chown -R ada "+quoteArgv([]string{m.logs()}) {
+		t.Errorf("got %v, %s", err, helpOf(err))
 	}
 	os.Remove(m.logFiles()[1])
 	if err := os.WriteFile(m.logFiles()[1], nil, 0o600); err != nil {
@@ -508,8 +530,12 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 	if why := m.logFault(); why != "" {
 		t.Errorf("a log that may be written: %s", why)
 	}
-	if why := m.whyNever("/nowhere"); why != "/nowhere is not there" {
+	if why := whyNot(); why != "/nowhere is not there" {
 		t.Errorf("got %q", why)
+	}
+	asked.outputs[launchdList] = fakebinText(t, "launchctl-list-exit-1.txt")
+	if s, err := m.state(context.Background(), asked); err != nil || s.notExecuted || s.whyNotExecuted != "" {
+		t.Errorf("a program that was run: %s, %v", systemdSummary(s), err)
 	}
 }
 
@@ -591,7 +617,7 @@ func TestThePlansForLaunchd(t *testing.T) {
 		t.Skip("paths have another separator here")
 	}
 	m := launchd{home: "/nowhere/ada", uid: 501}
-	there := file{path: m.path(), text: "old", exists: true}
+	there := file{path: m.path(), text: "old", exists: true, folder: true, kept: m.path() + ".bak"}
 	states := []struct {
 		name string
 		state
@@ -603,17 +629,17 @@ func TestThePlansForLaunchd(t *testing.T) {
 		{"running, its file gone", state{phase: running, pid: 5, domain: "gui/501", loaded: m.path()}},
 	}
 	var b strings.Builder
-	for _, v := range []verb{install, restart, stop, uninstall, ensure} {
+	for _, v := range []verb{install, restart, stop, uninstall} {
 		for _, s := range states {
 			for _, text := range []string{"new", ""} {
 				if v == install || text == "" {
-					fmt.Fprintf(&b, "== %s, %s, write %q\n%s\n", v, s.name, text, planText(m.plan(v, s.state, text)))
+					fmt.Fprintf(&b, "== %s, %s, write %q\n%s\n", v, s.name, text, planText(m.plan(v, snapshot{state: s.state}, text)))
 				}
 			}
 		}
 	}
 	golden(t, "plans-launchd.txt", b.String())
-	if got := planText(m.plan(stop, state{}, "")); !strings.HasPrefix(got, "run launchctl bootout gui/501/") {
+	if got := planText(m.plan(stop, snapshot{}, "")); !strings.HasPrefix(got, "run launchctl bootout gui/501/") {
 		t.Errorf("without a domain: %s", got)
 	}
 }
@@ -629,15 +655,19 @@ func TestALogThatHasGrownIsEmptiedAtAStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s := snapshot{names: m.names()}
+	new(app).logFacts(&s)
 	for v, want := range map[verb]bool{install: true, restart: true, stop: false, uninstall: false} {
 		var cut []string
-		for _, s := range m.plan(v, state{}, "") {
+		made := false
+		for _, s := range m.plan(v, s, "").steps {
 			if log, ok := s.(truncateLog); ok {
 				cut = append(cut, log.path)
 			}
+			made = made || s == step(makeFolder{m.logs(), 0o700})
 		}
-		if wanted := []string{m.logFiles()[0]}; want && !slices.Equal(cut, wanted) || !want && cut != nil {
-			t.Errorf("%s: empties %q", v, cut)
+		if wanted := []string{m.logFiles()[0]}; want && !slices.Equal(cut, wanted) || !want && cut != nil || made {
+			t.Errorf("%s: empties %q, makes the folder that is there: %v", v, cut, made)
 		}
 	}
 	mark := m.mark()
@@ -726,29 +756,28 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 	steps := []step{m.gone("gui/501", 0), m.gone("gui/501", 5*time.Second), m.settled("gui/501", 5*time.Second), m.back("gui/501")}
 	want := "wait until com.runtimescope.collector is gone, at most 30s\nwait until com.runtimescope.collector is gone, at most 15s\n" +
 		"wait until com.runtimescope.collector has ended, at most 15s\nwait until com.runtimescope.collector is loaded, at most 5s\n"
-	if got := planText(steps); got != want {
+	if got := planText(plan{steps: steps}); got != want {
 		t.Errorf("got\n%s", got)
 	}
 }
 
 func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 	t.Parallel()
-	m := launchd{}
 	for e, want := range map[exitStatus]string{{}: "status 0", {code: 1}: "status 1", {code: 78}: "status 78/EX_CONFIG", {code: 203}: "status 203", {signal: 9}: "SIGKILL", {signal: 10}: "SIGBUS"} {
-		if got := m.exitName(e); got != want {
+		if got := jobExitName(e); got != want {
 			t.Errorf("%+v: got %s", e, got)
 		}
 	}
 	for e, want := range map[exitStatus]bool{{}: false, {code: 78}: true, {code: 77}: false, {code: 203}: false, {signal: 78}: false} {
-		if got := m.never(e); got != want {
-			t.Errorf("%+v: got %v", e, got)
+		if got := parseJobState(fmt.Sprintf("{\n\t\"LastExitStatus\" = %d;\n}", e.code<<8|e.signal), ""); got.notExecuted != want {
+			t.Errorf("%+v: got %v", e, systemdSummary(got))
 		}
 	}
 	for p, want := range map[phase]string{
 		crashLooping: "launchd starts it again, ten seconds after the last start at the earliest", stopped: "launchd does not start it again after a clean end",
-		notInstalled: "launchd does not know the job any more", running: "launchd has started it again already", starting: "launchd has started it again already",
+		running: "launchd has started it again already", starting: "launchd has started it again already",
 	} {
-		if got := m.next(state{phase: p}); got != want {
+		if got := jobNext(p); got != want {
 			t.Errorf("%s: got %s", p, got)
 		}
 	}
@@ -757,11 +786,11 @@ func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 func TestLaunchdIsNamedAndItsPathsAreThese(t *testing.T) {
 	t.Parallel()
 	m := launchd{home: "/Users/ada", uid: 501}
-	logs := m.logFiles()
-	got := []string{m.name(), m.what(), filepath.ToSlash(m.path()), filepath.ToSlash(m.logs()), filepath.ToSlash(logs[0]), filepath.ToSlash(logs[1]), m.domain()}
+	n := m.names()
+	got := []string{n.name, n.definition, filepath.ToSlash(n.path), filepath.ToSlash(n.logs), filepath.ToSlash(n.logFiles[0]), filepath.ToSlash(n.logFiles[1]), m.domain()}
 	want := []string{"launchd", "plist", "/Users/ada/Library/LaunchAgents/com.runtimescope.collector.plist", "/Users/ada/.runtimescope/logs",
 		"/Users/ada/.runtimescope/logs/collector.err.log", "/Users/ada/.runtimescope/logs/collector.out.log", "gui/501"}
-	if !slices.Equal(got, want) || m.linger() != nil || m.leftover(state{}) != "" {
+	if !slices.Equal(got, want) || len(n.logFiles) != 2 || m.path() != n.path || m.logs() != n.logs {
 		t.Errorf("got %q", got)
 	}
 }

@@ -351,12 +351,8 @@ func TestTheJournalIsShown(t *testing.T) {
 			w.timings.journal = 20 * time.Second
 		}
 		err := w.journal(context.Background(), []string{"A=1", "+", "B=2"}, c.o)
-		fix := ""
-		if err != nil {
-			fix = fixOf(err)
-		}
-		if out.String() != c.says || errText(err) != c.fails || fix != c.fix {
-			t.Errorf("%s: got %q, %v, %q", c.what, out.String(), err, fix)
+		if out.String() != c.says || errText(err) != c.fails || helpOf(err) != c.fix {
+			t.Errorf("%s: got %q, %v, %q", c.what, out.String(), err, helpOf(err))
 		}
 		if len(c.run.killed) > 0 || c.run.reaped.Load() != (c.run.end == nil && c.run.err == nil) {
 			t.Errorf("%s: journalctl lives on", c.what)

@@ -83,8 +83,8 @@ func TestEveryFlagOfATableHasHelp(t *testing.T) {
 	for _, c := range append(commands(), serviceCommands()...) {
 		for _, key := range c.flags {
 			seen[key] = true
-			if spelling, meaning := flagHelp(key); spelling == "" || meaning == "" || len(spelling) > 17 {
-				t.Errorf("%s: %q %q", key, spelling, meaning)
+			if row := flagRows()[key]; row.spelling == "" || row.meaning == "" || row.bind == nil || len(row.spelling) > 17 {
+				t.Errorf("%s: %q %q", key, row.spelling, row.meaning)
 			}
 		}
 		if len(c.name) > 11 {
@@ -370,15 +370,15 @@ func TestAnErrorIsSaidOnceWithAllThatIsKnown(t *testing.T) {
 		{"a failure", list, 1, "  ✗ it ended\n  It logged:\n    fatal\n"},
 		{"a failure with a hint", hint(list, "look"), 1, "  ✗ it ended\n  It logged:\n    fatal\n  Try: look\n"},
 		{"a first step that failed", &applyError{err: plain}, 1, "  ✗ no disk\n"},
-		{"undone", &applyError{err: plain, undone: true}, 1, "  ✗ no disk\n  What had been done was taken back.\n"},
-		{"undone with a hint", &applyError{err: hint(plain, "make room"), undone: true}, 1, "  ✗ no disk\n  Try: make room\n  What had been done was taken back.\n"},
-		{"half undone", &applyError{err: plain, undone: true, left: errors.New("still there")}, 1, "  ✗ no disk\n  Not all that had been done could be taken back: still there\n"},
+		{"undone", &applyError{err: plain, undone: true}, 1, "  ✗ no disk\n  Changes were rolled back.\n"},
+		{"undone with a hint", &applyError{err: hint(plain, "make room"), undone: true}, 1, "  ✗ no disk\n  Try: make room\n  Changes were rolled back.\n"},
+		{"half undone", &applyError{err: plain, undone: true, left: errors.New("still there")}, 1, "  ✗ no disk\n  Some changes could not be rolled back: still there\n"},
 		{"misuse", &misuse{errors.New("what?"), "  help\n"}, 1, "  ✗ what?\n  help\n"},
 		{"a status", &statusError{errors.New("stopped"), 3}, 3, "  ✗ stopped\n"},
 		{"a status inside", fmt.Errorf("so: %w", &statusError{errors.New("stopped"), 42}), 42, "  ✗ so: stopped\n"},
-		{"an interruption", errInterrupted, 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
-		{"an interruption inside", fmt.Errorf("so: %w", errInterrupted), 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
-		{"a cancelled command", &commandError{argv: []string{"x"}, code: -1, cause: context.Canceled}, 130, "  ✗ Interrupted. The service is left as it is. Look: runtimescope service status\n"},
+		{"an interruption", errInterrupted, 130, "  ✗ Interrupted. The service is left as it is. See: runtimescope service status\n"},
+		{"an interruption inside", fmt.Errorf("so: %w", errInterrupted), 130, "  ✗ Interrupted. The service is left as it is. See: runtimescope service status\n"},
+		{"a cancelled command", &commandError{argv: []string{"x"}, code: -1, cause: context.Canceled}, 130, "  ✗ Interrupted. The service is left as it is. See: runtimescope service status\n"},
 		{"a late command", &commandError{argv: []string{"x"}, code: -1, cause: context.DeadlineExceeded}, 1, "  ✗ x: context deadline exceeded\n"},
 	} {
 		w, stdout, stderr := mainApp()

@@ -32,7 +32,20 @@ type osDisk struct{}
 
 func (osDisk) do(_, _ string, change func() error) error { return change() }
 
-// A step is one change to the machine. Its String is what --dry-run prints; "" for a step that only matters on the way back.
+// A plan is what a command does: the steps in order, and those that tell the manager what is on disk again once a step
+// has failed and what was done before it is undone. It is data: what its text needs is in the snapshot it was made from.
+type plan struct{ steps, restore []step }
+
+// String is what --dry-run prints, a block for each step.
+func (p plan) String() string {
+	var b strings.Builder
+	for _, s := range p.steps {
+		fmt.Fprintf(&b, "would %s\n", s)
+	}
+	return b.String()
+}
+
+// A step is one change to the machine, or the wait for one. Its String says it.
 type step interface {
 	fmt.Stringer
 	// do makes the change and returns what takes it back, nil when there is nothing to take back.
@@ -40,28 +53,56 @@ type step interface {
 	do(ctx context.Context, m machine) (undo func(context.Context) error, err error)
 }
 
-// apply runs the steps in order. At the first failure it takes back what was done, last step first, and returns
-// an *applyError. It does not stop half-way for an interrupted ctx: every step has a deadline of its own.
-func apply(ctx context.Context, m machine, steps []step) error {
+// apply runs the steps of a plan in order. At the first failure it takes back what was done, last step first, then runs
+// the steps of restore, and returns an *applyError. Where nothing was done it does neither. It does not stop half-way for
+// an interrupted ctx: every step has a deadline of its own.
+func apply(ctx context.Context, m machine, p plan) error {
 	ctx = context.WithoutCancel(ctx)
 	var undos []func(context.Context) error
-	for _, s := range steps {
+	changed := false
+	for _, s := range p.steps {
 		undo, err := s.do(ctx, m)
 		if undo != nil {
 			undos = append(undos, undo)
 		}
+		_, runs := s.(command)
+		changed = changed || undo != nil || runs && (err == nil || maybeDone(err))
 		if err == nil {
 			continue
 		}
-		failed := &applyError{err: m.explain(ctx, err), undone: len(undos) > 0}
-		for _, undo := range slices.Backward(undos) {
-			undoCtx, cancel := context.WithTimeout(ctx, undoDeadline)
-			failed.left = errors.Join(failed.left, undo(undoCtx))
-			cancel()
+		failed := &applyError{err: m.explain(ctx, err), undone: len(undos) > 0 || changed && len(p.restore) > 0}
+		if failed.undone {
+			failed.left = takeBack(ctx, m, undos, p.restore)
 		}
 		return failed
 	}
 	return nil
+}
+
+// maybeDone tells whether a command that failed may have done its work all the same: it was ended, or gave no answer.
+func maybeDone(err error) bool {
+	var failed *commandError
+	return errors.As(err, &failed) && failed.code < 0 && !notFound(err)
+}
+
+// takeBack undoes steps, the last one first, and then restores. Of the restoring steps those after a failed one are left out.
+func takeBack(ctx context.Context, m machine, undos []func(context.Context) error, restore []step) (left error) {
+	within := func(f func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, undoDeadline)
+		defer cancel()
+		return f(ctx)
+	}
+	for _, undo := range slices.Backward(undos) {
+		left = errors.Join(left, within(undo))
+	}
+	return errors.Join(left, within(func(ctx context.Context) error {
+		for _, s := range restore {
+			if _, err := s.do(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // An applyError is a plan that could not be carried out.
@@ -84,6 +125,7 @@ type command struct {
 	ok     []int    // exit statuses besides 0 that count as done
 	undo   []string // argv that takes it back; may be empty
 	undoOK []int    // as ok, for undo
+	starts bool     // it starts the collector: the log begins here
 }
 
 func (c command) String() string { return "run " + quoteArgv(c.argv) }
@@ -96,6 +138,9 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 			return err
 		}
 	}
+	if c.starts {
+		m.started()
+	}
 	ctx, cancel := context.WithTimeout(ctx, changeDeadline)
 	defer cancel()
 	_, err := m.run.Run(ctx, c.argv...)
@@ -103,33 +148,6 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 		err = nil
 	}
 	return undo, err
-}
-
-// A wayBack step does nothing now; when a later step fails, its steps run, in order, after that one and all between
-// are taken back: they tell the manager what is on disk again.
-type wayBack []step
-
-func (w wayBack) String() string { return "" }
-
-func (w wayBack) do(_ context.Context, m machine) (func(context.Context) error, error) {
-	return func(ctx context.Context) error {
-		for _, s := range w {
-			if _, err := s.do(ctx, m); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
-}
-
-// A beforeStart step changes nothing: it notes the moment after the old process has ended and before the new one starts.
-type beforeStart struct{}
-
-func (beforeStart) String() string { return "" }
-
-func (beforeStart) do(_ context.Context, m machine) (func(context.Context) error, error) {
-	m.started()
-	return nil, nil
 }
 
 // An await step polls until a named condition holds, at most for within.
@@ -162,7 +180,7 @@ func (a await) do(ctx context.Context, m machine) (func(context.Context) error, 
 			if last != nil {
 				return nil, last
 			}
-			return nil, fmt.Errorf("waited %s in vain until %s", a.within, a.condition)
+			return nil, fmt.Errorf("timed out after %s waiting until %s", a.within, a.condition)
 		}
 	}
 }
@@ -173,13 +191,7 @@ type makeFolder struct {
 	mode fs.FileMode
 }
 
-// String is empty where the folder is there already.
-func (f makeFolder) String() string {
-	if info, err := os.Stat(f.path); err == nil && info.IsDir() {
-		return ""
-	}
-	return fmt.Sprintf("make folder %s (%#o)", f.path, f.mode)
-}
+func (f makeFolder) String() string { return fmt.Sprintf("make folder %s (%#o)", f.path, f.mode) }
 
 func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) error, error) {
 	var missing []string // innermost first
@@ -228,19 +240,30 @@ func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) erro
 }
 
 // A writeFile step writes a file whole or not at all. A different file that was there is kept beside it as PATH.bak,
-// and an older PATH.bak as PATH.bak.1 and so on: nothing that somebody wrote by hand is lost.
+// and an older PATH.bak as PATH.bak.1 and so on: nothing that somebody wrote by hand is lost. kept and keptOlder are
+// where a snapshot says that they go; "" for what is not kept.
 type writeFile struct {
-	path, text string
+	path, text      string
+	kept, keptOlder string
+}
+
+// newWriteFile writes over a file as a snapshot has seen it.
+func newWriteFile(f file, text string) writeFile {
+	w := writeFile{path: f.path, text: text}
+	if f.kept != "" && f.text != text {
+		w.kept, w.keptOlder = f.kept, f.keptOlder
+	}
+	return w
 }
 
 // String tells also what becomes of the file that is there.
 func (f writeFile) String() string {
 	kept := ""
-	if old, err := os.ReadFile(f.path); err == nil && string(old) != f.text {
-		kept = ", keeping the present one as " + f.path + ".bak"
-		if older := f.backupName(string(old)); older != "" {
-			kept += " and the one of that name as " + older
-		}
+	if f.kept != "" {
+		kept = ", keeping the present one as " + f.kept
+	}
+	if f.keptOlder != "" {
+		kept += " and the one of that name as " + f.keptOlder
 	}
 	return fmt.Sprintf("write %s (0644)%s:\n%s", f.path, kept, indent(f.text))
 }
@@ -268,7 +291,7 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	rename := func(from, to string) error {
 		return m.disk.do("rename", to, func() error { return os.Rename(from, to) })
 	}
-	moved := f.backupName(string(old)) // where an older .bak goes
+	moved := backupName(f.path, string(old)) // where an older .bak goes
 	if moved != "" {
 		if err := rename(bak, moved); err != nil {
 			return nil, err
@@ -288,10 +311,10 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, err
 }
 
-// backupName is the name to which a .bak goes that holds something else than old, or what cannot be read: the next number
-// that is free. "" when there is no such .bak.
-func (f writeFile) backupName(old string) string {
-	bak := f.path + ".bak"
+// backupName is the name to which PATH.bak goes when it holds something else than old, or what cannot be read: the next
+// number that is free. "" when there is no such PATH.bak.
+func backupName(path, old string) string {
+	bak := path + ".bak"
 	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
@@ -411,15 +434,4 @@ func (t truncateLog) do(_ context.Context, m machine) (func(context.Context) err
 		return nil, err
 	}
 	return nil, m.disk.do("write", t.path, func() error { return os.Truncate(t.path, 0) })
-}
-
-// dryRun writes the steps as text, one block each, in order.
-func dryRun(steps []step) string {
-	var b strings.Builder
-	for _, s := range steps {
-		if line := s.String(); line != "" {
-			fmt.Fprintf(&b, "would %s\n", line)
-		}
-	}
-	return b.String()
 }

@@ -30,7 +30,7 @@ type diskDamage int
 
 const (
 	unharmed  diskDamage = iota
-	refused              // it fails and does nothing
+	refusedOp            // it fails and does nothing
 	halfDone             // a write leaves half of the text; everything else is refused
 	doneFails            // it does all and fails nevertheless
 	crash                // the machine stops
@@ -163,7 +163,7 @@ func TestWritingKeepsWhatWasThereAndUndoBringsItBack(t *testing.T) {
 		kept := maps.Clone(c.before)
 		delete(kept, "x.runtimescope.tmp")
 		before := planTree(t, planFill(t, kept))
-		undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(osDisk{}))
+		undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(osDisk{}))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -195,7 +195,11 @@ func TestWritingSaysWhatBecomesOfTheFilesThatAreThere(t *testing.T) {
 		{map[string]string{"x": "old", "x.bak": "older", "x.bak.1": "1"}, ", keeping the present one as PATH.bak and the one of that name as PATH.bak.2"},
 	} {
 		path := filepath.Join(planFill(t, c.before), "x")
-		if got, want := (writeFile{path, "new"}).String(), strings.ReplaceAll("write PATH (0644)"+c.kept+":\n    new", "PATH", path); got != want {
+		f := file{path: path}
+		if old, ok := c.before["x"]; ok {
+			f.text, f.kept, f.keptOlder = old, path+".bak", backupName(path, old)
+		}
+		if got, want := newWriteFile(f, "new").String(), strings.ReplaceAll("write PATH (0644)"+c.kept+":\n    new", "PATH", path); got != want {
 			t.Errorf("%v: got %q, want %q", c.before, got, want)
 		}
 	}
@@ -207,7 +211,7 @@ func TestWhatCannotBeReadIsNoCopyOfAnEmptyFile(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "x.bak"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (writeFile{filepath.Join(dir, "x"), "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
+	if _, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
 		t.Error(err)
 	}
 	if got := planTree(t, dir); got != "x: new\nx.bak: \nx.bak.1/" {
@@ -228,7 +232,7 @@ func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
 			"create x.runtimescope.tmp, write x.runtimescope.tmp, chmod x.runtimescope.tmp, sync x.runtimescope.tmp, rename x", "rename x, rename x.bak"},
 	} {
 		d := &planDisk{t: t}
-		undo, err := writeFile{filepath.Join(planFill(t, c.before), "x"), "new"}.do(context.Background(), planMachine(d))
+		undo, err := (writeFile{path: filepath.Join(planFill(t, c.before), "x"), text: "new"}).do(context.Background(), planMachine(d))
 		if got := strings.Join(d.ops, ", "); got != c.want || err != nil {
 			t.Errorf("got\n%s, %v\nwant\n%s", got, err, c.want)
 		}
@@ -243,7 +247,7 @@ func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
 func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
 	t.Parallel()
 	for _, c := range planWrites {
-		for _, damage := range []diskDamage{refused, halfDone} {
+		for _, damage := range []diskDamage{refusedOp, halfDone} {
 			for at := 0; ; at++ {
 				dir := planFill(t, c.before)
 				before := planTree(t, dir)
@@ -253,7 +257,7 @@ func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
 					}
 					return unharmed
 				}}
-				undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(d))
+				undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(d))
 				if at >= len(d.ops) {
 					if at < 5 || err != nil {
 						t.Errorf("%s: only %d operations, %v", c.name, at, err)
@@ -284,7 +288,7 @@ func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
 func TestWritingToADiskThatFailsFromSomeMomentOnLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range planWrites {
-		for _, damage := range []diskDamage{refused, doneFails} {
+		for _, damage := range []diskDamage{refusedOp, doneFails} {
 			for at := range 14 {
 				dir := planFill(t, c.before)
 				d := &planDisk{t: t, spoil: func(n int) diskDamage {
@@ -293,7 +297,7 @@ func TestWritingToADiskThatFailsFromSomeMomentOnLosesNothing(t *testing.T) {
 					}
 					return unharmed
 				}}
-				apply(context.Background(), planMachine(d), []step{writeFile{filepath.Join(dir, "x"), "new"}})
+				apply(context.Background(), planMachine(d), plan{steps: []step{writeFile{path: filepath.Join(dir, "x"), text: "new"}}})
 				planNothingLost(t, fmt.Sprintf("%s, failing from operation %d on", c.name, at), dir, c.before)
 			}
 		}
@@ -314,12 +318,12 @@ func TestACrashAtAnyMomentLeavesTheOldFileOrTheNewOneAndTheNextRunRepairsIt(t *t
 					}
 					return unharmed
 				}}
-				writeFile{path, "new"}.do(context.Background(), planMachine(d))
+				(writeFile{path: path, text: "new"}).do(context.Background(), planMachine(d))
 				return false
 			}()
 			what := fmt.Sprintf("%s, crashed at operation %d", c.name, at)
 			planNothingLost(t, what, dir, c.before)
-			if _, err := (writeFile{path, "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
+			if _, err := (writeFile{path: path, text: "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
 			planNothingLost(t, what+", run again", dir, c.before)
@@ -372,7 +376,7 @@ func TestWritingRefusesWhatItCannotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &planDisk{t: t}
-	undo, err := writeFile{filepath.Join(dir, "x"), "new"}.do(context.Background(), planMachine(d))
+	undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(d))
 	if undo != nil || err == nil || len(d.ops) != 0 {
 		t.Errorf("got %v after %q", err, d.ops)
 	}
@@ -404,7 +408,7 @@ func TestRemovingThatFailsAtAnyOperationKeepsTheFile(t *testing.T) {
 		dir := planFill(t, map[string]string{"x": "text", "y": "other"})
 		d := &planDisk{t: t, spoil: func(n int) diskDamage {
 			if n == at {
-				return refused
+				return refusedOp
 			}
 			return unharmed
 		}}
@@ -450,11 +454,11 @@ func TestALinkThatCouldNotBeRemovedNeedsNoUndo(t *testing.T) {
 	}
 	d := &planDisk{t: t, spoil: func(n int) diskDamage {
 		if n == 1 {
-			return refused
+			return refusedOp
 		}
 		return unharmed
 	}}
-	err := apply(context.Background(), planMachine(d), []step{removeFile{filepath.Join(dir, "x")}})
+	err := apply(context.Background(), planMachine(d), plan{steps: []step{removeFile{filepath.Join(dir, "x")}}})
 	var failed *applyError
 	if !errors.As(err, &failed) || !errors.Is(err, errPlanDisk) || failed.left != nil {
 		t.Errorf("got %v, left %v", err, failed.left)
@@ -513,7 +517,7 @@ func TestMakingFoldersThatFailsIsTakenBack(t *testing.T) {
 		dir := t.TempDir()
 		d := &planDisk{t: t, spoil: func(n int) diskDamage {
 			if n == at {
-				return refused
+				return refusedOp
 			}
 			return unharmed
 		}}
@@ -607,7 +611,7 @@ func TestTruncatingThatFailsKeepsTheLog(t *testing.T) {
 		at     int
 		damage diskDamage
 		want   string
-	}{{0, refused, "x: lines"}, {0, doneFails, "x: lines"}, {1, refused, "x: lines\nx.1: lines"}} {
+	}{{0, refusedOp, "x: lines"}, {0, doneFails, "x: lines"}, {1, refusedOp, "x: lines\nx.1: lines"}} {
 		want := c.want
 		dir := planFill(t, map[string]string{"x": "lines"})
 		d := &planDisk{t: t, spoil: func(n int) diskDamage {
@@ -693,7 +697,7 @@ func TestAwaitEndsInTimeAndSaysWhatItWaitedFor(t *testing.T) {
 		}
 		return false, problem
 	}}
-	if _, err := a.do(context.Background(), planMachine(osDisk{})); fmt.Sprint(err) != "waited 30ms in vain until x is gone" {
+	if _, err := a.do(context.Background(), planMachine(osDisk{})); fmt.Sprint(err) != "timed out after 30ms waiting until x is gone" {
 		t.Errorf("got %v", err)
 	}
 	problem = errors.New("no answer")
@@ -705,7 +709,7 @@ func TestAwaitEndsInTimeAndSaysWhatItWaitedFor(t *testing.T) {
 func TestAwaitSaysWhatItsLastPollSaid(t *testing.T) {
 	t.Parallel()
 	problem := errors.New("no answer")
-	for want, polls := range map[string][]error{"no answer": {nil, problem}, "waited 30ms in vain until x is gone": {problem, nil}} {
+	for want, polls := range map[string][]error{"no answer": {nil, problem}, "timed out after 30ms waiting until x is gone": {problem, nil}} {
 		n := 0
 		a := await{"x is gone", 30 * time.Millisecond, 0, func(ctx context.Context, _ Runner) (bool, error) {
 			if n++; n > len(polls) {
@@ -751,7 +755,7 @@ func TestApplyDoesAllAndUndoesNothingWhenAllGoesWell(t *testing.T) {
 	cancel() // an interrupted user must not be left half-way
 	m := planMachine(osDisk{})
 	m.explain = nil
-	err := apply(ctx, m, []step{planStep{name: "a", notes: &notes}, wayBack{planStep{name: "back", notes: &notes}}, planStep{name: "b", notes: &notes}})
+	err := apply(ctx, m, plan{steps: []step{planStep{name: "a", notes: &notes}, planStep{name: "b", notes: &notes}}, restore: []step{planStep{name: "back", notes: &notes}}})
 	if got := strings.Join(notes, ", "); got != "a, b" || err != nil {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -767,15 +771,14 @@ func TestApplyExplainsAFailureAndTakesBackTheLastStepFirst(t *testing.T) {
 		notes = append(notes, "explain "+err.Error())
 		return explained
 	}
-	err := apply(context.Background(), m, []step{
+	err := apply(context.Background(), m, plan{steps: []step{
 		planStep{name: "a", notes: &notes, left: left2},
-		wayBack{planStep{name: "back 1", notes: &notes}, planStep{name: "back 2", notes: &notes, err: left1}, planStep{name: "back 3", notes: &notes}},
 		planStep{name: "b", notes: &notes, noUndo: true},
 		planStep{name: "c", notes: &notes},
 		planStep{name: "d", notes: &notes, err: cause},
 		planStep{name: "e", notes: &notes},
-	})
-	want := "a, b, c, d, explain cause, undo d, undo c, back 1, back 2, undo a"
+	}, restore: []step{planStep{name: "back 1", notes: &notes}, planStep{name: "back 2", notes: &notes, err: left1}, planStep{name: "back 3", notes: &notes}}})
+	want := "a, b, c, d, explain cause, undo d, undo c, undo a, back 1, back 2"
 	if got := strings.Join(notes, ", "); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -791,8 +794,8 @@ func TestApplyExplainsAFailureAndTakesBackTheLastStepFirst(t *testing.T) {
 func TestApplySaysWhenAllWasTakenBack(t *testing.T) {
 	t.Parallel()
 	var notes []string
-	err := apply(context.Background(), planMachine(osDisk{}), []step{
-		planStep{name: "a", notes: &notes}, planStep{name: "b", notes: &notes, noUndo: true, err: errPlanDisk}})
+	err := apply(context.Background(), planMachine(osDisk{}), plan{steps: []step{
+		planStep{name: "a", notes: &notes}, planStep{name: "b", notes: &notes, noUndo: true, err: errPlanDisk}}})
 	var failed *applyError
 	if !errors.As(err, &failed) || failed.left != nil || strings.Join(notes, ", ") != "a, b, undo a" {
 		t.Errorf("got %v, left %v, %s", err, failed.left, notes)
@@ -810,11 +813,42 @@ func TestEveryUndoHasADeadlineOfItsOwn(t *testing.T) {
 		}
 		asked++
 	}}
-	back := wayBack{command{argv: []string{"x"}}}
+	run := command{argv: []string{"x"}}
 	var notes []string
-	apply(context.Background(), m, []step{back, back, planStep{name: "a", notes: &notes, err: errPlanDisk}})
+	apply(context.Background(), m, plan{steps: []step{planStep{name: "a", notes: &notes}, planStep{name: "b", notes: &notes, err: errPlanDisk}}, restore: []step{run, run}})
 	if asked != 2 {
-		t.Errorf("%d undos", asked)
+		t.Errorf("%d commands", asked)
+	}
+}
+
+func TestNothingIsRestoredAndNothingClaimedWhereNothingWasDone(t *testing.T) {
+	t.Parallel()
+	fails := planRunner{answers: map[string]error{"bad": errPlanDisk}}
+	good, bad := command{argv: []string{"good"}}, command{argv: []string{"bad"}}
+	waits := await{"it is so", time.Second, time.Millisecond, func(context.Context, Runner) (bool, error) { return true, nil }}
+	for _, c := range []struct {
+		what     string
+		steps    []step
+		restore  bool // the plan has steps to restore
+		restored bool // and says that changes were rolled back
+	}{
+		{"the first step fails", []step{bad}, true, false},
+		{"only waited", []step{waits, bad}, true, false},
+		{"a command was run", []step{good, bad}, true, true},
+		{"a command was run, and none takes it back", []step{good, bad}, false, false},
+		{"a file was written", []step{writeFile{path: filepath.Join(t.TempDir(), "x"), text: "new"}, bad}, false, true},
+	} {
+		var notes []string
+		p := plan{steps: c.steps}
+		if c.restore {
+			p.restore = []step{planStep{name: "back", notes: &notes}}
+		}
+		m := planMachine(osDisk{})
+		m.run = fails
+		var failed *applyError
+		if err := apply(context.Background(), m, p); !errors.As(err, &failed) || failed.undone != c.restored || (len(notes) > 0) != (c.restore && c.restored) {
+			t.Errorf("%s: %v, restored by %q", c.what, err, notes)
+		}
 	}
 }
 
@@ -823,21 +857,20 @@ func TestTheMomentBeforeAStartIsNoted(t *testing.T) {
 	noted := 0
 	m := planMachine(osDisk{})
 	m.started = func() { noted++ }
-	if err := apply(context.Background(), m, []step{beforeStart{}}); err != nil || noted != 1 {
+	if err := apply(context.Background(), m, plan{steps: []step{command{argv: []string{"x"}}, command{argv: []string{"y"}, starts: true}}}); err != nil || noted != 1 {
 		t.Errorf("noted %d times, %v", noted, err)
 	}
 }
 
 func TestADryRunShowsEveryStepInOrder(t *testing.T) {
 	t.Parallel()
-	got := dryRun([]step{
-		wayBack{command{argv: []string{"never", "shown"}}}, beforeStart{}, makeFolder{t.TempDir(), 0o755},
+	got := plan{restore: []step{command{argv: []string{"never", "shown"}}}, steps: []step{
 		makeFolder{"/h/.config", 0o755}, makeFolder{"/h/logs", 0o700},
-		writeFile{"/h/x y", "[Unit]\n\nlast line\n"},
+		writeFile{path: "/h/x y", text: "[Unit]\n\nlast line\n"},
 		command{argv: []string{"systemctl", "--user", "enable", "a b"}, undo: []string{"x"}, ok: []int{5}},
 		await{"x is gone", 30 * time.Second, time.Second, nil},
 		truncateLog{"/h/log"}, removeFile{"/h/x"},
-	})
+	}}.String()
 	want := `would make folder /h/.config (0755)
 would make folder /h/logs (0700)
 would write /h/x y (0644):
@@ -852,7 +885,7 @@ would remove /h/x
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := dryRun(nil); got != "" {
+	if got := (plan{}).String(); got != "" {
 		t.Errorf("got %q for nothing", got)
 	}
 }

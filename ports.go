@@ -18,10 +18,9 @@ const (
 // ports are the TCP ports of a collector, 1 to 65535; 0 means not said.
 type ports struct{ http, ws int }
 
-// envPorts reads the ports from the environment. A value that is no port is an error that names the variable, not the
-// value: it may be a secret that went astray.
-func envPorts(getenv func(string) string) (ports, error) {
-	var p ports
+// envPorts reads the ports from the environment. bad names the variable whose value is no port, and not the value: it may
+// be a secret that went astray.
+func envPorts(getenv func(string) string) (p ports, bad string) {
 	for _, v := range []struct {
 		name string
 		port *int
@@ -31,10 +30,10 @@ func envPorts(getenv func(string) string) (ports, error) {
 			continue
 		}
 		if *v.port = parsePort(text); *v.port == 0 {
-			return ports{}, fmt.Errorf("%s is not a port: it must be a number from 1 to 65535", v.name)
+			return ports{}, v.name
 		}
 	}
-	return p, nil
+	return p, ""
 }
 
 // parsePort returns 0 for what is no port.
@@ -106,6 +105,7 @@ type holder struct {
 	stop    string // the command that ends the service of systemd it is part of; "" when it is of none
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
 	wildcard6 bool
+	ours      bool // it is the service's
 }
 
 func (h holder) String() string {
@@ -115,24 +115,37 @@ func (h holder) String() string {
 	return fmt.Sprintf("PID %d (%s)", h.pid, shorten(h.command, 160))
 }
 
+// maybeService tells whether a holder that cannot be looked into may be the service's.
+func (h holder) maybeService(s state, uid int) bool { return h.pid == 0 && h.uid == uid && s.up() }
+
+// conflict tells whether a holder keeps the service from its port: it is not the service's, and no listener on IPv6 alone.
+func (h holder) conflict(f portFacts, s state, uid int) bool {
+	return !h.ours && !h.maybeService(s, uid) && !(h.wildcard6 && !f.answers)
+}
+
 // refusal says who holds a port that the service needs, and what helps.
-func (h holder) refusal(port int, name string) error {
-	err := fmt.Errorf("port %d is held by %s", port, h)
+func (h holder) refusal(port int, name string) problem {
+	p := problem{severity: failing, summary: fmt.Sprintf("port %d is held by %s", port, h)}
+	other := fmt.Sprintf("choose another port: %s=PORT %s", name, installCommand)
 	switch {
 	case h.pid == 0:
-		return hint(err, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN, and stop it, or choose another port: %s=… runtimescope service install", port, name))
+		p.advice, p.install = fmt.Sprintf("find it with sudo lsof -nP -iTCP:%d -sTCP:LISTEN and stop it", port), other
 	case h.is("runtimescope-mcp/", "mcp-server/"):
-		return hint(fmt.Errorf("%w: that is the collector inside your editor's plugin", err), "quit the editor, then run this again")
+		p.summary += ": that is the collector inside your editor's plugin"
+		p.advice = "quit the editor"
 	case strings.HasSuffix(h.stop, " "+unitName): // but not of this start
-		return hint(fmt.Errorf("%w: an earlier start of the service has left it behind", err), fmt.Sprintf("kill %d, then run this again", h.pid))
+		p.summary += ": an earlier start of the service has left it behind"
+		p.fix = fmt.Sprintf("kill %d", h.pid)
 	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone"):
-		fix := h.stop // a kill would only have it started again
-		if fix == "" {
-			fix = fmt.Sprintf("kill %d", h.pid)
+		p.summary += ": that is another collector"
+		if p.fix = h.stop; p.fix == "" { // a kill would only have it started again
+			p.fix = fmt.Sprintf("kill %d", h.pid)
 		}
-		return hint(fmt.Errorf("%w: that is another collector", err), fix+", then run this again")
+	default:
+		p.summary += ", which is not a RuntimeScope collector"
+		p.advice, p.install = "stop it", other
 	}
-	return hint(fmt.Errorf("%w, which is not ours", err), fmt.Sprintf("stop it, or choose another port: %s=… runtimescope service install", name))
+	return p
 }
 
 // is tells whether the program that holds the port, or the script that it runs, has one of these names, whatever its

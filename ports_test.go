@@ -31,19 +31,19 @@ func TestPortsOfTheEnvironment(t *testing.T) {
 		{"7001", "", ports{7001, 0}, ""},
 		{"1", "65535", ports{1, 65535}, ""},
 		{"", "07", ports{0, 7}, ""},
-		{"0", "", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
-		{"7001", "65536", ports{}, "RUNTIMESCOPE_PORT is not a port: it must be a number from 1 to 65535"},
-		{"-1", "", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
-		{"", " 80", ports{}, "RUNTIMESCOPE_PORT is not a port: it must be a number from 1 to 65535"},
-		{"+80", "x", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
-		{"0x50", "", ports{}, "RUNTIMESCOPE_HTTP_PORT is not a port: it must be a number from 1 to 65535"},
-		{"", "http\x1b", ports{}, "RUNTIMESCOPE_PORT is not a port: it must be a number from 1 to 65535"},
+		{"0", "", ports{}, "RUNTIMESCOPE_HTTP_PORT"},
+		{"7001", "65536", ports{}, "RUNTIMESCOPE_PORT"},
+		{"-1", "", ports{}, "RUNTIMESCOPE_HTTP_PORT"},
+		{"", " 80", ports{}, "RUNTIMESCOPE_PORT"},
+		{"+80", "x", ports{}, "RUNTIMESCOPE_HTTP_PORT"},
+		{"0x50", "", ports{}, "RUNTIMESCOPE_HTTP_PORT"},
+		{"", "http\x1b", ports{}, "RUNTIMESCOPE_PORT"},
 	} {
-		got, err := envPorts(func(key string) string {
+		got, bad := envPorts(func(key string) string {
 			return map[string]string{httpPortEnv: c.http, wsPortEnv: c.ws}[key]
 		})
-		if text := errText(err); got != c.want || text != c.err {
-			t.Errorf("%q %q: got %v, %q", c.http, c.ws, got, text)
+		if got != c.want || bad != c.err {
+			t.Errorf("%q %q: got %v, %q", c.http, c.ws, got, bad)
 		}
 	}
 }
@@ -113,8 +113,8 @@ func TestPortsFillInWhatIsNotSaid(t *testing.T) {
 
 func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 	t.Parallel()
-	const plugin, other, alien = ": that is the collector inside your editor's plugin", ": that is another collector", ", which is not ours"
-	const quit, kill, choose = "quit the editor, then run this again", "kill 5, then run this again", "stop it, or choose another port: X=… runtimescope service install"
+	const plugin, other, alien = ": that is the collector inside your editor's plugin", ": that is another collector", ", which is not a RuntimeScope collector"
+	const quit, kill, choose = "quit the editor", "kill 5", "stop it, or choose another port: X=PORT runtimescope service install"
 	for _, c := range []struct{ command, shown, says, helps string }{
 		{"/opt/vite --port 6768", "", alien, choose},
 		{"", "", alien, choose},
@@ -140,31 +140,31 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		if c.shown == "" {
 			c.shown = c.command
 		}
-		err := holder{pid: 5, uid: -1, command: c.command}.refusal(7001, "X")
-		if want := "port 7001 is held by PID 5 (" + c.shown + ")" + c.says; err.Error() != want || fixOf(err) != c.helps {
-			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
+		p := holder{pid: 5, uid: -1, command: c.command}.refusal(7001, "X")
+		if want := "port 7001 is held by PID 5 (" + c.shown + ")" + c.says; p.summary != want || p.help() != c.helps {
+			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
 	}
 	const left = ": an earlier start of the service has left it behind"
 	for _, c := range []struct{ command, stop, says, helps string }{
-		{"/usr/bin/collector-server", "systemctl --user stop rs.service", other, "systemctl --user stop rs.service, then run this again"},
-		{"/usr/bin/collector-server", "sudo systemctl stop rs.service", other, "sudo systemctl stop rs.service, then run this again"},
+		{"/usr/bin/collector-server", "systemctl --user stop rs.service", other, "systemctl --user stop rs.service"},
+		{"/usr/bin/collector-server", "sudo systemctl stop rs.service", other, "sudo systemctl stop rs.service"},
 		{"/usr/bin/collector-server", "systemctl --user stop runtimescope.service", left, kill},
 		{"/usr/bin/vite", "systemctl --user stop runtimescope.service", left, kill},
 		{"/usr/bin/vite", "systemctl --user stop vite.service", alien, choose},
 		{"node /x/mcp-server/index.js", "systemctl --user stop editor.service", plugin, quit},
 	} {
-		err := holder{pid: 5, command: c.command, stop: c.stop}.refusal(7001, "X")
-		if want := "port 7001 is held by PID 5 (" + c.command + ")" + c.says; err.Error() != want || fixOf(err) != c.helps {
-			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", err, fixOf(err), want, c.helps)
+		p := holder{pid: 5, command: c.command, stop: c.stop}.refusal(7001, "X")
+		if want := "port 7001 is held by PID 5 (" + c.command + ")" + c.says; p.summary != want || p.help() != c.helps {
+			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
 	}
-	err := holder{uid: 33, command: "collector-server"}.refusal(7001, "X")
-	if want := "port 7001 is held by a process that this user may not look into (uid 33)"; err.Error() != want {
-		t.Errorf("got %s", err)
+	p := holder{uid: 33, command: "collector-server"}.refusal(7001, "X")
+	if want := "port 7001 is held by a process that this user may not look into (uid 33)"; p.summary != want {
+		t.Errorf("got %s", p.summary)
 	}
-	if want := "sudo lsof -nP -iTCP:7001 -sTCP:LISTEN, and stop it, or choose another port: X=… runtimescope service install"; fixOf(err) != want {
-		t.Errorf("got %s", fixOf(err))
+	if want := "find it with sudo lsof -nP -iTCP:7001 -sTCP:LISTEN and stop it, or choose another port: X=PORT runtimescope service install"; p.help() != want || p.fix != "" {
+		t.Errorf("got %s", p.advice)
 	}
 }
 

@@ -19,16 +19,16 @@ func TestInstallLeavesToADropInWhatTheDropInSays(t *testing.T) {
 	b.fake.change(func(s *fakeState) {
 		s.Extra = "DropInPaths=/x/y.conf\nExecStart={ path=" + other + " ; argv[]=" + other + " ; }\n"
 	})
-	text := b.read(b.manager.path())
+	text := b.read(b.manager.names().path)
 	b.want(0, "service install", "Collector: "+other, "✓ Collector is healthy")
-	if b.read(b.manager.path()) != text || slices.Contains(b.files(), b.manager.path()+".bak") {
-		t.Errorf("the unit became\n%s\n%q", b.read(b.manager.path()), b.files())
+	if b.read(b.manager.names().path) != text || slices.Contains(b.files(), b.manager.names().path+".bak") {
+		t.Errorf("the unit became\n%s\n%q", b.read(b.manager.names().path), b.files())
 	}
 	third := filepath.Join(t.TempDir(), "collector-server")
 	b.write(third, "#!/bin/sh\n", 0o755)
 	b.want(0, "service install --collector "+third, "Collector: "+third, "⚠ What runs is "+other)
-	if !strings.Contains(b.read(b.manager.path()), third) {
-		t.Errorf("the unit is\n%s", b.read(b.manager.path()))
+	if !strings.Contains(b.read(b.manager.names().path), third) {
+		t.Errorf("the unit is\n%s", b.read(b.manager.names().path))
 	}
 }
 
@@ -50,7 +50,7 @@ func TestAPackagesUnitForTheSameFileUnderAnotherNameIsUsedAsItIs(t *testing.T) {
 	b.wantNoCopy()
 	other := filepath.Join(t.TempDir(), "collector-server")
 	b.write(other, "#!/bin/sh\n", 0o755)
-	b.want(0, "service install --collector "+other, "✓ Wrote "+b.manager.path(), "Collector: "+other)
+	b.want(0, "service install --collector "+other, "✓ Wrote "+b.manager.names().path, "Collector: "+other)
 }
 
 func TestDashboardOnlyWaitsForAServiceThatIsStarting(t *testing.T) {
@@ -87,7 +87,6 @@ func TestARestartIsTriedOnADefinitionThatWasMended(t *testing.T) {
 func TestWhoIsInTheWayOfTheService(t *testing.T) {
 	t.Parallel()
 	nobody, somebody := freePort(t), readyzServer(t, func(http.ResponseWriter, *http.Request) {})
-	w := &app{uid: 1000, processes: readyzTable{ours: []int{42}}}
 	up, down := state{phase: running, pid: 42}, state{phase: stopped}
 	for _, c := range []struct {
 		what string
@@ -105,7 +104,10 @@ func TestWhoIsInTheWayOfTheService(t *testing.T) {
 		{"one on IPv6 that takes in IPv4", holder{pid: 5, wildcard6: true}, somebody, up, true},
 		{"one on IPv4 that has gone meanwhile", holder{pid: 5}, nobody, up, true},
 	} {
-		if got := w.inTheWay(t.Context(), c.h, c.port, c.s); got != c.want {
+		a := &app{processes: readyzTable{held: []holder{c.h}, ours: []int{42}}}
+		snap := snapshot{shell: shell{uid: 1000}, state: c.s, ports: map[int]portFacts{}}
+		a.portFacts(t.Context(), snap, nil, c.port)
+		if _, got := snap.portConflict(c.port); got != c.want {
 			t.Errorf("%s: %t", c.what, got)
 		}
 	}

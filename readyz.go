@@ -1,4 +1,4 @@
-// One probe of the collector, and waiting until it is healthy, dead, or out of time. Only this file asks for connections
+// One probe of the collector, and the wait until it is healthy, dead, or out of time. Only this file asks for connections
 // (dial), and only to 127.0.0.1. It speaks the few words of HTTP/1.0 that a probe needs itself: net/http would double the
 // size of the program and the time it takes to start (see docs/BENCHMARKS.md).
 package main
@@ -117,40 +117,39 @@ type ownership struct {
 	doubt    string  // neither is known: why
 }
 
-// owner says whose the socket is that answers on port, if s is the state of the service.
-func (a *app) owner(ctx context.Context, port int, s state) ownership {
-	who, err := a.processes.holders(ctx, port)
-	return a.judge(ctx, port, who, err, s)
-}
-
-// judge is owner where the sockets have been looked at already, with the result who and err.
-func (a *app) judge(ctx context.Context, port int, who func(int) []holder, err error, s state) ownership {
-	if err != nil {
-		return ownership{doubt: "cannot find out which process holds port " + strconv.Itoa(port) + ": " + err.Error()}
+// socketOwner says whose the socket is that answers on a port.
+func socketOwner(port int, f portFacts, uid int) ownership {
+	if f.err != nil {
+		return ownership{doubt: fmt.Sprintf("cannot find out which process holds port %d: %v", port, f.err)}
 	}
-	holders, ours := who(s.pid), 0
-	var other holder
-	for _, h := range holders {
-		if h.pid != 0 && a.processes.belongs(ctx, h.pid, s) {
+	ours, other := 0, holder{}
+	for _, h := range f.holders {
+		if h.ours {
 			ours++
 		} else {
 			other = h
 		}
 	}
 	switch {
-	case len(holders) == 0:
-		return ownership{doubt: "no process is seen to hold port " + strconv.Itoa(port)}
-	case ours == len(holders):
+	case len(f.holders) == 0:
+		return ownership{doubt: fmt.Sprintf("no process is seen to hold port %d", port)}
+	case ours == len(f.holders):
 		return ownership{verified: true}
-	case other.pid == 0 && (other.uid == a.uid || other.uid == -1):
-		return ownership{doubt: "the process that holds port " + strconv.Itoa(port) + " may not be looked into"}
+	case other.pid == 0 && (other.uid == uid || other.uid == -1):
+		return ownership{doubt: fmt.Sprintf("the process that holds port %d may not be looked into", port)}
 	case ours > 0:
-		return ownership{doubt: "port " + strconv.Itoa(port) + " is also held by " + other.String()}
+		return ownership{doubt: fmt.Sprintf("port %d is also held by %s", port, other)}
 	}
 	return ownership{foreign: &other}
 }
 
-// timings is every duration that a test shortens.
+// owner says whose the socket is that answers on port, if s is the state of the service.
+func (a *app) owner(ctx context.Context, port int, s state) ownership {
+	who, err := a.processes.holders(ctx, port)
+	return socketOwner(port, a.holdersOf(ctx, portLook{who, err}, port, s), a.uid)
+}
+
+// timings are all durations that a test shortens.
 type timings struct {
 	probe, slow time.Duration // between two probes, at first and after fast
 	fast        time.Duration
@@ -172,83 +171,174 @@ type waitResult struct {
 	doubt string // why it is not known to be the service's own socket that answers; "" when it is
 }
 
+// A wait is the wait for one start, with all that it has seen. look asks, verdict is pure.
+type wait struct {
+	timings timings
+	timeout time.Duration
+	ports   ports // where the service is expected; those that it came to by its drop-ins, unless asked says otherwise
+	asked   ports // by the variables of this shell
+
+	begin  time.Time
+	now    time.Time // of the last look or probe
+	answer error     // of the last probe; nil: a 2xx answer
+	looked time.Time // when the manager was asked last
+	state  state     // what it said last
+	first  state     // the first start that was seen; its invocation is "" until then
+	silent error     // why it gave no answer; nil when it did
+	live   ports     // those that the process was told, as far as is known
+	owner  ownership // of the socket that answered at the last look
+
+	silentSince, idleSince, foreignSince time.Time // when that began; zero: it does not hold
+	fresh                                bool      // state is younger than answer
+}
+
+// An outcome is what a verdict comes to.
+type outcome int
+
+const (
+	notYet     outcome = iota
+	serves             // healthy
+	died               // the collector has ended, or the manager has given up
+	deaf               // the manager has given no answer for too long
+	otherPorts         // it was told other ports than this shell asks for
+	foreign            // another process holds the port for good
+	tooLate            // the time is over
+)
+
+// verdict judges all that was seen up to now.
+func (w wait) verdict() outcome {
+	over := w.now.Sub(w.begin) > w.timeout
+	for _, v := range []struct {
+		holds bool
+		means outcome
+	}{
+		{w.fresh && w.silent != nil && w.now.Sub(w.silentSince) > w.timings.grace*5, deaf},
+		{w.fresh && w.silent == nil && w.ended(), died},
+		{w.fresh && w.silent == nil && w.live != w.ports && w.asked.or(w.live) != w.live, otherPorts},
+		{w.answered() && w.owner.foreign == nil, serves},
+		{w.answered() && w.now.Sub(w.foreignSince) > w.timings.grace, foreign},
+		{over, tooLate},
+	} {
+		if v.holds {
+			return v.means
+		}
+	}
+	return notYet
+}
+
+// answered tells whether the service answered while it was known to run. An answer is judged by a state that is younger.
+func (w wait) answered() bool {
+	return w.fresh && w.silent == nil && w.answer == nil && w.state.phase == running && w.live == w.ports
+}
+
+// ended tells whether the start that was first seen is over. That nothing runs is let pass for a moment while the manager
+// may not have started it yet.
+func (w wait) ended() bool {
+	s := w.state
+	switch {
+	case s.phase == running || s.phase == starting:
+		return w.first.invocation != "" && s.invocation != "" && s.pid != 0 && s.invocation != w.first.invocation
+	case s.phase == unknown, s.ending:
+		return false
+	}
+	return !s.maybeNotStarted || w.first.pid != 0 || !w.idleSince.IsZero() && w.now.Sub(w.idleSince) >= w.timings.grace
+}
+
+// due tells whether the manager has to be asked: at its pace, at once when the process is gone, and when an answer came.
+// One that does not count is not judged again at once.
+func (w wait) due(alive func(int) bool) bool {
+	elapsed := w.now.Sub(w.looked)
+	return w.state.pid != 0 && !alive(w.state.pid) || elapsed > w.timings.look || w.answer == nil && (w.foreignSince.IsZero() || elapsed > w.timings.look/4)
+}
+
+// saw adds what the manager said.
+func (w *wait) saw(s state, err error, at time.Time) {
+	w.now, w.looked, w.fresh, w.silent = at, at, true, err
+	if err != nil {
+		w.silentSince = since(w.silentSince, at)
+		return
+	}
+	w.silentSince, w.state, w.live = time.Time{}, s, w.ports
+	if s.processEnv != nil {
+		w.live = s.livePorts()
+	}
+	if w.first.invocation == "" && s.pid != 0 {
+		w.first = s
+	}
+	if s.maybeNotStarted && w.first.pid == 0 {
+		w.idleSince = since(w.idleSince, at)
+	}
+}
+
+// since is when something began that holds now.
+func since(began, now time.Time) time.Time {
+	if began.IsZero() {
+		return now
+	}
+	return began
+}
+
+// look probes, asks the manager when that is due, and whose socket answered.
+func (a *app) look(ctx context.Context, w *wait) {
+	w.answer, w.fresh, w.now = a.probe(ctx, w.ports.http), false, time.Now()
+	if !w.due(a.alive) {
+		return
+	}
+	s, err := a.manager.state(ctx, a.run)
+	if err == nil {
+		s.processEnv = a.processEnv(s)
+	}
+	w.saw(s, err, time.Now())
+	if w.live != w.ports && w.asked.or(w.live) == w.live && !w.ended() { // nobody asked for others
+		w.ports, w.fresh = w.live, false
+		return
+	}
+	if !w.answered() {
+		return
+	}
+	if w.owner = a.owner(ctx, w.ports.http, w.state); w.owner.foreign != nil { // our own collector, about to find the port taken, is heard first
+		w.foreignSince = since(w.foreignSince, w.now)
+	}
+}
+
+// pause is how long until the next probe.
+func (w wait) pause() time.Duration {
+	if w.now.Sub(w.begin) > w.timings.fast {
+		return w.timings.slow
+	}
+	return w.timings.probe
+}
+
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
 // early when the collector has ended or the manager has given up.
-func (a *app) awaitHealthy(ctx context.Context, in intent, since logMark, timeout time.Duration) (waitResult, error) {
-	begin, want := time.Now(), in.want.ports
-	var first, now state
-	var looked time.Time
-	var foreignSince, unsureSince, failingSince time.Time
+func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, mark logMark, timeout time.Duration) (waitResult, error) {
+	w := wait{timings: a.timings, timeout: timeout, ports: target.ports, asked: asked, begin: time.Now()}
 	for {
-		answer := a.probe(ctx, want.http)
-		died := now.pid != 0 && !a.alive(now.pid)
-		// An answer is judged by a state that is younger than it. One that does not count is not judged again at once.
-		if elapsed := time.Since(looked); died || elapsed > a.timings.look || answer == nil && (foreignSince.IsZero() || elapsed > a.timings.look/4) {
-			s, err := a.manager.state(ctx, a.run)
-			looked = time.Now()
-			switch {
-			case ctx.Err() != nil:
-				return waitResult{}, errInterrupted
-			case err != nil && failingSince.IsZero():
-				failingSince = looked
-			case err != nil && looked.Sub(failingSince) > a.timings.grace*5:
-				return waitResult{}, err
-			case err == nil:
-				failingSince = time.Time{}
-				now = s
-				live := want
-				if s.processEnv = a.given(s); s.processEnv != nil {
-					live = s.livePorts()
-				}
-				if first.invocation == "" && s.pid != 0 {
-					first = s
-				}
-				switch {
-				case s.maybeNotStarted && first.pid == 0 && unsureSince.IsZero():
-					unsureSince = looked
-				case s.maybeNotStarted && first.pid == 0 && looked.Sub(unsureSince) < a.timings.grace:
-				case ended(first, s):
-					return waitResult{}, a.diedEarly(ctx, in.want, first, s, since)
-				case live != want && in.asked.or(live) != live:
-					return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so (systemctl --user cat %s)", live.http, live.ws, want.http, want.ws, unitName)
-				case live != want: // nobody asked for others, so those that the unit came to by its drop-ins are the ones
-					want, answer = live, errors.New("not asked yet")
-				case answer == nil && s.phase == running:
-					switch o := a.owner(ctx, want.http, s); {
-					case o.foreign == nil:
-						return waitResult{s, want.http, o.doubt}, nil
-					case foreignSince.IsZero(): // our own collector, about to find the port taken, is heard first
-						foreignSince = looked
-					case looked.Sub(foreignSince) > a.timings.grace:
-						return waitResult{}, o.foreign.refusal(want.http, httpPortEnv)
-					}
-				}
-			}
+		a.look(ctx, &w)
+		if ctx.Err() != nil {
+			return waitResult{}, errInterrupted
 		}
-		wait := a.timings.probe
-		if time.Since(begin) > a.timings.fast {
-			wait = a.timings.slow
+		switch w.verdict() {
+		case serves:
+			return waitResult{w.state, w.ports.http, w.owner.doubt}, nil
+		case died:
+			return waitResult{}, a.diedEarly(ctx, w, mark)
+		case deaf:
+			return waitResult{}, w.silent
+		case otherPorts:
+			return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the %s says so (%s)",
+				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
+		case foreign:
+			return waitResult{}, w.owner.foreign.refusal(w.ports.http, httpPortEnv).refusal()
+		case tooLate:
+			return waitResult{}, a.tooLate(ctx, w, mark)
 		}
 		select {
 		case <-ctx.Done():
 			return waitResult{}, errInterrupted
-		case <-time.After(wait):
-		}
-		if time.Since(begin) > timeout {
-			return waitResult{}, a.tooLate(ctx, want.http, answer, now, since, timeout)
+		case <-time.After(w.pause()):
 		}
 	}
-}
-
-// ended tells whether the start that was first seen is over.
-func ended(first, now state) bool {
-	switch now.phase {
-	case running, starting:
-		return first.invocation != "" && now.invocation != "" && now.pid != 0 && now.invocation != first.invocation
-	case unknown:
-		return false
-	}
-	return !now.ending()
 }
 
 // A failure is a headline and what is known besides, each a line.
@@ -259,51 +349,54 @@ type failure struct {
 
 func (f *failure) Error() string { return f.headline }
 
+const seeStatus = "See: runtimescope service status"
+
 // diedEarly reports a collector that ended before it served: how, what it logged, what its manager does next.
-func (a *app) diedEarly(ctx context.Context, want definition, first, now state, since logMark) error {
-	f := &failure{headline: "The collector ended before it was ready"}
-	of := now
-	if first.invocation != "" && now.invocation != first.invocation && now.pid != 0 { // running again already
-		of = first
-		of.lastPID = first.pid
+func (a *app) diedEarly(ctx context.Context, w wait, mark logMark) error {
+	of := w.state
+	if w.first.invocation != "" && of.invocation != w.first.invocation && of.pid != 0 { // running again already
+		of = w.first
+		of.lastPID = w.first.pid
 	}
-	if e := now.lastExit; e != nil {
-		switch name := a.manager.exitName(*e); {
-		case a.manager.never(*e):
-			f.headline = "The collector could not be run: " + name
-			if why := a.manager.whyNever(want.collector); why != "" {
-				f.headline += ": " + why
-			}
-		case e.signal != 0:
-			f.headline = "The collector was ended by " + name + " before it was ready"
-		default:
-			f.headline = "The collector exited with " + name + " before it was ready"
-		}
-	} else if now.skipped {
-		f.headline = "The collector was not started: a condition of its unit does not hold. See: systemctl --user status " + unitName
-	}
-	logged := logNotes(a.manager.startLog(ctx, a.run, of, since))
-	if now.lastExit == nil && !now.skipped && now.phase == stopped {
-		f.headline = "The collector ended cleanly before it was ready"
-		if first.invocation == "" && len(logged) == 0 && a.manager.name() == "systemd" {
-			f.headline = "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold (systemctl --user cat " + unitName + ")"
-		}
-	}
-	f.notes = append(f.notes, logged...)
-	f.notes = append(f.notes, a.manager.next(now)+". The service stays installed.", "Look: runtimescope service status")
+	logged := logNotes(a.manager.startLog(ctx, a.run, of, mark))
+	f := &failure{headline: w.death(len(logged) > 0, a.manager.names().idleCause)}
+	f.notes = append(logged, w.state.next+". The service stays installed.", seeStatus)
 	return f
 }
 
-// tooLate reports a collector that is alive, as far as is known, but does not serve.
-func (a *app) tooLate(ctx context.Context, port int, answer error, now state, since logMark, timeout time.Duration) error {
-	f := &failure{headline: fmt.Sprintf("Collector did not respond on /readyz within %gs.", timeout.Seconds())}
-	if answer != nil {
-		f.notes = append(f.notes, fmt.Sprintf("%s/readyz: %v", collectorURL(port), answer))
+// death says how the collector ended.
+func (w wait) death(logged bool, idleCause string) string {
+	s := w.state
+	switch {
+	case s.notExecuted && s.whyNotExecuted != "":
+		return "The collector could not be run: " + s.lastName + ": " + s.whyNotExecuted
+	case s.notExecuted:
+		return "The collector could not be run: " + s.lastName
+	case s.lastExit != nil && s.lastExit.signal != 0:
+		return "The collector was ended by " + s.lastName + " before it was ready"
+	case s.lastExit != nil:
+		return "The collector exited with " + s.lastName + " before it was ready"
+	case s.skipped:
+		return "The collector was not started: a condition of its unit does not hold. See: systemctl --user status " + unitName
+	case s.phase != stopped:
+		return "The collector ended before it was ready"
+	case w.first.invocation == "" && !logged && idleCause != "":
+		return "The collector is not running: " + idleCause
 	}
-	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", now.rawState, now.pid))
-	now.lastPID = now.pid
-	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, now, since))...)
-	f.notes = append(f.notes, "Look: runtimescope service status")
+	return "The collector ended cleanly before it was ready"
+}
+
+// tooLate reports a collector that is alive, as far as is known, but does not serve.
+func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
+	f := &failure{headline: fmt.Sprintf("Collector did not respond on /readyz within %gs.", w.timeout.Seconds())}
+	if w.answer != nil {
+		f.notes = append(f.notes, fmt.Sprintf("%s/readyz: %v", collectorURL(w.ports.http), w.answer))
+	}
+	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", w.state.rawState, w.state.pid))
+	of := w.state
+	of.lastPID = of.pid
+	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, of, mark))...)
+	f.notes = append(f.notes, seeStatus)
 	return f
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -331,8 +332,8 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 		{"nobody's", nil, nil, ownership{doubt: "no process is seen to hold port 7001"}},
 		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
 	} {
-		w := &app{uid: 1000, processes: readyzTable{held: c.held, ours: []int{0, 5, 6}, err: c.err}}
-		if got := w.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
+		a := &app{uid: 1000, processes: readyzTable{held: slices.Clone(c.held), ours: []int{0, 5, 6}, err: c.err}}
+		if got := a.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.what, got, c.want)
 		}
 	}
@@ -360,7 +361,7 @@ func TestAStartIsOverWhenItHasEndedOrAnotherHasBegun(t *testing.T) {
 		{"about to be started again", first, state{phase: crashLooping, rawState: "activating (auto-restart)"}, true},
 		{"gone", first, state{phase: notInstalled}, true},
 	} {
-		if got := ended(c.first, c.now); got != c.want {
+		if got := (wait{first: c.first, state: c.now}).ended(); got != c.want {
 			t.Errorf("%s: got %v", c.what, got)
 		}
 	}
@@ -388,35 +389,31 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 		start      string
 		pid        int
 	}{
-		{"another has begun", first, state{phase: running, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "1", 5},
-		{"another is about to begin", first, state{phase: crashLooping, invocation: "2", lastPID: 5, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 5},
-		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastPID: 7, lastExit: &exitStatus{signal: 9}}, "The collector was ended by SIGKILL before it was ready", "1", 7},
-		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed}, "The collector exited with status 3 before it was ready", "2", 6},
-		{"it could not be run", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 203}}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
-		{"why is not known", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 216}}, "The collector could not be run: status 216/GROUP", "1", 5},
+		{"another has begun", first, state{phase: running, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "1", 5},
+		{"another is about to begin", first, state{phase: crashLooping, invocation: "2", lastPID: 5, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", 5},
+		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastPID: 7, lastExit: &exitStatus{signal: 9}, lastName: "SIGKILL"}, "The collector was ended by SIGKILL before it was ready", "1", 7},
+		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", 6},
+		{"it could not be run", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 203}, lastName: "status 203/EXEC", notExecuted: true, whyNotExecuted: "/nowhere is not there"}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
+		{"why is not known", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 216}, lastName: "status 216/GROUP", notExecuted: true}, "The collector could not be run: status 216/GROUP", "1", 5},
 		{"a condition", state{}, state{phase: stopped, skipped: true}, "The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", 0},
 		{"a clean end", first, state{phase: stopped, invocation: "1", lastPID: 5}, "The collector ended cleanly before it was ready", "1", 5},
 		{"an end of which nothing is known", first, state{phase: failed, invocation: "1", lastPID: 5}, "The collector ended before it was ready", "1", 5},
 	} {
 		var of state
-		w := &app{manager: logAsked{of: &of}}
-		want := definition{collector: "/nowhere"}
-		if c.now.lastExit != nil && c.now.lastExit.code == 216 {
-			want.collector = ""
-		}
-		err := w.diedEarly(context.Background(), want, c.first, c.now, logMark{})
+		a := &app{manager: logAsked{of: &of}}
+		err := a.diedEarly(context.Background(), wait{first: c.first, state: c.now}, logMark{})
 		if errText(err) != c.says || of.invocation != c.start || of.lastPID != c.pid {
 			t.Errorf("%s: got %v, with the log of start %q of %d", c.what, err, of.invocation, of.lastPID)
 		}
 	}
 	var of state
-	err := (&app{manager: logAsked{of: &of}}).tooLate(context.Background(), 7001, errors.New("answer 503"), state{rawState: "active", pid: 5}, logMark{}, time.Second)
+	err := (&app{manager: logAsked{of: &of}}).tooLate(context.Background(), wait{ports: ports{http: 7001}, answer: errors.New("answer 503"), state: state{rawState: "active", pid: 5}, timeout: time.Second}, logMark{})
 	var told *failure
 	if !errors.As(err, &told) || of.lastPID != 5 {
 		t.Fatalf("got %v, with the log of %d", err, of.lastPID)
 	}
 	if want := []string{"http://127.0.0.1:7001/readyz: answer 503", "The service is active (PID 5) and stays installed.",
-		"It logged:", "  its last words", "Look: runtimescope service status"}; !reflect.DeepEqual(told.notes, want) {
+		"It logged:", "  its last words", "See: runtimescope service status"}; !reflect.DeepEqual(told.notes, want) {
 		t.Errorf("got %q", told.notes)
 	}
 }

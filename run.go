@@ -11,18 +11,17 @@ import (
 )
 
 func (a *app) foreground(ctx context.Context, o options) error {
-	env, err := envPorts(a.getenv)
-	if err != nil {
-		return err
+	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
+		return bad.refusal()
 	}
 	collector, err := a.findCollector(o.collector)
 	if err != nil {
 		return err
 	}
-	p := env.orDefault()
-	if err := a.portsFree(ctx, p, state{}); err != nil {
-		if s := a.service(ctx); s.up() && a.portsFree(ctx, p, s) == nil {
-			return hint(fmt.Errorf("the service is running already (PID %d), and holds the ports", s.pid), "runtimescope service stop")
+	p := a.shell().ports.orDefault()
+	if err := a.portsTaken(ctx, p, state{}); err != nil {
+		if s := a.service(ctx); s.up() && a.portsTaken(ctx, p, s) == nil {
+			return hint(fmt.Errorf("the service is running already (PID %d), and holds the ports", s.pid), stopCommand)
 		}
 		return err
 	}
@@ -51,9 +50,25 @@ func (a *app) foreground(ctx context.Context, o options) error {
 // service is the state of the background service, as far as it can be told here.
 func (a *app) service(ctx context.Context) (s state) {
 	if a.mayManage() == nil {
-		s, _ = a.look(ctx)
+		s, _ = a.manager.state(ctx, a.run)
 	}
 	return s
+}
+
+// portsTaken says who else than the service in state st holds one of the ports.
+func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
+	s := snapshot{shell: a.shell(), ports: map[int]portFacts{}}
+	s.shell.ports, s.state = p, st
+	s.state.phase = notInstalled // what it will do is no question here
+	for _, port := range []int{p.http, p.ws} {
+		a.portFacts(ctx, s, nil, port)
+	}
+	for _, find := range []func(snapshot) (problem, bool){findPortsSame, findPortHeld} {
+		if found, ok := find(s); ok {
+			return found.refusal()
+		}
+	}
+	return nil
 }
 
 // endings are the signals that ask the collector to end: the terminal's Ctrl-C as it is, all others as SIGTERM, which

@@ -67,7 +67,10 @@ func folderLock(folder string) func(context.Context, func()) (func(), error) {
 		for waited := false; ; {
 			err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 			if err == nil {
-				return func() { dir.Close() }, nil
+				return func() {
+					syscall.Flock(int(dir.Fd()), syscall.LOCK_UN) // a child that another thread is just forking holds it still after a Close
+					dir.Close()
+				}, nil
 			}
 			if err != syscall.EWOULDBLOCK && err != syscall.EINTR {
 				return func() { dir.Close() }, nil // a file system without locks: better unlocked than not at all

@@ -7,82 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 )
-
-// A finding is all that status and doctor know: one question to the manager and one to the collector, at the same time.
-type finding struct {
-	state   state
-	err     error // the manager gave no answer
-	ports   ports
-	answer  error // of /readyz; nil: it is ready
-	own     ownership
-	version string // of the collector
-	age     time.Duration
-	memory  *int64
-	why     string // why a restart is needed
-}
-
-// healthy needs the manager, the answer, and the socket.
-func (f finding) healthy() bool {
-	return f.err == nil && f.state.phase == running && f.answer == nil && f.own.foreign == nil
-}
-
-func (a *app) find(ctx context.Context) finding {
-	var f finding
-	looked := make(chan bool)
-	go func() {
-		f.state, f.err = a.manager.state(ctx, a.run)
-		close(looked)
-	}()
-	time.Sleep(a.timings.headStart) // what is done meanwhile is done while the command runs, and does not hold up its start
-	ask := func(port int) (version string, err error) {
-		if err = a.probe(ctx, port); err == nil {
-			version = a.collectorVersion(ctx, port)
-		}
-		return version, err
-	}
-	file := a.readFile()
-	env, _ := envPorts(a.getenv)
-	guess := file.definition.ports.orDefault()
-	if !file.exists {
-		guess = env.orDefault()
-	}
-	f.version, f.answer = ask(guess.http)
-	who, whoErr := a.processes.holders(ctx, guess.http)
-	<-looked
-	f.state = a.withFile(f.state, file)
-	if m, ok := a.manager.(launchd); ok && f.err == nil && f.state.phase != notInstalled {
-		f.state.enabled = m.enabled(ctx, a.run)
-	}
-	if f.err != nil && !file.exists && file.link == "" { // nothing on disk, nobody to ask
-		f.state.phase = notInstalled
-	}
-	f.ports = f.state.livePorts()
-	if f.state.phase == notInstalled { // those that install would use
-		f.ports = env.orDefault()
-	}
-	if f.ports.http != guess.http { // a drop-in says otherwise
-		f.version, f.answer = ask(f.ports.http)
-		who, whoErr = a.processes.holders(ctx, f.ports.http)
-	}
-	s := f.state
-	f.memory = s.memory
-	if s.pid != 0 {
-		age, memory, err := a.processes.facts(ctx, s.pid)
-		if err == nil {
-			f.age = age
-			if f.memory == nil {
-				f.memory = &memory
-			}
-		}
-	}
-	f.why = a.restartReason(ctx, s)
-	if f.answer == nil {
-		f.own = a.judge(ctx, f.ports.http, who, whoErr, s)
-	}
-	return f
-}
 
 // A statusReport is "status --json": the same keys for both managers, null where something is not known.
 type statusReport struct {
@@ -112,31 +39,39 @@ type exitShape struct {
 	Signal string `json:"signal,omitempty"`
 }
 
-func (a *app) statusReport(f finding) statusReport {
-	s := f.state
-	r := statusReport{
-		Manager: a.manager.name(), State: s.phase, Restarts: s.restarts, MemoryBytes: f.memory,
-		Enabled: s.enabled, Linger: a.manager.linger(), URL: collectorURL(f.ports.http),
-		HTTPPort: f.ports.http, WSPort: f.ports.ws, Definition: s.definitionPath(),
+// memory is what the service uses, in bytes: all of it where the manager counts, else its main process; nil: unknown.
+func (s snapshot) memory() *int64 {
+	if s.state.memory == nil && s.state.pid != 0 && s.process.err == nil {
+		return &s.process.memory
 	}
-	if f.err == nil {
-		r.Healthy, r.RestartNeeded = ptr(f.healthy()), ptr(f.why != "")
-		if f.answer == nil {
-			r.Verified = &f.own.verified
+	return s.state.memory
+}
+
+func (s snapshot) report() statusReport {
+	st, p := s.state, s.live()
+	r := statusReport{
+		Manager: s.names.name, State: st.phase, Restarts: st.restarts, MemoryBytes: s.memory(),
+		Enabled: st.enabled, Linger: st.linger, URL: collectorURL(p.http),
+		HTTPPort: p.http, WSPort: p.ws, Definition: st.definitionPath(),
+	}
+	if s.silent == nil {
+		r.Healthy, r.RestartNeeded = ptr(s.healthy()), ptr(s.restartReason() != "")
+		if s.answered() {
+			r.Verified = ptr(s.owner().verified)
 		}
 	}
-	if s.pid != 0 {
-		r.PID = &s.pid
-		r.UptimeSeconds = ptr(int64(f.age.Seconds()))
+	if st.pid != 0 {
+		r.PID = &st.pid
+		r.UptimeSeconds = ptr(int64(s.process.age.Seconds()))
 	}
-	if path := s.collector(); path != "" {
+	if path := st.collector(); path != "" {
 		r.Collector = &path
 	}
-	if f.version != "" && f.own.foreign == nil {
-		r.Version = &f.version
+	if s.ready.version != "" && s.owner().foreign == nil {
+		r.Version = &s.ready.version
 	}
-	if e := s.lastExit; e != nil && e.signal != 0 {
-		r.LastExit = &exitShape{Signal: a.manager.exitName(*e)}
+	if e := st.lastExit; e != nil && e.signal != 0 {
+		r.LastExit = &exitShape{Signal: st.lastName}
 	} else if e != nil {
 		r.LastExit = &exitShape{Code: &e.code}
 	}
@@ -147,165 +82,189 @@ func (a *app) status(ctx context.Context, o options) error {
 	if err := a.mayManage(); err != nil {
 		return err
 	}
-	if _, err := envPorts(a.getenv); err != nil {
-		return err
+	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
+		return bad.refusal()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	time.AfterFunc(a.timings.headStart, func() { cancelAt(a.signals(), ctx, cancel) })
-	f := a.find(ctx)
+	s := a.inspect(ctx, request{})
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
-	s := f.state
 	if o.json {
-		text, err := json.Marshal(a.statusReport(f))
+		text, err := json.Marshal(s.report())
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(a.out.stdout, "%s\n", text)
 	} else {
-		a.sayStatus(f)
+		a.sayStatus(s, diagnose(s, a.manager.judgements()))
 	}
 	switch {
-	case f.err != nil && s.phase == notInstalled && o.json:
-		a.out.note("%v", f.err)
-	case f.err != nil && s.phase != notInstalled:
-		return f.err
+	case s.silent != nil && s.state.phase == notInstalled && o.json:
+		a.out.note("%v", s.silent)
+	case s.silent != nil && s.state.phase != notInstalled:
+		return s.silent
 	}
 	switch {
-	case !o.exitCode || f.healthy():
+	case !o.exitCode || s.healthy():
 		return nil
-	case s.phase == notInstalled:
+	case s.state.phase == notInstalled:
 		return &statusError{errors.New("the service is not installed"), 4}
 	}
-	return &statusError{fmt.Errorf("the service is not running and healthy: %s", a.headline(f)), 3}
+	return &statusError{fmt.Errorf("the service is not running and healthy: %s", s.unhealthy()), 3}
 }
 
-// headline says in a few words what is wrong with a service that is not healthy.
-func (a *app) headline(f finding) string {
+// unhealthy says in a few words what is wrong with a service that is not healthy.
+func (s snapshot) unhealthy() string {
 	switch {
-	case f.state.masked:
+	case s.state.masked:
 		return "masked"
-	case f.state.phase != running:
-		return string(f.state.phase)
-	case f.answer != nil:
-		return "running, but /readyz: " + f.answer.Error()
+	case s.state.phase != running:
+		return string(s.state.phase)
+	case s.ready.err != nil:
+		return "running, but /readyz: " + s.ready.err.Error()
 	}
 	return "running, but another process answers"
 }
 
-// sayStatus is status in words.
-func (a *app) sayStatus(f finding) {
-	s, say := f.state, a.out
-	launchd := a.manager.name() == "launchd"
-	switch {
-	case s.phase == notInstalled && !s.masked && s.file.link == "":
-		if f.err != nil {
-			say.warn("%v", f.err)
-		}
-		say.info("Service not installed. Run: runtimescope service install")
-		if s.vendor() {
-			say.info("A package brought its %s: %s", a.manager.what(), s.loaded)
-		}
+// sayStatus is status in words: a line on the process, one on /readyz, the facts, and last the problems that these do
+// not tell.
+func (a *app) sayStatus(s snapshot, problems []problem) {
+	told := []string{"process", "ready", "enabled", "linger"} // checks that have a line of their own
+	if s.state.phase == notInstalled && !s.state.masked && s.state.file.link == "" {
+		a.sayNotInstalled(s, problems)
 		return
-	case f.err != nil:
-		say.warn("Service installed, but its state is unknown")
-	case s.masked && s.phase != running:
-		say.warn("Service is masked, that is, forbidden to start. Run: %s", s.unmask())
-	case s.phase == running && launchd:
-		say.done("Service running — PID %d, up %s", s.pid, duration(f.age))
-	case s.phase == running:
-		say.done("Service is active — PID %d, up %s", s.pid, duration(f.age))
-	case s.phase == crashLooping:
-		say.warn("Service state: %s — crash-looping: %s. See: runtimescope service logs", s.rawState, a.manager.next(s))
-	case s.phase == failed:
-		say.warn("Service state: %s — %s. See: runtimescope service logs", s.rawState, a.manager.next(s))
-	case s.phase == stopped && launchd && s.pid == 0:
-		say.warn("Service installed but not currently running. Run: runtimescope service start")
-	case s.phase == stopped && s.pid != 0:
-		say.warn("Service state: %s — PID %d is ending", s.rawState, s.pid)
-	case s.phase == stopped:
-		say.warn("Service state: %s. Run: runtimescope service start", s.rawState)
-	default:
-		say.warn("Service state: %s", s.rawState)
 	}
-	switch {
-	case s.phase != running && f.answer == nil && f.own.foreign != nil && f.err == nil:
-		say.warn("Port %d is held by %s", f.ports.http, f.own.foreign)
-	case s.phase != running:
-	case f.answer != nil:
-		say.warn("Collector does not answer on %s: %v", collectorURL(f.ports.http), f.answer)
-	case f.own.foreign != nil:
-		say.warn("Not the service, but %s answers on %s", f.own.foreign, collectorURL(f.ports.http))
-	default:
-		a.sayHealthy(f.ports.http, f.version, f.own.doubt)
-	}
-	a.warnOtherPorts(f.ports)
-	if s.masked && s.phase == running {
-		say.warn("It is masked, that is, forbidden to start again. Run: %s", s.unmask())
-	}
-	if s.loadError != "" {
-		say.warn("%s. To do: %s", s.loadError, s.repair())
-	}
-	if s.file.err != nil {
-		say.warn("%v", s.file.err)
-	}
-	if s.up() && !s.file.exists && (s.loaded == "" || s.loaded == s.file.path) && s.file.link == "" && !s.masked {
-		say.warn("Its %s is gone: %s. Run: runtimescope service install, or uninstall", a.manager.what(), s.file.path)
-	}
-	switch {
-	case !s.file.exists && !s.vendor(): // there is nothing to restart it on
-	case f.why != "":
-		say.warn("Restart needed: %s. Run: runtimescope service restart", f.why)
-	case s.stale:
-		say.warn("The definition on disk has changed and is not loaded. Run: runtimescope service restart")
-	}
-	if s.restarts != nil && *s.restarts > 0 {
-		say.warn("Restarted %s after it failed", count(*s.restarts, "time"))
-	}
-	if e := s.lastExit; e != nil {
-		say.info("Last exit: %s", a.manager.exitName(*e))
-	}
-	if f.memory != nil {
-		say.info("Memory: %s", size(*f.memory))
-	}
-	switch {
-	case s.enabled == nil:
-	case *s.enabled:
-		say.info("Starts at login: yes")
-	case s.static:
-		say.info("Starts at login: no, the unit has no [Install] section")
-	default:
-		say.info("Starts at login: no. To change: runtimescope service install")
-	}
-	switch linger := a.manager.linger(); {
-	case launchd:
-		say.info("Keeps running after logout: no, launchd ends it with the session")
-	case linger == nil:
-		say.info("Keeps running after logout: unknown")
-	case *linger:
-		say.info("Keeps running after logout: yes. To change: sudo loginctl disable-linger $USER")
-	default:
-		say.info("Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
-	}
-	if path := s.collector(); path != "" {
-		if err := executable(path); !filepath.IsAbs(path) || s.loadError != "" && s.program == "" {
-			// a specifier, or half a word: what it means, only systemd knows
-		} else if err != nil {
-			say.warn("The collector cannot be started again: %s: %v", path, err)
-		} else if reason := whyPathWontLast(path); reason != "" {
-			say.warn("Survives the next upgrade: doubtful, %s. To change: runtimescope service install --collector PATH", reason)
-		} else {
-			say.info("Survives the next upgrade: yes, its path has no version in it")
+	a.sayHeadline(s, problems)
+	a.sayReady(s)
+	a.sayFacts(s, problems)
+	for _, p := range problems {
+		if !slices.Contains(told, p.check) && p.id != "manager-silent" {
+			a.sayProblem(p)
 		}
-		say.info("Collector: %s", path)
 	}
-	if launchd {
-		say.info("Plist: %s", s.definitionPath())
-		say.info("Logs:  %s", a.manager.logs())
-	} else {
-		say.info("Unit file: %s", s.definitionPath())
-		say.info("Logs: %s", a.manager.logs())
+}
+
+// sayNotInstalled says also what would keep install from doing its work.
+func (a *app) sayNotInstalled(s snapshot, problems []problem) {
+	a.out.info("Service not installed. Run: %s", installCommand)
+	if s.state.vendor() {
+		a.out.info("A package brought its %s: %s", s.names.definition, s.state.loaded)
 	}
+	for _, p := range problems {
+		if p.blocks&writes != 0 {
+			a.sayProblem(p)
+		}
+	}
+}
+
+// sayProblem says a problem and what helps.
+func (a *app) sayProblem(p problem) {
+	if help := p.help(); help != "" {
+		a.out.warn("%s. Fix: %s", p.summary, help)
+		return
+	}
+	a.out.warn("%s", p.summary)
+}
+
+// sayHeadline says what the process is doing.
+func (a *app) sayHeadline(s snapshot, problems []problem) {
+	st := s.state
+	fix := "" // of what is wrong with the process
+	for _, p := range problems {
+		if p.check == "process" && fix == "" {
+			fix = p.help()
+		}
+	}
+	switch {
+	case s.silent != nil:
+		a.out.warn("Service installed, but its state is unknown")
+	case st.phase == running:
+		a.out.done("%s — PID %d, up %s", s.names.upLabel, st.pid, duration(s.process.age))
+	case st.phase == crashLooping:
+		a.out.warn("Service state: %s — crash-looping: %s. See: %s", st.rawState, st.next, fix)
+	case st.phase == failed && fix == logsCommand:
+		a.out.warn("Service state: %s — %s. See: %s", st.rawState, st.next, fix)
+	case st.phase == failed:
+		a.out.warn("Service state: %s — %s. Run: %s", st.rawState, st.next, fix)
+	case st.pid != 0 && st.phase == stopped:
+		a.out.warn("Service state: %s — PID %d is ending", st.rawState, st.pid)
+	case st.phase == stopped && fix == startCommand && s.names.sessionEnd != "":
+		a.out.warn("Service installed but not currently running. Run: %s", fix)
+	case st.phase == stopped && fix == startCommand:
+		a.out.warn("Service state: %s. Run: %s", st.rawState, fix)
+	default: // what keeps it from starting is said below
+		a.out.warn("Service state: %s", st.rawState)
+	}
+}
+
+// sayReady says whether the collector answers, and whose answer that is.
+func (a *app) sayReady(s snapshot) {
+	url := collectorURL(s.ready.port)
+	other := s.answered() && s.owner().foreign != nil && s.silent == nil
+	switch {
+	case s.state.phase != running:
+	case !s.answered():
+		a.out.warn("Collector does not answer on %s: %v", url, s.ready.err)
+	case other:
+		a.out.warn("%s is answered by %s, not by the service", url, s.owner().foreign)
+	default:
+		a.sayHealthy(s.ready.port, s.ready.version, s.owner().doubt)
+	}
+}
+
+// sayFacts says what there is to know of the service, whether anything is wrong or not.
+func (a *app) sayFacts(s snapshot, problems []problem) {
+	st, out := s.state, a.out
+	if st.restarts != nil && *st.restarts > 0 {
+		out.warn("Restarted %s after it failed", count(*st.restarts, "time"))
+	}
+	if st.lastExit != nil {
+		out.info("Last exit: %s", st.lastName)
+	}
+	if memory := s.memory(); memory != nil {
+		out.info("Memory: %s", size(*memory))
+	}
+	a.sayLogin(s, problems)
+	if path := st.collector(); path != "" {
+		if s.installed.err == nil && s.installed.wontLast == "" && filepath.IsAbs(path) {
+			out.info("Survives upgrades: yes (the path has no version in it)")
+		}
+		out.info("Collector: %s", path)
+	}
+	out.info("%s %s", s.names.pathLabel, st.definitionPath())
+	out.info("%s %s", s.names.logsLabel, s.names.logs)
+}
+
+// sayLogin says what happens at login and at logout.
+func (a *app) sayLogin(s snapshot, problems []problem) {
+	fixes := map[string]string{}
+	for _, p := range problems {
+		fixes[p.id] = p.help()
+	}
+	yesNo := func(what string, is *bool, fix string) {
+		switch {
+		case is == nil:
+			a.out.info("%s: unknown", what)
+		case *is:
+			a.out.info("%s: yes", what)
+		case fix == "":
+			a.out.info("%s: no", what)
+		default:
+			a.out.info("%s: no. Fix: %s", what, fix)
+		}
+	}
+	switch {
+	case s.state.static:
+		a.out.info("Starts at login: no, the unit has no [Install] section")
+	case s.state.enabled != nil:
+		yesNo("Starts at login", s.state.enabled, fixes["not-enabled"])
+	}
+	if s.names.sessionEnd != "" {
+		a.out.info("Keeps running after logout: no, %s", s.names.sessionEnd)
+		return
+	}
+	yesNo("Keeps running after logout", s.state.linger, fixes["no-linger"])
 }

@@ -2,13 +2,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // statusKeys are always there, the same on both platforms.
@@ -57,12 +60,12 @@ func statusStates() []statusState {
 		{"ended cleanly", func(b *bench) { b.installed().crashed("exit 0") }, "stopped", 3, "⚠ Service state: inactive", "⚠ Service installed but not currently running", false, true, "?"},
 		{"running, not ready", func(b *bench) { b.installed(); b.behaves("silent") }, "running", 3, "⚠ Collector does not answer on http://127.0.0.1:",
 			"⚠ Collector does not answer on http://127.0.0.1:", false, true, "<nil>"},
-		{"file gone", func(b *bench) { b.installed(); os.Remove(b.manager.path()) }, "running", 0, "⚠ Its unit is gone: ", "", true, false, "<nil>"},
+		{"file gone", func(b *bench) { b.installed(); os.Remove(b.manager.names().path) }, "running", 0, "⚠ the unit of the service is gone: ", "", true, false, "<nil>"},
 		{"file never loaded", func(b *bench) {
 			b.installed()
-			text := b.read(b.manager.path())
+			text := b.read(b.manager.names().path)
 			b.want(0, "service uninstall")
-			b.write(b.manager.path(), text, 0o644)
+			b.write(b.manager.names().path, text, 0o644)
 		}, "stopped", 3, "⚠ Service state: inactive", "⚠ Service installed but not currently running", false, false, "<nil>"},
 	}
 }
@@ -95,7 +98,7 @@ func TestStatusInEveryState(t *testing.T) {
 				}
 				s := b.fakeState()
 				want := map[string]any{"manager": manager, "state": c.state, "healthy": c.healthy, "url": collectorURL(b.httpPort()),
-					"definition": b.manager.path()}
+					"definition": b.manager.names().path}
 				want["http_port"], want["ws_port"] = b.httpPort(), defaultWSPort
 				if c.state != "not-installed" {
 					want["collector"] = b.collector()
@@ -141,8 +144,8 @@ func TestStatusInEveryState(t *testing.T) {
 func TestStatusTellsADefinitionThatIsNotLoaded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
-	b.write(b.manager.path(), strings.Replace(b.read(b.manager.path()), "256M", "1G", 1), 0o644)
-	b.want(0, "service status", "⚠ Restart needed: the definition has changed since it was loaded. Run: runtimescope service restart")
+	b.write(b.manager.names().path, strings.Replace(b.read(b.manager.names().path), "256M", "1G", 1), 0o644)
+	b.want(0, "service status", "⚠ Restart needed: the definition has changed since it was loaded. Fix: runtimescope service restart")
 	if got := b.json(0, "service status --json"); got["restart_needed"] != true {
 		t.Errorf("restart_needed is %v", got["restart_needed"])
 	}
@@ -151,8 +154,8 @@ func TestStatusTellsADefinitionThatIsNotLoaded(t *testing.T) {
 		t.Errorf("restart_needed is %v", got["restart_needed"])
 	}
 	b.want(0, "service stop")
-	b.write(b.manager.path(), strings.Replace(b.read(b.manager.path()), "1G", "2G", 1), 0o644)
-	b.want(0, "service status", "⚠ The definition on disk has changed and is not loaded. Run: runtimescope service restart")
+	b.write(b.manager.names().path, strings.Replace(b.read(b.manager.names().path), "1G", "2G", 1), 0o644)
+	b.want(0, "service status", "⚠ Restart needed: the definition has changed since it was loaded. Fix: runtimescope service restart")
 }
 
 func TestStatusNamesWhoAnswersInsteadOfTheService(t *testing.T) {
@@ -161,7 +164,7 @@ func TestStatusNamesWhoAnswersInsteadOfTheService(t *testing.T) {
 		b.installed()
 		b.behaves("silent")
 		b.foreign(b.httpPort(), "python3 -m http.server")
-		b.want(0, "service status", "⚠ Not the service, but PID 666 (python3 -m http.server) answers on ")
+		b.want(0, "service status", " is answered by PID 666 (python3 -m http.server), not by the service")
 		if strings.Contains(b.stdout.String(), "✓ Collector") {
 			t.Errorf("a ✓ for somebody else's answer:\n%s", b.stdout.String())
 		}
@@ -171,7 +174,7 @@ func TestStatusNamesWhoAnswersInsteadOfTheService(t *testing.T) {
 			t.Errorf("healthy %v, verified %v, version %v", got["healthy"], got["verified"], got["version"])
 		}
 		b.want(0, "service stop")
-		b.want(0, "service status", "⚠ Port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
+		b.want(0, "service status", "⚠ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
 	})
 }
 
@@ -188,9 +191,9 @@ func TestStatusCountsRestarts(t *testing.T) {
 func TestStatusTellsLinger(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
-	b.want(0, "service status", "Keeps running after logout: no. To change: sudo loginctl enable-linger $USER")
+	b.want(0, "service status", "Keeps running after logout: no. Fix: sudo loginctl enable-linger $USER")
 	b.write(b.fake.path("root/var/lib/systemd/linger/ada"), "", 0o644)
-	b.want(0, "service status", "Keeps running after logout: yes. To change: sudo loginctl disable-linger $USER")
+	b.want(0, "service status", "Keeps running after logout: yes\n")
 	if got := b.json(0, "service status --json"); got["linger"] != true {
 		t.Errorf("linger is %v", got["linger"])
 	}
@@ -219,7 +222,7 @@ func TestStatusWithoutAnAnswerFromTheManager(t *testing.T) {
 	if got["state"] != "unknown" || got["healthy"] != nil || got["restart_needed"] != nil || len(got) != len(statusKeys) {
 		t.Errorf("it says %v", got)
 	}
-	os.Remove(b.manager.path())
+	os.Remove(b.manager.names().path)
 	b.want(0, "service status", "⚠ cannot reach the user manager of systemd", "Service not installed.")
 	got = b.json(0, "service status --json")
 	if got["state"] != "not-installed" || len(got) != len(statusKeys) {
@@ -231,9 +234,84 @@ func TestStatusWithoutAnAnswerFromTheManager(t *testing.T) {
 func TestStatusWithoutItsPlistNamesIt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "launchd").quick().installed()
-	os.Remove(b.manager.path())
-	b.want(0, "service status", "✓ Service running — PID ", "⚠ Its plist is gone: "+b.manager.path()+". Run: runtimescope service install, or uninstall")
+	os.Remove(b.manager.names().path)
+	b.want(0, "service status", "✓ Service running — PID ", "⚠ the plist of the service is gone: "+b.manager.names().path+". Fix: runtimescope service install")
 	if got := b.json(0, "service status --json"); got["state"] != "running" {
 		t.Errorf("it says %v", got)
+	}
+}
+
+// The very words for findings that no fake machine comes to by itself.
+func TestTheWordsOfStatus(t *testing.T) {
+	t.Parallel()
+	const headline, healthy, login, linger, upgrade = "✓ Service is active — PID 42, up 1 min 30 s\n", "✓ Collector is healthy and serving on http://127.0.0.1:6768 (version 0.11.2)\n",
+		"Starts at login: yes\n", "Keeps running after logout: yes\n", "Survives upgrades: yes (the path has no version in it)\n"
+	const places = "Collector: /opt/bin/collector-server\nUnit file: /home/ada/.config/systemd/user/runtimescope.service\nLogs: journalctl --user -u runtimescope -f\n"
+	const tail, unit = login + linger + upgrade + places, "/home/ada/.config/systemd/user/runtimescope.service"
+	const none = "Service not installed. Run: runtimescope service install\n"
+	noAnswer := change("no answer", func(s *snapshot) { s.ready.err = errors.New("no answer") })
+	down := inPhase(stopped, "inactive", nil)
+	nothing := change("nothing", func(s *snapshot) { *s = snapshotOf("systemd") })
+	for name, c := range map[string]struct {
+		options []option
+		want    string
+	}{
+		"well": {nil, headline + healthy + tail},
+		"masked while it runs": {[]option{maskedRuntime()},
+			headline + healthy + tail + "⚠ the service is masked, so systemd will not start it (" + unit + "). Fix: systemctl --user unmask --runtime runtimescope.service\n"},
+		"masked": {[]option{down, maskedRuntime()},
+			"⚠ Service state: inactive\n" + tail + "⚠ the service is masked, so systemd will not start it (" + unit + "). Fix: systemctl --user unmask --runtime runtimescope.service\n"},
+		"none":                   {[]option{nothing}, none},
+		"none, and no manager":   {[]option{nothing, noManager()}, none + "⚠ cannot reach the manager. Fix: runtimescope service run\n"},
+		"none, and no collector": {[]option{nothing, noCollector()}, none + "⚠ Could not locate the `collector-server` binary. Fix: runtimescope service install --collector PATH\n"},
+		"none, and the port is held": {[]option{nothing, portHeldBy(snapHTTP, otherCollector)},
+			none + "⚠ port 6768 is held by PID 77 (/usr/local/bin/collector-server): that is another collector. Fix: kill 77\n"},
+		"no manager": {[]option{noManager()}, "⚠ Service installed, but its state is unknown\n" + strings.TrimPrefix(tail, login)},
+		"ending":     {[]option{ending(), noAnswer}, "⚠ Service state: deactivating (stop-sigterm) — PID 4242 is ending\n" + tail},
+		"stopped":    {[]option{down}, "⚠ Service state: inactive. Run: runtimescope service start\n" + tail},
+		"stopped, its port held": {[]option{down, portHeldBy(snapHTTP, stranger)},
+			"⚠ Service state: inactive\n" + tail + "⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
+		"starting": {[]option{inPhase(starting, "activating (start)", nil)}, "⚠ Service state: activating (start)\n" + tail},
+		"crash loop": {[]option{inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3})},
+			"⚠ Service state: activating (auto-restart) — crash-looping: what comes next. See: runtimescope service logs\nLast exit: status 3\n" + tail},
+		"failed":    {[]option{inPhase(failed, "failed", &exitStatus{code: 3})}, "⚠ Service state: failed — what comes next. See: runtimescope service logs\nLast exit: status 3\n" + tail},
+		"too often": {[]option{startLimited()}, "⚠ Service state: failed — what comes next. Run: runtimescope service start\nLast exit: status 0\n" + tail},
+		"changed": {[]option{change("stale", func(s *snapshot) { s.state.stale = true })},
+			headline + healthy + tail + "⚠ Restart needed: the definition has changed since it was loaded. Fix: runtimescope service restart\n"},
+		"somebody else answers": {[]option{portHeldBy(snapHTTP, stranger)},
+			headline + "⚠ http://127.0.0.1:6768 is answered by PID 79 (python3 -m http.server), not by the service\n" + tail +
+				"⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
+		"no answer": {[]option{noAnswer}, headline + "⚠ Collector does not answer on http://127.0.0.1:6768: no answer\n" + tail},
+		"not a path": {[]option{change("specifier", func(s *snapshot) {
+			s.state.program, s.state.file.definition.collector, s.installed.path = "", "%h/x", "%h/x"
+		})},
+			headline + healthy + strings.Replace(strings.Replace(tail, upgrade, "", 1), "/opt/bin/collector-server", "%h/x", 1)},
+		"cannot be started again": {[]option{change("gone", func(s *snapshot) { s.installed.err = errors.New("not there") })},
+			headline + healthy + strings.Replace(tail, upgrade, "", 1) + "⚠ cannot use the collector of the service, /opt/bin/collector-server: not there. Fix: runtimescope service install\n"},
+		"gone": {[]option{change("gone", func(s *snapshot) { s.state.file.exists = false })},
+			headline + healthy + tail + "⚠ the unit of the service is gone: " + unit + ". Fix: runtimescope service install\n"},
+		"a link":          {[]option{linked()}, headline + healthy + tail + "⚠ " + unit + " is a symbolic link to /nix/store/x/runtimescope.service: something else manages it. Fix: change it there, or remove the link\n"},
+		"restarted once":  {[]option{change("restarted", func(s *snapshot) { s.state.restarts = ptr(1) })}, headline + healthy + "⚠ Restarted 1 time after it failed\n" + tail},
+		"never restarted": {[]option{change("restarted", func(s *snapshot) { s.state.restarts = ptr(0) })}, headline + healthy + tail},
+		"memory, no linger, not enabled": {[]option{change("more", func(s *snapshot) {
+			s.process.memory, s.state.linger, s.state.enabled = 5000, ptr(false), ptr(false)
+		})}, headline + healthy + "Memory: 5.0 kB\nStarts at login: no. Fix: runtimescope service install\nKeeps running after logout: no. Fix: sudo loginctl enable-linger $USER\n" + upgrade + places},
+		"nobody knows": {[]option{change("unknown", func(s *snapshot) { s.state.linger, s.state.enabled = nil, nil })},
+			headline + healthy + "Keeps running after logout: unknown\n" + upgrade + places},
+		"another port in this shell": {[]option{change("port", func(s *snapshot) { s.shell.ports.http = 7002; s.ports[7002] = portFacts{} })},
+			headline + healthy + tail + "⚠ RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT of this shell differ from the service's ports, 6768 and 6767. Fix: runtimescope service install\n"},
+	} {
+		s := snapshotOf("systemd", append([]option{installed(), runningAs(42), change("age", func(s *snapshot) {
+			s.process = processFacts{age: 90 * time.Second}
+		})}, c.options...)...)
+		if s.process.memory == 0 {
+			s.process.err = errors.New("not asked")
+		}
+		var stdout bytes.Buffer
+		a := &app{out: printer{stdout: &stdout}}
+		a.sayStatus(s, diagnose(s, systemd{}.judgements()))
+		if got := strings.ReplaceAll(strings.TrimPrefix(stdout.String(), "  "), "\n  ", "\n"); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
+		}
 	}
 }

@@ -28,14 +28,16 @@ type systemd struct {
 	root       string // prefix of /run, /proc, /var: "" but in tests
 }
 
-func (m systemd) name() string { return "systemd" }
-func (m systemd) what() string { return "unit" }
-
-func (m systemd) path() string {
-	return filepath.Join(m.home, ".config/systemd/user", unitName)
+func (m systemd) names() managerNames {
+	return managerNames{
+		name: "systemd", definition: "unit", path: filepath.Join(m.home, ".config/systemd/user", unitName), pathLabel: "Unit file:",
+		upLabel: "Service is active", logs: "journalctl --user -u runtimescope -f", logsLabel: "Logs:",
+		show:      "systemctl --user cat " + unitName,
+		idleCause: "it ended cleanly at once, or a condition of its unit does not hold (systemctl --user cat " + unitName + ")",
+	}
 }
 
-func (m systemd) logs() string { return "journalctl --user -u runtimescope -f" }
+func (m systemd) path() string { return m.names().path }
 
 func systemctl(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
 
@@ -48,15 +50,30 @@ var unitProperties = strings.Join([]string{"LoadState", "LoadError", "ActiveStat
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 	out, err := run.Run(ctx, systemctl("show", unitName, "-p", unitProperties)...)
 	if err != nil {
-		return state{phase: unknown}, m.unreachable(err)
+		return m.withFiles(state{phase: unknown}), m.unreachable(err)
 	}
 	s, err := parseUnitState(out)
-	if isTrue(s.enabled) && s.wantedBy == "" { // for a target that a user's manager does not have, such as multi-user.target
-		_, linkErr := os.Lstat(m.wants())
-		s.enabled = ptr(linkErr == nil)
+	return m.withFiles(s), err
+}
+
+// withFiles adds what only files tell.
+func (m systemd) withFiles(s state) state {
+	if _, err := os.Readlink(m.wants()); err == nil {
+		s.loginLink = m.wants()
+	}
+	if isTrue(s.enabled) && s.maybeUnreached { // by a target that a user's manager does not have, such as multi-user.target
+		_, err := os.Lstat(m.wants())
+		s.enabled = ptr(err == nil)
+	}
+	if home, ok := strings.CutSuffix(s.loaded, "/.config/systemd/user/"+unitName); ok && !sameFile(home, m.home) && home != m.home {
+		s.otherHome = home
 	}
 	s.stale = s.stale || s.loaded != "" && m.newDropIn(s.dropIns)
-	return s, err
+	s.linger = m.linger()
+	if s.notExecuted {
+		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
+	}
+	return s
 }
 
 // newDropIn tells whether the user has written a drop-in that is not among the loaded ones. systemd says so itself
@@ -73,9 +90,21 @@ func (m systemd) newDropIn(loaded []string) bool {
 	})
 }
 
+// unitProps are the properties that "systemctl show" printed.
+type unitProps map[string]string
+
+// number is a property as a number, 0 when it is none.
+func (p unitProps) number(key string) int {
+	n, err := strconv.Atoi(p[key])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // parseUnitState reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
 func parseUnitState(out string) (state, error) {
-	p := map[string]string{}
+	p := unitProps{}
 	for _, line := range strings.Split(out, "\n") {
 		if key, value, ok := strings.Cut(line, "="); ok && p[key] == "" {
 			p[key] = value
@@ -84,33 +113,26 @@ func parseUnitState(out string) (state, error) {
 	if p["ActiveState"] == "" || p["LoadState"] == "" {
 		return state{phase: unknown}, fmt.Errorf("systemctl show answered nothing that says a state: %q", shorten(out, 200))
 	}
-	number := func(key string) int {
-		n, err := strconv.Atoi(p[key])
-		if err != nil {
-			return 0
-		}
-		return n
-	}
 	s := state{
-		rawState:     p["ActiveState"],
-		pid:          number("MainPID"),
-		invocation:   p["InvocationID"],
-		restarts:     ptr(number("NRestarts")),
-		cgroup:       p["ControlGroup"],
-		loaded:       p["FragmentPath"],
-		stale:        p["NeedDaemonReload"] == "yes",
-		masked:       p["LoadState"] == "masked",
-		dropIns:      shownWords(p["DropInPaths"]),
-		envFiles:     p["EnvironmentFiles"] != "",
-		static:       p["UnitFileState"] == "static",
-		untilBoot:    p["UnitFileState"] == "masked-runtime",
-		enabled:      ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
-		wantedBy:     p["WantedBy"],
-		skipped:      p["ConditionResult"] == "no" && number("ConditionTimestampMonotonic") != 0,
-		lastPID:      number("ExecMainPID"),
-		restartDelay: p["RestartUSec"],
-		result:       p["Result"],
-		unitEnv:      shownWords(p["Environment"]),
+		rawState:       p["ActiveState"],
+		pid:            p.number("MainPID"),
+		invocation:     p["InvocationID"],
+		ending:         p["ActiveState"] == "deactivating",
+		restarts:       ptr(p.number("NRestarts")),
+		cgroup:         p["ControlGroup"],
+		loaded:         p["FragmentPath"],
+		stale:          p["NeedDaemonReload"] == "yes",
+		masked:         p["LoadState"] == "masked",
+		dropIns:        shownWords(p["DropInPaths"]),
+		envFiles:       p["EnvironmentFiles"] != "",
+		static:         p["UnitFileState"] == "static",
+		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
+		maybeUnreached: p["WantedBy"] == "",
+		skipped:        p["ConditionResult"] == "no" && p.number("ConditionTimestampMonotonic") != 0,
+		startLimit:     p["Result"] == "start-limit-hit",
+		lastPID:        p.number("ExecMainPID"),
+		unitEnv:        shownWords(p["Environment"]),
+		program:        shownProgram(p["ExecStart"]),
 	}
 	if s.rawState != "active" && s.rawState != "inactive" && s.rawState != "failed" {
 		s.rawState += " (" + p["SubState"] + ")"
@@ -118,24 +140,39 @@ func parseUnitState(out string) (state, error) {
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
 	}
-	// ExecStart={ path=/x/collector-server ; argv[]=/x/collector-server … ; … }
-	if _, rest, ok := strings.Cut(p["ExecStart"], "path="); ok {
-		const end = " ; argv[]="
-		for at := strings.Index(rest, end); at >= 0; { // the path may have that in it, too
-			s.program = rest[:at]
-			next := strings.Index(rest[at+1:], end)
-			if next < 0 || strings.HasPrefix(rest[at+len(end):], s.program) {
-				break
-			}
-			at += 1 + next
+	p.readPhase(&s)
+	p.readExit(&s)
+	s.next = p.next(s)
+	s.unmask = unmaskCommand(s.loaded, p["UnitFileState"] == "masked-runtime")
+	if load := p["LoadState"]; load == "bad-setting" || load == "error" {
+		s.loadError = "systemd cannot load the unit (" + load + "): " + p["LoadError"]
+	} else if name := badPort(s.unitEnv); name != "" {
+		s.loadError = "the unit sets " + name + ", and its value is not a valid port"
+	}
+	return s, nil
+}
+
+// shownProgram reads the program out of what "systemctl show" prints of ExecStart:
+// { path=/x/collector-server ; argv[]=/x/collector-server … ; … }
+func shownProgram(execStart string) (program string) {
+	_, rest, ok := strings.Cut(execStart, "path=")
+	if !ok {
+		return ""
+	}
+	const end = " ; argv[]="
+	for at := strings.Index(rest, end); at >= 0; { // the path may have that in it, too
+		program = rest[:at]
+		next := strings.Index(rest[at+1:], end)
+		if next < 0 || strings.HasPrefix(rest[at+len(end):], program) {
+			break
 		}
+		at += 1 + next
 	}
-	switch p["ExecMainCode"] {
-	case "1":
-		s.lastExit = &exitStatus{code: number("ExecMainStatus")}
-	case "2", "3":
-		s.lastExit = &exitStatus{signal: number("ExecMainStatus")}
-	}
+	return program
+}
+
+// readPhase reads what the service is doing.
+func (p unitProps) readPhase(s *state) {
 	switch p["ActiveState"] {
 	case "active", "reloading", "refreshing":
 		s.phase = running
@@ -157,40 +194,74 @@ func parseUnitState(out string) (state, error) {
 	default:
 		s.phase = unknown
 	}
-	if problem := p["LoadState"]; problem == "bad-setting" || problem == "error" {
-		s.loadError = "systemd cannot load the unit (" + problem + "): " + p["LoadError"]
-	} else if name := badPort(s.unitEnv); name != "" {
-		s.loadError = "the unit sets " + name + " to what is no port"
-	}
-	return s, nil
 }
 
-// reach says why the manager would not see the unit that install writes, or would give the collector other ports than
-// that unit leaves at their default.
-func (m systemd) reach(ctx context.Context, run Runner, want ports) error {
+// readExit reads how the main process last ended.
+func (p unitProps) readExit(s *state) {
+	switch p["ExecMainCode"] {
+	case "1":
+		s.lastExit = &exitStatus{code: p.number("ExecMainStatus")}
+	case "2", "3":
+		s.lastExit = &exitStatus{signal: p.number("ExecMainStatus")}
+	default:
+		return
+	}
+	s.lastName = unitExitName(*s.lastExit)
+	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code >= 200 && s.lastExit.code <= 245
+}
+
+// next says what systemd does next about a service that has ended.
+func (p unitProps) next(s state) string {
+	switch {
+	case s.phase == crashLooping && p["RestartUSec"] != "":
+		return "systemd starts it again after " + p["RestartUSec"]
+	case s.phase == crashLooping:
+		return "systemd starts it again"
+	case s.startLimit:
+		return "systemd has given up: it was started too often"
+	case s.phase == failed && p.number("NRestarts") > 0:
+		return "systemd has given up after " + count(p.number("NRestarts"), "restart")
+	case s.phase == failed:
+		return "systemd does not start it again"
+	case s.phase == stopped:
+		return "systemd does not start it again after a clean end"
+	}
+	return "systemd has started it again already"
+}
+
+// unmaskCommand takes a mask away.
+func unmaskCommand(loaded string, untilBoot bool) string {
+	switch {
+	case untilBoot:
+		return "systemctl --user unmask --runtime " + unitName
+	case strings.HasPrefix(loaded, "/etc/"):
+		return "sudo systemctl --global unmask " + unitName
+	}
+	return "systemctl --user unmask " + unitName
+}
+
+// surroundings says why the manager would not see the unit that install writes, and what it hands on to each service.
+func (m systemd) surroundings(ctx context.Context, run Runner) surroundings {
 	out, err := run.Run(ctx, systemctl("show", "-p", "UnitPath,Environment")...)
 	if err != nil {
-		return m.unreachable(err)
+		return surroundings{err: m.unreachable(err)}
 	}
+	var around surroundings
 	var dirs []string
-	var inherited ports
 	for _, line := range strings.Split(out, "\n") {
 		switch key, value, _ := strings.Cut(line, "="); key {
 		case "UnitPath":
 			dirs = strings.Fields(value)
 		case "Environment":
-			inherited.read(shownWords(value))
+			around.inherited.read(shownWords(value))
 		}
 	}
-	for _, v := range []struct {
-		name                   string
-		want, normal, inherits int
-	}{{httpPortEnv, want.http, defaultHTTPPort, inherited.http}, {wsPortEnv, want.ws, defaultWSPort, inherited.ws}} {
-		if v.want == v.normal && v.inherits != 0 && v.inherits != v.normal {
-			return hint(fmt.Errorf("the user manager of systemd has %s=%d in its own environment, which the service would take instead of %d", v.name, v.inherits, v.want),
-				"systemctl --user unset-environment "+v.name)
-		}
-	}
+	around.err = m.unseen(out, dirs)
+	return around
+}
+
+// unseen says why a unit in the home would not be found by a manager that looks in dirs.
+func (m systemd) unseen(out string, dirs []string) error {
 	dir := filepath.Dir(m.path())
 	at := strings.Index(out, dir) // a folder with a space in it is one of several fields, and has quotes around it
 	if len(dirs) == 0 || at > 0 && strings.ContainsRune(` ="'`, rune(out[at-1])) {
@@ -211,42 +282,53 @@ func (m systemd) reach(ctx context.Context, run Runner, want ports) error {
 // versions and its exit status is 1 for everything, so the machine is looked at.
 func (m systemd) unreachable(err error) error {
 	if notFound(err) {
-		return hint(errors.New("systemctl is not installed: this system does not run systemd"), "runtimescope service run")
+		return hint(errors.New("systemctl is not installed: this system does not run systemd"), runCommand)
 	}
 	var failed *commandError
 	if !errors.As(err, &failed) || !strings.HasPrefix(failed.stderr, "Failed to connect to") {
 		return err
 	}
-	why := func(fix, format string, a ...any) error {
-		return hint(fmt.Errorf("cannot reach the user manager of systemd: %s (%w)", fmt.Sprintf(format, a...), err), fix)
+	why := func(fix, advice, format string, a ...any) error {
+		return &hinted{fmt.Errorf("cannot reach the user manager of systemd: %s (%w)", fmt.Sprintf(format, a...), err), fix, advice}
 	}
 	own := "/run/user/" + strconv.Itoa(m.uid)
 	if info, err := os.Stat(m.runtimeDir); m.runtimeDir != "" && err == nil {
 		if owner, ok := fileOwner(info); ok && owner != m.uid {
-			return why("export XDG_RUNTIME_DIR="+own, "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %d, not %d)", m.runtimeDir, owner, m.uid)
+			return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %d, not %d)", m.runtimeDir, owner, m.uid)
 		}
 	}
-	_, booted := os.Stat(m.root + "/run/systemd/system")
 	_, session := os.Stat(m.root + own)
-	_, docker := os.Stat(m.root + "/.dockerenv")
-	_, podman := os.Stat(m.root + "/run/.containerenv")
-	kernel, _ := os.ReadFile(m.root + "/proc/sys/kernel/osrelease")
 	switch {
-	case booted != nil && strings.Contains(strings.ToLower(string(kernel)), "microsoft"):
-		return why("printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown", "this WSL was not booted with systemd")
-	case booted != nil && (docker == nil || podman == nil || m.getenv("container") != ""):
-		return why("runtimescope service run", "this container was not booted with systemd")
-	case booted != nil:
-		return why("runtimescope service run", "this system was not booted with systemd")
+	case !m.there("/run/systemd/system"):
+		fix, advice, text := m.notBooted()
+		return why(fix, advice, "%s", text)
 	case session != nil && m.uid == 0:
-		return why("runtimescope service run, or log in as an ordinary user", "root has no login session here")
+		return why(runCommand, "log in as an ordinary user", "root has no login session here")
 	case session != nil:
 		name := cmp.Or(m.user(), strconv.Itoa(m.uid)) // loginctl takes either
-		return why("log in directly (ssh, console), or: sudo loginctl enable-linger "+name, "user %s has no login session: there is no %s", name, own)
+		return why("sudo loginctl enable-linger "+quoteArgv([]string{name}), "log in directly (ssh, console)", "user %s has no login session: there is no %s", name, own)
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
-		return why("export XDG_RUNTIME_DIR="+own, "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
+		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
-	return why(fmt.Sprintf("sudo systemctl start user@%d.service", m.uid), "no manager answers in %s", own)
+	return why(fmt.Sprintf("sudo systemctl start user@%d.service", m.uid), "", "no manager answers in %s", own)
+}
+
+// there tells whether a file of this machine is there.
+func (m systemd) there(path string) bool {
+	_, err := os.Stat(m.root + path)
+	return err == nil
+}
+
+// notBooted says what kind of system this is that systemd did not boot, and what to do there.
+func (m systemd) notBooted() (fix, advice, text string) {
+	kernel, _ := os.ReadFile(m.root + "/proc/sys/kernel/osrelease")
+	switch {
+	case strings.Contains(strings.ToLower(string(kernel)), "microsoft"):
+		return "", "printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown", "this WSL was not booted with systemd"
+	case m.there("/.dockerenv"), m.there("/run/.containerenv"), m.getenv("container") != "":
+		return runCommand, "", "this container was not booted with systemd"
+	}
+	return runCommand, "", "this system was not booted with systemd"
 }
 
 // explain finds the cause of a failed step.
@@ -262,83 +344,119 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	s, stateErr := m.state(ctx, run)
 	switch {
 	case stateErr == nil && s.loadError != "":
-		return hint(err, s.repair())
+		p, _ := findDefinitionBroken(snapshot{state: s})
+		return &hinted{err, p.fix, p.advice}
 	case stateErr != nil || s.lastExit == nil || !ended:
 		return err
 	}
 	why := ""
-	if cause := m.whyNever(s.program); m.never(*s.lastExit) && cause != "" {
-		why = ": " + cause
+	if s.notExecuted && s.whyNotExecuted != "" {
+		why = ": " + s.whyNotExecuted
 	}
-	return &failure{fmt.Sprintf("The service did not start: %s%s (%v)", m.exitName(*s.lastExit), why, err), logNotes(m.startLog(ctx, run, s, logMark{}))}
+	return &failure{fmt.Sprintf("The service did not start: %s%s (%v)", s.lastName, why, err), logNotes(m.startLog(ctx, run, s, logMark{}))}
 }
 
-// plan says which steps a verb takes from state s. text is the unit to write, "" where the verb writes none.
-func (m systemd) plan(v verb, s state, text string) []step {
-	do := func(args ...string) command { return command{argv: systemctl(args...)} }
-	lenient := func(args ...string) command { return command{argv: systemctl(args...), ok: []int{1, 5}} }
-	up := s.up()
-	var steps []step
-	if back := (wayBack{do("daemon-reload")}); v == install || v == uninstall {
-		if up {
-			back = append(back, do("start", unitName))
+// do is a step that runs systemctl.
+func (m systemd) do(args ...string) command { return command{argv: systemctl(args...)} }
+
+// lenient is one that may find nothing to do.
+func (m systemd) lenient(args ...string) command {
+	return command{argv: systemctl(args...), ok: []int{1, 5}}
+}
+
+// plan says which steps a verb takes. text is the unit to write, "" where the verb writes none.
+func (m systemd) plan(v verb, s snapshot, text string) plan {
+	st := s.state
+	var p plan
+	if v == install || v == uninstall {
+		p.restore = []step{m.do("daemon-reload")}
+		if st.up() {
+			p.restore = append(p.restore, m.do("start", unitName))
 		}
-		steps = append(steps, back)
 	}
 	switch v {
 	case install:
-		if text != "" {
-			steps = append(steps, makeFolder{filepath.Dir(m.path()), 0o755}, writeFile{m.path(), text})
-		}
-		steps = append(steps, do("daemon-reload"))
-		enable := do("enable", unitName)
-		if !up {
-			enable = do("enable", "--now", unitName)
-		}
-		if s.enabled == nil || !*s.enabled {
-			enable.undo = append([]string{}, enable.argv...)
-			enable.undo[2] = "disable"
-			enable.undoOK = []int{5} // it could not be loaded, so it need not be stopped
-		}
-		if s.phase == failed {
-			steps = append(steps, lenient("reset-failed", unitName))
-		}
-		steps = append(steps, enable)
-		if up {
-			steps = append(steps, lenient("reset-failed", unitName), do("restart", unitName))
-		}
+		p.steps = m.installSteps(st, text)
 	case restart:
-		if s.stale || s.loaded == "" || s.loadError != "" {
-			steps = append(steps, do("daemon-reload"))
-		}
-		if s.phase != stopped { // or the sixth start within ten seconds would be refused
-			steps = append(steps, lenient("reset-failed", unitName))
-		}
-		steps = append(steps, do("restart", unitName))
+		p.steps = m.restartSteps(st)
 	case stop:
 		// a collector that had to be killed counts as failed, until that is reset
-		steps = append(steps, do("stop", unitName), m.gone(), lenient("reset-failed", unitName))
+		p.steps = []step{m.do("stop", unitName), m.gone(), m.lenient("reset-failed", unitName)}
 	case uninstall:
-		if up || s.pid != 0 {
-			steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone())
+		p.steps = m.uninstallSteps(st)
+	}
+	return p
+}
+
+func (m systemd) installSteps(s state, text string) (steps []step) {
+	if text != "" && !s.file.folder {
+		steps = append(steps, makeFolder{filepath.Dir(m.path()), 0o755})
+	}
+	if text != "" {
+		s.file.path = m.path()
+		steps = append(steps, newWriteFile(s.file, text))
+	}
+	steps = append(steps, m.do("daemon-reload"))
+	enable := m.do("enable", unitName)
+	if !s.up() {
+		enable = m.do("enable", "--now", unitName)
+		enable.starts = true
+	}
+	if !isTrue(s.enabled) {
+		enable.undo = append([]string{}, enable.argv...)
+		enable.undo[2] = "disable"
+		enable.undoOK = []int{5} // it could not be loaded, so it need not be stopped
+	}
+	if s.phase == failed {
+		steps = append(steps, m.lenient("reset-failed", unitName))
+	}
+	steps = append(steps, enable)
+	if s.up() {
+		again := m.do("restart", unitName)
+		again.starts = true
+		steps = append(steps, m.lenient("reset-failed", unitName), again)
+	}
+	return steps
+}
+
+func (m systemd) restartSteps(s state) (steps []step) {
+	if s.stale || s.loaded == "" || s.loadError != "" {
+		steps = append(steps, m.do("daemon-reload"))
+	}
+	if s.phase != stopped { // or the sixth start within ten seconds would be refused
+		steps = append(steps, m.lenient("reset-failed", unitName))
+	}
+	again := m.do("restart", unitName)
+	again.starts = true
+	return append(steps, again)
+}
+
+func (m systemd) uninstallSteps(s state) (steps []step) {
+	if s.up() || s.pid != 0 || s.ending {
+		steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone())
+	}
+	leftover := s.leftover()
+	switch {
+	case s.there():
+		disable := m.do("disable", unitName)
+		switch { // disable removes also a unit that is a link
+		case s.file.link != "" && isTrue(s.enabled):
+			disable.undo = systemctl("enable", s.file.link)
+		case s.file.link != "":
+			disable.undo = systemctl("link", s.file.link)
+		case isTrue(s.enabled):
+			disable.undo = systemctl("enable", unitName)
 		}
-		switch {
-		case s.file.exists || s.vendor():
-			disable := do("disable", unitName)
-			if s.enabled != nil && *s.enabled {
-				disable.undo = systemctl("enable", unitName)
-			}
-			steps = append(steps, disable)
-		case m.leftover(s) != "":
-			steps = append(steps, removeFile{m.leftover(s)})
-		}
-		if s.file.exists {
-			steps = append(steps, removeFile{m.path()})
-		}
-		steps = append(steps, do("daemon-reload"))
-		if s.phase != stopped && s.phase != notInstalled || s.pid != 0 {
-			steps = append(steps, lenient("reset-failed", unitName))
-		}
+		steps = append(steps, disable)
+	case leftover != "":
+		steps = append(steps, removeFile{leftover})
+	}
+	if s.file.exists || s.file.link != "" && !s.masked {
+		steps = append(steps, removeFile{m.path()})
+	}
+	steps = append(steps, m.do("daemon-reload"))
+	if s.phase != stopped && s.phase != notInstalled || s.pid != 0 || s.ending {
+		steps = append(steps, m.lenient("reset-failed", unitName))
 	}
 	return steps
 }
@@ -347,12 +465,12 @@ func (m systemd) plan(v verb, s state, text string) []step {
 func (m systemd) gone() step {
 	return await{unitName + " has stopped", 30 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
 		s, err := m.state(ctx, run)
-		return err == nil && s.gone() && !s.ending(), err
+		return err == nil && s.gone(), err
 	}}
 }
 
-// exitName names an exit as systemd.exec(5) does.
-func (m systemd) exitName(e exitStatus) string {
+// unitExitName names an exit as systemd.exec(5) does.
+func unitExitName(e exitStatus) string {
 	if e.signal != 0 {
 		return signalName(e.signal, "linux")
 	}
@@ -367,34 +485,6 @@ func (m systemd) exitName(e exitStatus) string {
 		return fmt.Sprintf("status %d/%s", e.code, name)
 	}
 	return fmt.Sprintf("status %d", e.code)
-}
-
-// never tells whether an exit means that the program was not run at all.
-func (m systemd) never(e exitStatus) bool { return e.signal == 0 && e.code >= 200 && e.code <= 245 }
-
-// whyNever says why the program was not run.
-func (m systemd) whyNever(program string) string {
-	why, _ := whyNotRun(program, "linux")
-	return why
-}
-
-// next says what systemd does after an exit.
-func (m systemd) next(s state) string {
-	switch {
-	case s.phase == crashLooping && s.restartDelay != "":
-		return "systemd starts it again after " + s.restartDelay
-	case s.phase == crashLooping:
-		return "systemd starts it again"
-	case s.result == "start-limit-hit":
-		return "systemd has given up: it was started too often"
-	case s.phase == failed && s.restarts != nil && *s.restarts > 0:
-		return "systemd has given up after " + count(*s.restarts, "restart")
-	case s.phase == failed:
-		return "systemd does not start it again"
-	case s.phase == stopped:
-		return "systemd does not start it again after a clean end"
-	}
-	return "systemd has started it again already"
 }
 
 // linger tells whether the user's manager, and so the service, goes on after logout (loginctl(1), enable-linger).
@@ -415,10 +505,56 @@ func (m systemd) wants() string {
 	return filepath.Join(filepath.Dir(m.path()), "default.target.wants", unitName)
 }
 
-// leftover is that link where the unit it points to is gone.
-func (m systemd) leftover(s state) string {
-	if _, err := os.Readlink(m.wants()); err == nil && !s.file.exists && !s.vendor() && s.file.link == "" {
-		return m.wants()
+// judgements are what only systemd's state can have.
+func (m systemd) judgements() judgements {
+	return judgements{
+		checks: []check{{"linger", func(s snapshot) (bool, string) {
+			if s.state.linger == nil {
+				return false, "whether the service keeps running after logout cannot be found out"
+			}
+			return true, "the service keeps running after logout"
+		}}},
+		kinds: []kind{
+			{"masked", "definition", findMasked},
+			{"other-home", "definition", findOtherHome},
+			{"manager-port", "manager", findManagerPort},
+			{"no-linger", "linger", findNoLinger},
+		},
 	}
-	return ""
+}
+
+func findMasked(s snapshot) (problem, bool) {
+	st := s.state
+	p := problem{severity: failing, summary: "the service is masked, so systemd will not start it (" + st.definitionPath() + ")",
+		fix: st.unmask, blocks: writes | starts}
+	if p.fix == "" {
+		p.fix = unmaskCommand("", false)
+	}
+	return p, st.masked || st.file.link == os.DevNull
+}
+
+func findOtherHome(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: fmt.Sprintf("the user manager of systemd has the unit from %s: the HOME of this shell is another", s.state.loaded),
+		fix: "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
+}
+
+// findManagerPort finds a port that the manager hands on to each service: it would count where the unit leaves the
+// default unsaid.
+func findManagerPort(s snapshot) (problem, bool) {
+	want, inherits := s.wanted(), s.around.inherited
+	for _, v := range []struct {
+		name                   string
+		want, normal, inherits int
+	}{{httpPortEnv, want.http, defaultHTTPPort, inherits.http}, {wsPortEnv, want.ws, defaultWSPort, inherits.ws}} {
+		if v.want == v.normal && v.inherits != 0 && v.inherits != v.normal {
+			return problem{severity: failing, blocks: writes, fix: "systemctl --user unset-environment " + v.name,
+				summary: fmt.Sprintf("the user manager of systemd has %s=%d in its own environment, which the service would take instead of %d", v.name, v.inherits, v.want)}, true
+		}
+	}
+	return none()
+}
+
+func findNoLinger(s snapshot) (problem, bool) {
+	return problem{severity: warning, summary: "the service ends when the user logs out", fix: "sudo loginctl enable-linger $USER"},
+		s.state.linger != nil && !*s.state.linger
 }

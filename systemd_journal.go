@@ -4,10 +4,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,4 +89,116 @@ func parseJournal(out string) (lines []string, ended bool) {
 			lines = append(lines, string(text))
 		}
 	}
+}
+
+// showLog shows the lines of the unit.
+func (m systemd) showLog(ctx context.Context, a *app, o options) error {
+	return a.journal(ctx, m.journalMatch(), o)
+}
+
+// journal shows the service's lines in the journal, and says why when there are none. It is asked without --user,
+// which would look only into files of the user's own, that a volatile journal does not have.
+func (a *app) journal(ctx context.Context, match []string, o options) error {
+	argv := []string{"journalctl", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(o.lines)}
+	if o.follow {
+		argv = append(argv, "--follow")
+	}
+	var stderr limitedBuffer
+	shown := &countingWriter{Writer: a.out.stdout}
+	p, reader, err := a.startJournal(append(argv, match...), &stderr, o.follow)
+	if notFound(err) {
+		return errors.New("journalctl is not installed, so the log of the service cannot be read")
+	}
+	if err != nil {
+		return err
+	}
+	e, err := a.passJournal(ctx, p, reader, shown, o.follow)
+	switch {
+	case err == errFollowed:
+		return nil // ending it is how one stops following
+	case err != nil:
+		return err
+	case strings.Contains(stderr.text(), "insufficient permissions"):
+		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
+			"sudo usermod -aG systemd-journal $USER, then log in again")
+	case o.follow && e == exitStatus{code: 1} && stderr.text() == "":
+		return nil // nobody reads on
+	case e != exitStatus{}:
+		return endedBadly(argv, e, stderr.text())
+	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:
+		a.out.warn("The journal has no line of %s", unitName)
+		a.out.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")
+	}
+	return nil
+}
+
+// startJournal starts journalctl. Its output goes into a pipe of our own: exec closes its pipes a second after the end,
+// however slowly a pager reads.
+func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (process, *os.File, error) {
+	reader, pipe, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	var out io.Writer = pipe
+	if own, ok := a.out.stdout.(*watchedWriter); ok && follow {
+		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
+	}
+	p, err := a.run.Start(out, stderr, []string{"SYSTEMD_LOG_COLOR=0"}, argv...) // 247 has colours also in a pipe
+	pipe.Close()
+	return p, reader, err
+}
+
+// errFollowed is the end of a log that was followed, by a signal.
+var errFollowed = errors.New("followed")
+
+// passJournal passes on what journalctl says until it ends. Unless it follows, it has to say something now and then.
+func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter, follow bool) (e exitStatus, err error) {
+	ended := make(chan error, 1)
+	go func() {
+		io.Copy(shown, reader)
+		reader.Close() // so that journalctl ends where nobody reads on
+		var err error
+		e, err = p.Wait()
+		ended <- err
+	}()
+	late, before := time.After(a.timings.journal), int64(0)
+	if follow {
+		late = nil
+	}
+	for {
+		select {
+		case err := <-ended:
+			return e, err
+		case <-late:
+			if n := shown.n.Load(); shown.waits.Load() || n > before { // a pager takes its time to read
+				late, before = time.After(a.timings.journal), n
+				continue
+			}
+			p.Signal(os.Kill)
+			<-ended
+			return e, fmt.Errorf("journalctl gave no answer within %s", a.timings.journal)
+		case <-ctx.Done():
+			p.Signal(os.Kill)
+			<-ended
+			if follow {
+				return e, errFollowed
+			}
+			return e, errInterrupted
+		}
+	}
+}
+
+// A countingWriter counts the bytes that go through it.
+type countingWriter struct {
+	io.Writer
+	n     atomic.Int64
+	waits atomic.Bool // for who reads
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	w.waits.Store(true)
+	n, err := w.Writer.Write(p)
+	w.waits.Store(false)
+	w.n.Add(int64(n))
+	return n, err
 }

@@ -389,19 +389,27 @@ func TestTheStateOfARealUnit(t *testing.T) {
 	t.Parallel()
 	// what most of them have in common
 	unit := func(change func(s *state)) state {
-		s := state{phase: stopped, rawState: "inactive", restarts: ptr(0), enabled: ptr(true), restartDelay: "5s", result: "success", loaded: systemdUnit, program: systemdApp}
+		s := state{phase: stopped, rawState: "inactive", restarts: ptr(0), enabled: ptr(true), maybeUnreached: true, loaded: systemdUnit, program: systemdApp,
+			next: "systemd does not start it again after a clean end", unmask: "systemctl --user unmask runtimescope.service"}
 		change(&s)
 		return s
 	}
 	up := func(pid int, start string, change func(s *state)) state {
 		return unit(func(s *state) {
 			s.phase, s.rawState, s.pid, s.lastPID, s.invocation, s.cgroup = running, "active", pid, pid, start, systemdTree
+			s.next = "systemd has started it again already"
 			change(s)
 		})
 	}
+	ended := func(s *state, pid int, e exitStatus, name string, next string) {
+		s.lastPID, s.lastExit, s.lastName, s.next = pid, &e, name, next
+	}
+	const again, givenUp = "systemd starts it again after 5s", "systemd does not start it again"
 	same := func(*state) {}
 	for name, want := range map[string]state{
-		"not-found":              {phase: notInstalled, rawState: "inactive", restarts: ptr(0), enabled: ptr(false), restartDelay: "100ms", result: "success"},
+		"not-found": unit(func(s *state) {
+			s.phase, s.enabled, s.loaded, s.program, s.next = notInstalled, ptr(false), "", "", "systemd has started it again already"
+		}),
 		"disabled-never-started": unit(func(s *state) { s.enabled = ptr(false) }),
 		"stopped": unit(func(s *state) {
 			s.unitEnv = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
@@ -409,7 +417,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 		"running":       up(31275, "0f404fe16bc24d199503efd796a25d1d", same),
 		"running-stale": up(31275, "0f404fe16bc24d199503efd796a25d1d", func(s *state) { s.stale = true }),
 		"running-file-gone": up(31275, "0f404fe16bc24d199503efd796a25d1d", func(s *state) {
-			s.loaded, s.program, s.restartDelay, s.enabled = "", "", "100ms", ptr(false)
+			s.loaded, s.program, s.enabled = "", "", ptr(false)
 		}),
 		"running-hostile-path": up(31550, "60ee9a15ebb141e891cf462ce3762d8f", func(s *state) { s.program = "/home/ada/app/a b%c$d/collector-server" }),
 		"running-environment": up(31446, "3fff7d845d1041908e27df37b61bbbe9", func(s *state) {
@@ -420,43 +428,50 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.dropIns = []string{"/home/ada/.config/systemd/user/runtimescope.service.d/override.conf"}
 		}),
 		"auto-restart": unit(func(s *state) {
-			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31718, &exitStatus{code: 3}, "exit-code"
+			s.phase, s.rawState = crashLooping, "activating (auto-restart)"
+			ended(s, 31718, exitStatus{code: 3}, "status 3", again)
 			s.invocation, s.unitEnv = "537af3411daa49eeb13860eb68dfb254", []string{"STANDIN_EXIT=3"}
 		}),
 		"auto-restart-203": unit(func(s *state) {
-			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 32149, &exitStatus{code: 203}, "exit-code"
+			s.phase, s.rawState, s.notExecuted = crashLooping, "activating (auto-restart)", true
+			ended(s, 32149, exitStatus{code: 203}, "status 203/EXEC", again)
 			s.invocation, s.program = "03c247e0dc304b50b9e17019b97a358c", "/home/ada/app/nowhere"
 		}),
 		"killed-auto-restart": unit(func(s *state) {
-			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = crashLooping, "activating (auto-restart)", 31550, &exitStatus{signal: 9}, "signal"
+			s.phase, s.rawState = crashLooping, "activating (auto-restart)"
+			ended(s, 31550, exitStatus{signal: 9}, "SIGKILL", again)
 			s.invocation, s.program = "60ee9a15ebb141e891cf462ce3762d8f", "/home/ada/app/a b%c$d/collector-server"
 		}),
 		"failed-gave-up": unit(func(s *state) {
-			s.phase, s.rawState, s.lastPID, s.lastExit, s.result, s.restarts = failed, "failed", 31922, &exitStatus{code: 3}, "exit-code", ptr(5)
-			s.invocation, s.restartDelay, s.unitEnv = "37fb2734b5524694be096d2ba8a36208", "100ms", []string{"STANDIN_EXIT=3"}
+			s.phase, s.rawState, s.restarts = failed, "failed", ptr(5)
+			ended(s, 31922, exitStatus{code: 3}, "status 3", "systemd has given up after 5 restarts")
+			s.invocation, s.unitEnv = "37fb2734b5524694be096d2ba8a36208", []string{"STANDIN_EXIT=3"}
 		}),
 		"failed-timeout": unit(func(s *state) {
-			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = failed, "failed", 376, &exitStatus{signal: 9}, "timeout"
+			s.phase, s.rawState = failed, "failed"
+			ended(s, 376, exitStatus{signal: 9}, "SIGKILL", givenUp)
 			s.invocation, s.unitEnv, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
 		}),
 		"start-limit-hit": unit(func(s *state) {
-			s.phase, s.rawState, s.lastPID, s.lastExit, s.result = failed, "failed", 32087, &exitStatus{}, "start-limit-hit"
+			s.phase, s.rawState, s.startLimit = failed, "failed", true
+			ended(s, 32087, exitStatus{}, "status 0", "systemd has given up: it was started too often")
 			s.invocation = "72f4adfa0e9f4f879880dec0548463d6"
 		}),
 		"deactivating": unit(func(s *state) {
-			s.phase, s.rawState, s.pid, s.lastPID, s.cgroup = stopped, "deactivating (stop-sigterm)", 376, 376, systemdTree
+			s.phase, s.rawState, s.pid, s.lastPID, s.cgroup, s.ending = stopped, "deactivating (stop-sigterm)", 376, 376, systemdTree, true
 			s.invocation, s.unitEnv, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
 		}),
 		"activating-start-pre": unit(func(s *state) {
 			s.phase, s.rawState, s.cgroup, s.enabled, s.invocation = starting, "activating (start-pre)", systemdTree, ptr(false), "0ff9339ad1514e91b14d6db2273b5ebb"
+			s.next = "systemd has started it again already"
 		}),
-		"masked": unit(func(s *state) { s.masked, s.program, s.restartDelay, s.enabled = true, "", "100ms", ptr(false) }),
+		"masked": unit(func(s *state) { s.masked, s.program, s.enabled = true, "", ptr(false) }),
 		"bad-setting": unit(func(s *state) {
-			s.program, s.restartDelay = "", "100ms"
+			s.program = ""
 			s.loadError = `systemd cannot load the unit (bad-setting): org.freedesktop.systemd1.BadUnitSetting "Unit runtimescope.service has a bad unit file setting."`
 		}),
 		"error-not-utf8": unit(func(s *state) {
-			s.program, s.restartDelay, s.enabled = "", "100ms", ptr(false)
+			s.program, s.enabled = "", ptr(false)
 			s.loadError = `systemd cannot load the unit (error): org.freedesktop.DBus.Error.InvalidArgs "Unit runtimescope.service failed to load properly, please adjust/correct and reload service manager: Invalid argument"`
 		}),
 		"linked":          unit(func(s *state) { s.enabled = ptr(false) }),
@@ -510,11 +525,15 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{" ; argv[]=", " ; x", func(s state) bool { return s.program == "" }},
 		{"path=/home/ada/app/collector-server ; argv[]=/home/ada/app/collector-server", "path=/a ; argv[]=b/c ; argv[]=/a ; argv[]=b/c", func(s state) bool { return s.program == "/a ; argv[]=b/c" }},
 		{"UnitFileState=enabled", "UnitFileState=static", func(s state) bool { return s.static && !*s.enabled }},
-		{"UnitFileState=enabled", "UnitFileState=enabled\nWantedBy=a b\nEnvironmentFiles=/x (ignore_errors=no)", func(s state) bool { return s.wantedBy == "a b" && s.envFiles }},
+		{"UnitFileState=enabled", "UnitFileState=enabled\nWantedBy=a b\nEnvironmentFiles=/x (ignore_errors=no)", func(s state) bool { return !s.maybeUnreached && s.envFiles }},
 		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped }},
 		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=0", func(s state) bool { return !s.skipped }},
 		{"UnitFileState=enabled", "ConditionResult=yes\nConditionTimestampMonotonic=5", func(s state) bool { return !s.skipped }},
-		{"Environment=", "Environment=RUNTIMESCOPE_PORT=x", func(s state) bool { return s.loadError == "the unit sets RUNTIMESCOPE_PORT to what is no port" }},
+		{"Environment=", "Environment=RUNTIMESCOPE_PORT=x", func(s state) bool {
+			return s.loadError == "the unit sets RUNTIMESCOPE_PORT, and its value is not a valid port"
+		}},
+		{"UnitFileState=enabled", "UnitFileState=masked-runtime", func(s state) bool { return s.unmask == "systemctl --user unmask --runtime "+unitName }},
+		{"FragmentPath=" + systemdUnit, "FragmentPath=/etc/systemd/user/" + unitName, func(s state) bool { return s.unmask == "sudo systemctl --global unmask "+unitName }},
 	} {
 		text := strings.Replace(sample, c.old, c.new, 1)
 		if text == sample {
@@ -563,14 +582,14 @@ func FuzzTheStateOfAUnit(f *testing.F) {
 func TestAUnitThatIsBeingStoppedHasNotEndedYet(t *testing.T) {
 	t.Parallel()
 	s, err := parseUnitState(fakebinText(t, "systemctl-show-deactivating.txt"))
-	if err != nil || s.gone() || ended(state{invocation: s.invocation, pid: s.pid}, s) {
+	if err != nil || s.gone() || (wait{state: s, first: state{invocation: s.invocation, pid: s.pid}}).ended() {
 		t.Errorf("%v, %s", err, systemdSummary(s))
 	}
 	// its main process has ended, others of it have not
 	text := strings.Replace(fakebinText(t, "systemctl-show-deactivating.txt"), "\nMainPID=376", "\nMainPID=0", 1)
 	call := strings.Join(systemctl("show", unitName, "-p", unitProperties), " ")
 	run := planRunner{outputs: map[string]string{call: text}}
-	wait := systemd{}.gone().(await)
+	wait := systemd{user: ada}.gone().(await)
 	if holds, err := wait.holds(context.Background(), run); holds || err != nil {
 		t.Errorf("it is gone, %v", err)
 	}
@@ -591,12 +610,13 @@ func TestSystemctlIsAskedOnceForTheState(t *testing.T) {
 		"UnitFileState,WantedBy,NeedDaemonReload,InvocationID,ConditionResult,ConditionTimestampMonotonic"
 	var calls []string
 	run := planRunner{calls: &calls, outputs: map[string]string{call: fakebinText(t, "systemctl-show-running.txt")}}
-	s, err := systemd{}.state(context.Background(), run)
+	m := systemd{user: ada}
+	s, err := m.state(context.Background(), run)
 	if err != nil || s.pid != 31275 || !slices.Equal(calls, []string{call}) {
 		t.Errorf("got %d, %v from %q", s.pid, err, calls)
 	}
 	run.answers = map[string]error{call: planFailed(4, "no", "systemctl")}
-	if s, err := (systemd{}).state(context.Background(), run); s.phase != unknown || exitCode(err) != 4 {
+	if s, err := m.state(context.Background(), run); s.phase != unknown || exitCode(err) != 4 {
 		t.Errorf("got %s, %v", s.phase, err)
 	}
 }
@@ -617,7 +637,7 @@ func TestADropInThatSystemdHasNotReadIsSeen(t *testing.T) {
 		{"running-file-gone", "more.conf", "[Service]\nNice=5\n", false},
 		{"not-found", "more.conf", "[Service]\nNice=5\n", false},
 	} {
-		m := systemd{home: t.TempDir()}
+		m := systemd{home: t.TempDir(), user: ada}
 		path := filepath.Join(m.path()+".d", test.name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(test.text), 0o644)); err != nil {
 			t.Fatal(err)
@@ -629,6 +649,21 @@ func TestADropInThatSystemdHasNotReadIsSeen(t *testing.T) {
 	}
 }
 
+func TestTheUnitOfAnotherHomeIsSeen(t *testing.T) {
+	t.Parallel()
+	call := quoteArgv(systemctl("show", unitName, "-p", unitProperties))
+	run := planRunner{outputs: map[string]string{call: fakebinText(t, "systemctl-show-running.txt")}} // of /home/ada
+	for home, want := range map[string]string{"/home/ada": "", "/home/eve": "/home/ada", "/home": "/home/ada"} {
+		if s, err := (systemd{home: home, user: ada}).state(context.Background(), run); err != nil || s.otherHome != want {
+			t.Errorf("in %s: got %q, %v", home, s.otherHome, err)
+		}
+	}
+	run.outputs[call] = strings.Replace(run.outputs[call], systemdUnit, "/usr/lib/systemd/user/"+unitName, 1)
+	if s, err := (systemd{home: "/home/eve", user: ada}).state(context.Background(), run); err != nil || s.otherHome != "" {
+		t.Errorf("of a package: got %q, %v", s.otherHome, err)
+	}
+}
+
 func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -636,10 +671,11 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	}
 	const call = "systemctl --user show -p UnitPath,Environment"
 	run := planRunner{outputs: map[string]string{call: fakebinText(t, "systemctl-show-manager.txt")}}
-	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run, ports{}); err != nil {
+	looksIn := func(home string) error { return systemd{home: home}.surroundings(context.Background(), run).err }
+	if err := looksIn("/home/ada"); err != nil {
 		t.Error(err)
 	}
-	err := systemd{home: "/home/eve"}.reach(context.Background(), run, ports{})
+	err := looksIn("/home/eve")
 	if want := "the user manager of systemd does not look for units in /home/eve/.config/systemd/user, but in /home/ada/.config/systemd/user, " +
 		"/home/ada/.local/share/systemd/user: it was started with another HOME or XDG_CONFIG_HOME than this shell's"; errText(err) != want {
 		t.Errorf("got %v", err)
@@ -653,20 +689,20 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	run.outputs[call] = "UnitPath=/etc/systemd/user " + filepath.Join(dir, "real/.config/systemd/user") + "\n"
-	if err := (systemd{home: filepath.Join(dir, "link")}).reach(context.Background(), run, ports{}); err != nil {
+	if err := looksIn(filepath.Join(dir, "link")); err != nil {
 		t.Error(err)
 	}
 	// a folder with a space, which cannot be told from two
 	run.outputs[call] = "UnitPath=/home/a b/.config/systemd/user /etc/systemd/user\n"
-	if err := (systemd{home: "/home/a b"}).reach(context.Background(), run, ports{}); err != nil {
+	if err := looksIn("/home/a b"); err != nil {
 		t.Error(err)
 	}
 	run.outputs[call] = "UnitPath=\n"
-	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run, ports{}); err != nil {
+	if err := looksIn("/home/ada"); err != nil {
 		t.Error(err)
 	}
 	run.answers = map[string]error{call: planFailed(1, "no", "systemctl")}
-	if err := (systemd{home: "/home/ada"}).reach(context.Background(), run, ports{}); exitCode(err) != 1 {
+	if err := looksIn("/home/ada"); exitCode(err) != 1 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -696,13 +732,13 @@ func TestAPortInTheEnvironmentOfTheManagerIsFoundOut(t *testing.T) {
 	} {
 		text := strings.Replace(sample, "RUNTIMESCOPE_HTTP_PORT=7777", c.variable, 1)
 		run := planRunner{outputs: map[string]string{"systemctl --user show -p UnitPath,Environment": text}}
-		err := systemd{home: "/home/ada"}.reach(context.Background(), run, c.want)
-		fix := ""
-		if err != nil {
-			fix = fixOf(err)
+		s := snapshot{shell: shell{ports: c.want}, around: systemd{home: "/home/ada"}.surroundings(context.Background(), run)}
+		p, found := findManagerPort(s)
+		if s.around.err != nil || found != (c.says != "") || p.summary != c.says || p.help() != c.fix {
+			t.Errorf("%s, %v: got %v, %s, %s", c.variable, c.want, s.around.err, p.summary, p.help())
 		}
-		if errText(err) != c.says || fix != c.fix {
-			t.Errorf("%s, %v: got %v, %s", c.variable, c.want, err, fix)
+		if found && (p.severity != failing || p.blocks != writes) {
+			t.Errorf("%s, %v: %s blocks %b", c.variable, c.want, p.severity, p.blocks)
 		}
 	}
 }
@@ -746,7 +782,7 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		{"another init", systemd{uid: 1000, root: folder(session)}, "", "this system was not booted with systemd", "runtimescope service run"},
 		{"root", systemd{uid: 0, root: folder(booted)}, "", "root has no login session here", "runtimescope service run, or log in as an ordinary user"},
 		{"no session", systemd{uid: 1000, user: ada, root: folder(booted)}, "", "user ada has no login session: there is no /run/user/1000",
-			"log in directly (ssh, console), or: sudo loginctl enable-linger ada"},
+			"sudo loginctl enable-linger ada, or log in directly (ssh, console)"},
 		{"an odd runtime folder", systemd{uid: 1000, runtimeDir: "/nowhere", root: folder(booted, session)}, "",
 			"XDG_RUNTIME_DIR is /nowhere, where no manager answers", "export XDG_RUNTIME_DIR=/run/user/1000"},
 		{"no runtime folder", systemd{uid: 1000, root: folder(booted, session)}, "", "no manager answers in /run/user/1000", "sudo systemctl start user@1000.service"},
@@ -767,8 +803,8 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		c.m.getenv = func(key string) string { return map[string]string{"container": c.container}[key] }
 		err := c.m.unreachable(bus)
 		want := "cannot reach the user manager of systemd: " + c.says + " (systemctl --user show: exit status 1: Failed to connect to bus: No such file or directory)"
-		if err.Error() != want || fixOf(err) != c.fix || exitCode(err) != 1 {
-			t.Errorf("%s: got\n%s\n%s\nwant\n%s\n%s", c.what, err, fixOf(err), want, c.fix)
+		if err.Error() != want || helpOf(err) != c.fix || exitCode(err) != 1 {
+			t.Errorf("%s: got\n%s\n%s\nwant\n%s\n%s", c.what, err, helpOf(err), want, c.fix)
 		}
 		if got := c.m.explain(context.Background(), nil, bus); got.Error() != want {
 			t.Errorf("%s: explain says %s", c.what, got)
@@ -787,7 +823,7 @@ func TestOtherFailuresOfSystemctlAreLeftAsTheyAre(t *testing.T) {
 		}
 	}
 	_, missing := osRunner{}.Run(context.Background(), "systemctl")
-	if got := (systemd{}).unreachable(missing); got.Error() != "systemctl is not installed: this system does not run systemd" || fixOf(got) != "runtimescope service run" {
+	if got := (systemd{}).unreachable(missing); got.Error() != "systemctl is not installed: this system does not run systemd" || helpOf(got) != "runtimescope service run" {
 		t.Errorf("got %v", got)
 	}
 	other := planFailed(1, "Failed to connect to x", "journalctl")
@@ -796,8 +832,23 @@ func TestOtherFailuresOfSystemctlAreLeftAsTheyAre(t *testing.T) {
 	}
 }
 
-// planText shows all of a plan, what happens on the way back too.
-func planText(steps []step) string {
+// helpOf is what an error knows that helps; "" without one.
+func helpOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fromError(err, 0).help()
+}
+
+// planText shows all of a plan, what happens after a failure too.
+func planText(p plan) string {
+	if len(p.restore) == 0 {
+		return stepsText(p.steps)
+	}
+	return "restore:\n" + indent(stepsText(p.restore)) + "\n" + stepsText(p.steps)
+}
+
+func stepsText(steps []step) string {
 	var b strings.Builder
 	for _, s := range steps {
 		switch s := s.(type) {
@@ -809,13 +860,21 @@ func planText(steps []step) string {
 			if len(s.undo) > 0 {
 				fmt.Fprintf(&b, "; undo: %s", quoteArgv(s.undo))
 			}
+			if len(s.undoOK) > 0 {
+				fmt.Fprintf(&b, ", where %v are fine", s.undoOK)
+			}
+			if s.starts {
+				fmt.Fprint(&b, "; starts")
+			}
 			fmt.Fprintln(&b)
-		case wayBack:
-			fmt.Fprintf(&b, "way back:\n%s\n", indent(planText(s)))
 		case writeFile:
-			fmt.Fprintf(&b, "write %s: %q\n", s.path, s.text)
-		case beforeStart:
-			fmt.Fprintln(&b, "note the moment before the start")
+			fmt.Fprintf(&b, "write %s: %q", s.path, s.text)
+			for _, kept := range []string{s.kept, s.keptOlder} {
+				if kept != "" {
+					fmt.Fprintf(&b, "; keeps %s", kept)
+				}
+			}
+			fmt.Fprintln(&b)
 		default:
 			fmt.Fprintln(&b, s)
 		}
@@ -829,7 +888,9 @@ func TestThePlansForSystemd(t *testing.T) {
 		t.Skip("paths have another separator here")
 	}
 	m := systemd{home: "/nowhere/ada"}
-	there := file{path: m.path(), text: "old", exists: true}
+	there := file{path: m.path(), text: "old", exists: true, folder: true, kept: m.path() + ".bak"}
+	twice := there
+	twice.keptOlder = m.path() + ".bak.1"
 	states := []struct {
 		name string
 		state
@@ -844,14 +905,17 @@ func TestThePlansForSystemd(t *testing.T) {
 		{"failed", state{phase: failed, file: there, loaded: m.path(), enabled: ptr(true)}},
 		{"running, its file gone", state{phase: running, pid: 5, enabled: ptr(false)}},
 		{"deactivating, its file gone", state{phase: stopped, pid: 5, enabled: ptr(false)}},
+		{"stopped, with an older copy", state{phase: stopped, file: twice, loaded: m.path(), enabled: ptr(true)}},
+		{"stopping its last processes", state{phase: stopped, ending: true, file: there, loaded: m.path(), enabled: ptr(true)}},
+		{"a link", state{phase: stopped, file: file{path: m.path(), link: "/elsewhere", folder: true}, loaded: m.path(), enabled: ptr(false)}},
 		{"running, from a package", state{phase: running, pid: 5, loaded: "/usr/lib/systemd/user/runtimescope.service", enabled: ptr(true)}},
 	}
 	var b strings.Builder
-	for _, v := range []verb{install, restart, stop, uninstall, ensure} {
+	for _, v := range []verb{install, restart, stop, uninstall} {
 		for _, s := range states {
 			for _, text := range []string{"new", ""} {
-				if v == install || text == "" {
-					fmt.Fprintf(&b, "== %s, %s, write %q\n%s\n", v, s.name, text, planText(m.plan(v, s.state, text)))
+				if v == install && s.file.link == "" || v != install && text == "" { // a link is not written
+					fmt.Fprintf(&b, "== %s, %s, write %q\n%s\n", v, s.name, text, planText(m.plan(v, snapshot{state: s.state}, text)))
 				}
 			}
 		}
@@ -861,11 +925,11 @@ func TestThePlansForSystemd(t *testing.T) {
 
 func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
 	t.Parallel()
-	m := systemd{home: t.TempDir()}
+	m := systemd{home: t.TempDir(), user: ada}
 	if err := os.MkdirAll(filepath.Dir(m.wants()), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if m.leftover(state{}) != "" {
+	if m.withFiles(state{}).leftover() != "" {
 		t.Error("something is left of nothing")
 	}
 	if err := os.Symlink(m.path(), m.wants()); err != nil {
@@ -883,19 +947,31 @@ func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
 		{state{file: file{link: "/x"}}, ""},
 		{state{loaded: "/usr/lib/systemd/user/runtimescope.service"}, ""},
 	} {
-		if got := m.leftover(c.s); got != c.want {
+		c.s.file.path = m.path()
+		if got := m.withFiles(c.s).leftover(); got != c.want {
 			t.Errorf("%+v: got %q", c.s.file, got)
 		}
 	}
-	want := "way back:\n    run systemctl --user daemon-reload\nremove " + m.wants() + "\nrun systemctl --user daemon-reload\n"
-	if got := planText(m.plan(uninstall, state{phase: notInstalled}, "")); got != want {
+	want := "restore:\n    run systemctl --user daemon-reload\nremove " + m.wants() + "\nrun systemctl --user daemon-reload\n"
+	if got := planText(m.plan(uninstall, snapshot{state: m.withFiles(state{phase: notInstalled})}, "")); got != want {
 		t.Errorf("got\n%s", got)
 	}
 }
 
 func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 	t.Parallel()
-	m := systemd{}
+	neverRun := func(e exitStatus) bool {
+		p := unitProps{"ExecMainCode": "1", "ExecMainStatus": strconv.Itoa(e.code)}
+		if e.signal != 0 {
+			p = unitProps{"ExecMainCode": "2", "ExecMainStatus": strconv.Itoa(e.signal)}
+		}
+		var s state
+		p.readExit(&s)
+		if s.lastExit == nil || *s.lastExit != e || s.lastName != unitExitName(e) {
+			t.Errorf("%+v is read as %s", e, systemdSummary(s))
+		}
+		return s.notExecuted
+	}
 	named := 0
 	for _, line := range strings.Split(fakebinText(t, "systemd-exit-status.txt"), "\n") {
 		f := strings.Fields(line)
@@ -910,10 +986,10 @@ func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 			continue // a program may well mean that itself
 		}
 		named++
-		if got, want := m.exitName(exitStatus{code: code}), "status "+f[1]+"/"+f[0]; got != want {
+		if got, want := unitExitName(exitStatus{code: code}), "status "+f[1]+"/"+f[0]; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if !m.never(exitStatus{code: code}) {
+		if !neverRun(exitStatus{code: code}) {
 			t.Errorf("%s was run", f[0])
 		}
 	}
@@ -921,16 +997,16 @@ func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 		t.Errorf("only %d names", named)
 	}
 	for _, code := range []int{0, 1, 3, 127, 199, 223, 234, 246, 255} {
-		if got, want := m.exitName(exitStatus{code: code}), fmt.Sprintf("status %d", code); got != want {
+		if got, want := unitExitName(exitStatus{code: code}), fmt.Sprintf("status %d", code); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	for e, want := range map[exitStatus]bool{{}: false, {code: 1}: false, {code: 199}: false, {code: 200}: true, {code: 245}: true, {code: 246}: false, {signal: 203}: false} {
-		if got := m.never(e); got != want {
+		if got := neverRun(e); got != want {
 			t.Errorf("%+v: got %v", e, got)
 		}
 	}
-	if got := m.exitName(exitStatus{signal: 9}); got != "SIGKILL" {
+	if got := unitExitName(exitStatus{signal: 9}); got != "SIGKILL" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -955,22 +1031,24 @@ func TestSignalsHaveTheNamesOfTheirPlatform(t *testing.T) {
 func TestWhatSystemdDoesNext(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		s    state
-		want string
+		shown string
+		phase phase
+		want  string
 	}{
-		{state{phase: crashLooping, restartDelay: "5s"}, "systemd starts it again after 5s"},
-		{state{phase: crashLooping}, "systemd starts it again"},
-		{state{phase: failed, result: "start-limit-hit", restarts: ptr(5)}, "systemd has given up: it was started too often"},
-		{state{phase: failed, restarts: ptr(5)}, "systemd has given up after 5 restarts"},
-		{state{phase: failed, restarts: ptr(1)}, "systemd has given up after 1 restart"},
-		{state{phase: failed, restarts: ptr(0)}, "systemd does not start it again"},
-		{state{phase: failed}, "systemd does not start it again"},
-		{state{phase: stopped}, "systemd does not start it again after a clean end"},
-		{state{phase: running}, "systemd has started it again already"},
-		{state{phase: starting}, "systemd has started it again already"},
+		{"ActiveState=activating SubState=auto-restart RestartUSec=5s", crashLooping, "systemd starts it again after 5s"},
+		{"ActiveState=activating SubState=auto-restart", crashLooping, "systemd starts it again"},
+		{"ActiveState=failed Result=start-limit-hit NRestarts=5", failed, "systemd has given up: it was started too often"},
+		{"ActiveState=failed NRestarts=5 RestartUSec=5s", failed, "systemd has given up after 5 restarts"},
+		{"ActiveState=failed NRestarts=1", failed, "systemd has given up after 1 restart"},
+		{"ActiveState=failed NRestarts=0", failed, "systemd does not start it again"},
+		{"ActiveState=failed", failed, "systemd does not start it again"},
+		{"ActiveState=inactive", stopped, "systemd does not start it again after a clean end"},
+		{"ActiveState=active", running, "systemd has started it again already"},
+		{"ActiveState=activating", starting, "systemd has started it again already"},
 	} {
-		if got := (systemd{}).next(c.s); got != c.want {
-			t.Errorf("%s: got %s", systemdSummary(c.s), got)
+		s, err := parseUnitState("LoadState=loaded\n" + strings.ReplaceAll(c.shown, " ", "\n"))
+		if err != nil || s.phase != c.phase || s.next != c.want {
+			t.Errorf("%s: got %s, %v", c.shown, systemdSummary(s), err)
 		}
 	}
 }
@@ -1097,10 +1175,41 @@ func TestSystemdRemembersTheMomentBeforeAStart(t *testing.T) {
 func TestSystemdIsNamedAndItsPathsAreThese(t *testing.T) {
 	t.Parallel()
 	m := systemd{home: "/home/ada"}
-	got := []string{m.name(), m.what(), filepath.ToSlash(m.path()), m.logs(), m.whyNever("")}
-	if want := []string{"systemd", "unit", systemdUnit, "journalctl --user -u runtimescope -f", ""}; !slices.Equal(got, want) {
+	n := m.names()
+	got := []string{n.name, n.definition, filepath.ToSlash(n.path), n.logs}
+	if want := []string{"systemd", "unit", systemdUnit, "journalctl --user -u runtimescope -f"}; !slices.Equal(got, want) || n.logFiles != nil || m.path() != n.path {
 		t.Errorf("got %q", got)
 	}
 }
 
 func ada() string { return "ada" }
+
+func TestAStartThatSystemdRefusedIsExplained(t *testing.T) {
+	t.Parallel()
+	const call, job = "systemctl --user show runtimescope.service -p ", "Job for runtimescope.service failed because the control process exited with error code."
+	stopped := fakebinText(t, "systemctl-show-stopped.txt")
+	refused := planFailed(1, job, "systemctl", "--user", "start")
+	bad := planFailed(1, "Unit runtimescope.service has a bad unit file setting.", "systemctl", "--user", "start")
+	for _, c := range []struct {
+		what  string
+		err   error
+		shown string
+		want  string
+		fix   string
+	}{
+		{"not systemctl", planFailed(1, job, "other"), stopped, "other: exit status 1: " + job, ""},
+		{"another reason", planFailed(1, "no", "systemctl"), stopped, "systemctl: exit status 1: no", ""},
+		{"how it ended is not known", refused, stopped, refused.Error(), ""},
+		{"no answer", refused, "", refused.Error(), ""},
+		{"ended", refused, fakebinText(t, "systemctl-show-failed-gave-up.txt"), "The service did not start: status ", ""},
+		{"not run", refused, fakebinText(t, "systemctl-show-auto-restart-203.txt"), "The service did not start: status 203/EXEC: /home/ada/app/nowhere is not there (", ""},
+		{"bad", bad, fakebinText(t, "systemctl-show-bad-setting.txt"), bad.Error(), "runtimescope service install"},
+		{"bad, and it ended once", bad, fakebinText(t, "systemctl-show-failed-gave-up.txt"), bad.Error(), ""},
+	} {
+		run := planRunner{outputs: map[string]string{call + unitProperties: c.shown}}
+		got := systemd{user: ada}.explain(t.Context(), run, c.err)
+		if !strings.HasPrefix(got.Error(), c.want) || fromError(got, 0).fix != c.fix {
+			t.Errorf("%s: got %v [%s], want %s [%s]", c.what, got, fromError(got, 0).fix, c.want, c.fix)
+		}
+	}
+}

@@ -1,5 +1,4 @@
-// The verbs install, update, restart, start, stop and uninstall, each in the same five words: look, plan, apply, wait,
-// report.
+// The verbs install, update, restart, start, stop and uninstall, each in the same words: inspect, decide, apply, wait, report.
 package main
 
 import (
@@ -15,133 +14,170 @@ import (
 func (a *app) change(ctx context.Context, v verb, o options) error {
 	ctx, cancel := a.untilSignal(ctx)
 	defer cancel()
-	unlock, before, err := a.begin(ctx, o)
+	d, before, unlock, err := a.begin(ctx, v, o)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	in, err := a.preflight(ctx, v, o)
-	if err != nil {
-		return err
-	}
-	s := in.state
-	inUse := in.want == definition{s.collector(), s.servicePorts()}
-	planned := v
-	switch {
-	case v == update && in.text == "" && a.upToDate(ctx, in):
+	s := d.snapshot.state
+	if v == update && d.verb == look {
 		a.out.done("Nothing to adopt: the service uses the present binary and definition")
 		if s.phase == stopped {
-			a.out.info("It is stopped. Run: runtimescope service start")
+			a.out.info("It is stopped. Run: %s", startCommand)
 		}
 		return nil
-	case v == update && in.text == "":
-		planned = restart
-	case v == update, v == ensure && (in.text != "" || s.phase != running && s.phase != starting):
-		planned = install
 	}
-	// While we waited for the lock somebody else started the service on what we were to start it on: that is our result too.
-	shared := before != nil && s.phase == running && s.invocation != before.invocation && !s.stale && inUse &&
-		(in.text == "" || in.text == s.file.text) && (s.enabled == nil || *s.enabled)
-	var steps []step
-	if !shared && planned != ensure {
-		steps = a.manager.plan(planned, s, in.text)
+	shared := d.shared(before)
+	if shared {
+		d.plan = plan{}
 	}
 	mark := a.manager.mark()
-	if done, err := a.carryOut(ctx, steps, o, func() { mark = a.manager.mark() }); !done {
+	if done, err := a.carryOut(ctx, d.plan, o, func() { mark = a.manager.mark() }); !done {
 		return err
 	}
-	if in.text != "" && !shared {
-		a.out.done("Wrote %s", s.file.path)
-		a.sayKept(s)
-	}
-	if planned == install {
-		a.sayCollector(in.want.collector)
-	}
-	a.warnOtherPorts(in.want.ports)
-	result, err := a.waitSaying(ctx, in, mark, o.timeout)
+	a.sayWritten(d, shared)
+	result, err := a.waitSaying(ctx, d, mark, o.timeout)
 	if err != nil {
 		return err
 	}
-	if len(steps) > 0 && s.invocation != "" && result.state.invocation == s.invocation {
-		return fmt.Errorf("%s says that it has started the service anew, but its process is the old one (PID %d)", a.manager.name(), result.state.pid)
+	if len(d.plan.steps) > 0 && s.invocation != "" && result.state.invocation == s.invocation {
+		return fmt.Errorf("%s says that it has started the service anew, but its process is the old one (PID %d)", d.snapshot.names.name, result.state.pid)
 	}
-	if planned == restart {
+	if d.verb == restart {
 		a.out.done("Service restarted")
 	}
 	a.sayHealthy(result.port, "", result.doubt)
-	if planned == install && a.manager.name() == "systemd" {
-		a.sayOfUnit(in.want.collector, result.state)
+	if d.verb == install {
+		a.sayOfDefinition(d, result.state)
 	}
 	return nil
 }
 
-// sayCollector says what was installed, before it is waited for.
-func (a *app) sayCollector(path string) {
-	a.out.info("Collector: %s", path)
-	if reason := whyPathWontLast(path); reason != "" {
-		a.out.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
-	}
-	if a.manager.name() == "launchd" {
-		a.out.info("Logs:      %s", a.manager.logs())
-	}
-	fmt.Fprintln(a.out.stdout)
+// shared tells whether somebody else, while we waited for the lock, started the service on what we were to start it on:
+// that is our result too. before is the state from before that wait, nil where there was none.
+func (d decision) shared(before *state) bool {
+	s := d.snapshot.state
+	return before != nil && s.phase == running && s.invocation != before.invocation && !s.stale && d.snapshot.inUse(d.target) &&
+		(d.text == "" || d.text == s.file.text) && (s.enabled == nil || *s.enabled)
 }
 
-// sayOfUnit says what the user may not expect of the unit that was started.
-func (a *app) sayOfUnit(collector string, s state) {
-	if s.program != "" && s.program != collector && !sameFile(s.program, collector) {
-		a.out.warn("What runs is %s: a drop-in of the unit says so (systemctl --user cat %s)", s.program, unitName)
+// sayWritten says what was written and installed, before it is waited for.
+func (a *app) sayWritten(d decision, shared bool) {
+	s := d.snapshot
+	if d.text != "" && !shared {
+		a.out.done("Wrote %s", s.state.file.path)
+		a.sayKept(s.state)
 	}
-	if !isTrue(s.enabled) {
-		a.out.warn("It does not start at login: its unit is not enabled for a target that a login reaches (systemctl --user cat %s)", unitName)
+	if d.verb == install {
+		a.out.info("Collector: %s", d.target.collector)
+		if reason := whyPathWontLast(d.target.collector); reason != "" {
+			a.out.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
+		}
+		if s.names.logFiles != nil {
+			a.out.info("Logs:      %s", s.names.logs)
+		}
+		fmt.Fprintln(a.out.stdout)
 	}
-	if !isTrue(a.manager.linger()) {
+	if p := s.shell.ports.or(d.target.ports); p != d.target.ports {
+		a.out.warn("%s and %s of this shell differ from the service's ports, %d and %d. Fix: %s",
+			httpPortEnv, wsPortEnv, d.target.ports.http, d.target.ports.ws, installCommand)
+	}
+}
+
+// sayOfDefinition says what the user may not expect of the definition that was started.
+func (a *app) sayOfDefinition(d decision, s state) {
+	names := d.snapshot.names
+	if s.program != "" && s.program != d.target.collector && !sameFile(s.program, d.target.collector) {
+		a.out.warn("What runs is %s: a drop-in of the %s says so (%s)", s.program, names.definition, names.show)
+	}
+	if s.enabled != nil && !*s.enabled {
+		a.out.warn("It does not start at login: its %s is not enabled for a target that a login reaches (%s)", names.definition, names.show)
+	}
+	if names.sessionEnd == "" && !isTrue(s.linger) {
 		a.out.info("Optional always-on (keep running when logged out): sudo loginctl enable-linger $USER")
 	}
 }
 
-// begin makes sure that this user may manage the service here, and takes the lock. before is the state from before a
-// wait for the lock, nil when it was free. A dry run takes no lock: it only reads.
-func (a *app) begin(ctx context.Context, o options) (unlock func(), before *state, err error) {
+// begin takes the lock, looks and decides. A refusal is an error. before is the state from before a wait for the lock, nil
+// when it was free. A dry run takes no lock: it only reads.
+func (a *app) begin(ctx context.Context, v verb, o options) (d decision, before *state, unlock func(), err error) {
+	unlock = func() {}
 	if err := a.mayManage(); err != nil {
-		return nil, nil, err
+		return d, nil, nil, err
 	}
-	if o.dryRun {
-		return func() {}, nil, nil
+	if o.collector != "" {
+		if _, err := a.findCollector(o.collector); err != nil {
+			return d, nil, nil, err
+		}
 	}
-	unlock, err = a.lock(ctx, func() {
-		a.out.info("Another runtimescope is at work on the service. Waiting for it to end…")
-		s, _ := a.look(ctx)
-		before = &s
-	})
-	return unlock, before, err
+	if !o.dryRun {
+		unlock, err = a.lock(ctx, func() {
+			a.out.info("Another runtimescope is at work on the service. Waiting for it to end…")
+			if s, err := a.manager.state(ctx, a.run); err == nil { // a failed look is no look
+				before = &s
+			}
+		})
+		if err != nil {
+			return d, nil, nil, err
+		}
+	}
+	r := request{verb: v, collector: o.collector}
+	s := a.inspect(ctx, r)
+	d = decide(a.manager, s, r)
+	if d.refused != nil {
+		unlock()
+		return d, nil, nil, d.refused.refusal()
+	}
+	return d, before, unlock, nil
 }
 
-// carryOut applies the steps, or prints them in a dry run. done means that they were applied. started is called right
-// before the collector is started.
-func (a *app) carryOut(ctx context.Context, steps []step, o options, started func()) (done bool, err error) {
+// mayManage refuses where there is no service manager, and a shell whose home is not its user's.
+func (a *app) mayManage() error {
+	for _, p := range diagnose(snapshot{shell: a.shell()}, judgements{}) {
+		if p.blocks == everything {
+			return p.refusal()
+		}
+	}
+	return nil
+}
+
+var errInterrupted = errors.New("interrupted")
+
+const notInstalledText = "Service not installed. Run: " + installCommand
+
+// A refused error is a problem that keeps a command from doing anything.
+type refused struct{ problem }
+
+func (r *refused) Error() string { return r.summary }
+
+// refusal is a problem as an error.
+func (p problem) refusal() error {
+	if p.id == "not-installed" {
+		p.summary = notInstalledText
+		if p.fix == installCommand {
+			p.fix = ""
+		}
+	}
+	return &refused{p}
+}
+
+// carryOut applies a plan, or prints it in a dry run. done means that it was applied. started is called right before the
+// collector is started.
+func (a *app) carryOut(ctx context.Context, p plan, o options, started func()) (done bool, err error) {
 	if o.dryRun {
-		_, err := io.WriteString(a.out.stdout, dryRun(steps))
+		_, err := io.WriteString(a.out.stdout, p.String())
 		return false, err
 	}
 	explain := func(ctx context.Context, err error) error { return a.manager.explain(ctx, a.run, err) }
-	err = apply(ctx, machine{a.run, a.disk, explain, started}, steps)
+	err = apply(ctx, machine{a.run, a.disk, explain, started}, p)
 	return err == nil, err
 }
 
 // waitSaying waits for the collector under a waiting line.
-func (a *app) waitSaying(ctx context.Context, in intent, mark logMark, timeout time.Duration) (waitResult, error) {
+func (a *app) waitSaying(ctx context.Context, d decision, mark logMark, timeout time.Duration) (waitResult, error) {
 	stop := a.out.waiting("Waiting for collector to come up…")
 	defer stop()
-	return a.awaitHealthy(ctx, in, mark, timeout)
-}
-
-// warnOtherPorts says that this shell asks for other ports than the installed service uses.
-func (a *app) warnOtherPorts(p ports) {
-	if env, err := envPorts(a.getenv); err == nil && env.or(p) != p {
-		a.out.warn("%s and %s of this shell differ from the service's ports, %d and %d. To change those: runtimescope service install",
-			httpPortEnv, wsPortEnv, p.http, p.ws)
-	}
+	return a.awaitHealthy(ctx, d.target, d.asked, mark, timeout)
 }
 
 // sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.
@@ -157,39 +193,10 @@ func (a *app) sayHealthy(port int, version, doubt string) {
 	a.out.done("%s", text)
 }
 
-// upToDate tells whether the service runs what is on disk, or is stopped and so will.
-func (a *app) upToDate(ctx context.Context, in intent) bool {
-	switch in.state.phase {
-	case stopped:
-		return true
-	case running:
-		return a.restartReason(ctx, in.state) == ""
-	}
-	return false
-}
-
-const binaryReplaced = "the binary has been replaced since it was started"
-
-// restartReason says why the running process is not what is on disk; "" when it is.
-func (a *app) restartReason(ctx context.Context, s state) string {
-	switch {
-	case s.pid == 0:
-		return ""
-	case s.stale:
-		return "the definition has changed since it was loaded"
-	case s.runsOnOtherPorts(), s.file.link == "" && changedSince(ctx, a.processes, s.pid, s.definitionPath()): // who makes links makes them anew
-		return "the definition has changed since the collector was started"
-	case s.collector() != "" && a.processes.replaced(ctx, s.pid, s.collector()):
-		return binaryReplaced
-	}
-	return ""
-}
-
 // sayKept names the copy that writeFile made of a different definition.
 func (a *app) sayKept(s state) {
-	bak := s.file.path + ".bak"
-	if kept, err := os.ReadFile(bak); err == nil && s.file.exists && string(kept) == s.file.text {
-		a.out.info("The previous one differed and is kept: %s", bak)
+	if kept, err := os.ReadFile(s.file.kept); err == nil && s.file.exists && string(kept) == s.file.text {
+		a.out.info("The previous one differed and is kept: %s", s.file.kept)
 	}
 }
 
@@ -197,34 +204,28 @@ func (a *app) sayKept(s state) {
 func (a *app) stopService(ctx context.Context, o options) error {
 	ctx, cancel := a.untilSignal(ctx)
 	defer cancel()
-	unlock, _, err := a.begin(ctx, o)
+	d, _, unlock, err := a.begin(ctx, stop, o)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	s, err := a.look(ctx)
-	if err != nil {
-		return err
-	}
-	if s.phase == notInstalled {
-		return errNotInstalled
-	}
-	if s.gone() && !s.ending() && (a.manager.name() == "systemd" || s.loaded == "") {
+	if d.verb == look {
 		a.out.info("Service was not running.")
 		return nil
 	}
-	if done, err := a.carryOut(ctx, a.manager.plan(stop, s, ""), o, func() {}); !done {
+	if done, err := a.carryOut(ctx, d.plan, o, func() {}); !done {
 		return err
 	}
-	switch disabled := s.enabled != nil && !*s.enabled; {
+	s, definition := d.snapshot.state, d.snapshot.names.definition
+	switch {
 	case s.masked:
-		a.out.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask())
-	case !s.file.exists && s.file.link == "" && !s.vendor():
-		a.out.done("Service stopped (its %s is gone — run `service install` to start again)", a.manager.what())
-	case s.vendor() && disabled: // it counts as not installed, once it is stopped
-		a.out.done("Service stopped (%s preserved — run `service install` to start again)", a.manager.what())
+		a.out.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask)
+	case !s.there():
+		a.out.done("Service stopped (its %s is gone — run `service install` to start again)", definition)
+	case s.vendor() && s.enabled != nil && !*s.enabled: // it counts as not installed, once it is stopped
+		a.out.done("Service stopped (%s preserved — run `service install` to start again)", definition)
 	default:
-		a.out.done("Service stopped (%s preserved — run `service restart` to start again)", a.manager.what())
+		a.out.done("Service stopped (%s preserved — run `service restart` to start again)", definition)
 	}
 	a.warnLeft(ctx, s)
 	return nil
@@ -232,8 +233,16 @@ func (a *app) stopService(ctx context.Context, o options) error {
 
 // warnLeft says when a port of the service is held still: a unit may let processes of its live on.
 func (a *app) warnLeft(ctx context.Context, s state) {
-	if err := a.held(ctx, s.livePorts(), state{}); err != nil {
-		a.out.warn("Still: %v", err)
+	p := s.livePorts()
+	for i, port := range []int{p.http, p.ws} {
+		who, err := a.processes.holders(ctx, port)
+		f := a.holdersOf(ctx, portLook{who, err}, port, state{})
+		for _, h := range f.holders {
+			if h.conflict(f, state{}, a.uid) {
+				a.out.warn("Still: %s", h.refusal(port, []string{httpPortEnv, wsPortEnv}[i]).summary)
+				return
+			}
+		}
 	}
 }
 
@@ -241,47 +250,47 @@ func (a *app) warnLeft(ctx context.Context, s state) {
 func (a *app) uninstallService(ctx context.Context, o options) error {
 	ctx, cancel := a.untilSignal(ctx)
 	defer cancel()
-	unlock, _, err := a.begin(ctx, o)
+	d, _, unlock, err := a.begin(ctx, uninstall, o)
 	if err != nil {
+		if s := d.snapshot; s.silent != nil && s.state.file.exists {
+			return fmt.Errorf("%w\n    %s is kept: whether the service has stopped cannot be found out", err, s.state.file.path)
+		}
 		return err
 	}
 	defer unlock()
-	s, err := a.look(ctx)
-	if err != nil && s.file.exists {
-		return fmt.Errorf("%w\n    %s is kept: whether the service has stopped cannot be found out", err, s.file.path)
-	}
-	var unreachable *hinted
-	leftover := a.manager.leftover(s)
-	if err != nil && (leftover != "" || !errors.As(err, &unreachable)) {
-		return err
-	}
-	if err != nil { // no manager, and nothing on disk for one
-		a.out.warn("%v", err)
+	s := d.snapshot
+	if d.verb == look {
+		if s.silent != nil { // no manager, and nothing on disk for one
+			var known *hinted
+			if !errors.As(s.silent, &known) {
+				return s.silent
+			}
+			a.out.warn("%v", s.silent)
+		}
 		a.out.info("Service is not installed.")
+		for _, p := range d.problems {
+			if p.id == "masked" {
+				a.sayProblem(p)
+			}
+		}
 		return nil
 	}
-	if s.file.err != nil {
-		return s.file.err
-	}
-	if err := foreignDefinition(a.manager, s); err != nil && s.phase != notInstalled {
+	if done, err := a.carryOut(ctx, d.plan, o, func() {}); !done {
 		return err
 	}
-	if s.phase == notInstalled && leftover == "" {
-		a.out.info("Service is not installed.")
-		return nil
-	}
-	if done, err := a.carryOut(ctx, a.manager.plan(uninstall, s, ""), o, func() {}); !done {
-		return err
-	}
-	if now, err := a.look(ctx); err == nil && now.vendor() && isTrue(now.enabled) {
+	now, err := a.manager.state(ctx, a.run)
+	if now = a.withFile(now, a.readFile()); err == nil && now.vendor() && isTrue(now.enabled) {
 		a.out.done("Service stopped")
-		a.out.warn("A package enables it for all users, so that it starts again at the next login. To change: systemctl --user mask %s", unitName)
+		a.out.warn("A package enables it for all users, so that it starts again at the next login. Fix: systemctl --user mask %s", unitName)
 		return nil
 	}
 	a.out.done("Service uninstalled")
-	a.warnLeft(ctx, s)
-	if s.vendor() {
-		a.out.info("%s came with a package and stays.", s.loaded)
+	a.warnLeft(ctx, s.state)
+	switch {
+	case s.state.vendor():
+		a.out.info("%s came with a package and stays.", s.state.loaded)
+	case s.state.file.link != "":
+		a.out.info("%s, which the %s linked to, stays.", s.state.file.link, s.names.definition)
 	}
 	return nil
 }

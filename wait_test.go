@@ -48,8 +48,7 @@ func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timi
 	if change != nil {
 		change(&w.timings)
 	}
-	in := intent{want: definition{ports: ports{port, port + 1}}}
-	return w.awaitHealthy(t.Context(), in, logMark{}, 10*time.Second)
+	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, logMark{}, 10*time.Second)
 }
 
 // A waitTable knows of no environment.

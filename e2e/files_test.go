@@ -101,7 +101,7 @@ func TestE2EUnitDeletedByHandIsReportedAndRestoredOrCleared(t *testing.T) {
 			if reload {
 				e.systemctl("daemon-reload")
 			}
-			e.exits(0, "service status").says("✓ Service is active", "⚠ Its unit is gone: "+e.unit)
+			e.exits(0, "service status").says("✓ Service is active", "⚠ the unit of the service is gone: "+e.unit)
 		}
 		e.exits(0, "service install")
 		before := e.serves()
@@ -121,10 +121,11 @@ func TestE2EUnitDeletedByHandIsReportedAndRestoredOrCleared(t *testing.T) {
 func TestE2EMaskedUnitIsLeftAlone(t *testing.T) {
 	e := newE2E(t)
 	e.systemctl("mask", "runtimescope.service")
-	for _, args := range []string{"service install", "service restart", "service uninstall", "dashboard --no-open"} {
+	for _, args := range []string{"service install", "service restart", "dashboard --no-open"} {
 		e.refused(args, "masked", "systemctl --user unmask runtimescope.service")
 	}
-	e.exits(0, "service status").says("⚠ Service is masked", "systemctl --user unmask runtimescope.service")
+	e.exits(0, "service uninstall").says("Service is not installed.", "⚠ the service is masked", "systemctl --user unmask runtimescope.service")
+	e.exits(0, "service status").says("⚠ the service is masked", "systemctl --user unmask runtimescope.service").saysNot("service install", "service start")
 	e.exits(3, "service status --exit-code")
 	e.agrees("stopped")
 	e.systemctl("unmask", "runtimescope.service")
@@ -132,7 +133,7 @@ func TestE2EMaskedUnitIsLeftAlone(t *testing.T) {
 	e.serves()
 }
 
-func TestE2ESymlinkedUnitIsLeftAlone(t *testing.T) {
+func TestE2ESymlinkedUnitIsUsedAndNotWritten(t *testing.T) {
 	e := newE2E(t)
 	target := filepath.Join(e.home, "dotfiles/runtimescope.service")
 	text := e2eUnit(e.collector, fmt.Sprintf("Environment=RUNTIMESCOPE_HTTP_PORT=%d\nEnvironment=RUNTIMESCOPE_PORT=%d\n", e.http, e.ws))
@@ -143,17 +144,26 @@ func TestE2ESymlinkedUnitIsLeftAlone(t *testing.T) {
 	e.systemctl("start", "runtimescope.service")
 	e.until("it serves", func() bool { return holdsPort(e.pid(), e.http) })
 	pid := e.serves()
-	for _, args := range []string{"service install", "service restart", "service update", "service uninstall"} {
-		e.refused(args, "symbolic link", target)
-	}
+	e.refused("service install", "symbolic link", target)
 	if e.read(target) != text || e.serves() != pid {
 		t.Errorf("it was changed: PID %d, then %d, %q", pid, e.pid(), e.read(target))
+	}
+	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service restart").says("✓ Service restarted")
+	if e.read(target) != text || e.serves() == pid {
+		t.Errorf("it is PID %d still, or was written: %q", pid, e.read(target))
 	}
 	if got := e.exits(0, "service status --json"); !strings.Contains(got.out, `"state":"running","healthy":true`) {
 		t.Errorf("status: %v", got)
 	}
-	e.exits(0, "service stop")
+	e.exits(0, "service stop").says("service restart")
 	e.stopped()
+	e.exits(0, "service restart")
+	e.exits(0, "service uninstall").says("✓ Service uninstalled", target)
+	e.stopped()
+	if _, err := os.Lstat(e.unit); err == nil || e.read(target) != text {
+		t.Errorf("the link is there still, or its target was written: %q", e.read(target))
+	}
 }
 
 func TestE2EReadOnlyUnitFolderChangesNothing(t *testing.T) {
@@ -221,7 +231,7 @@ func TestE2EFailedEnableIsTakenBack(t *testing.T) {
 	folder := filepath.Dir(e.wants)
 	e.write(folder, "", 0o644) // where the link would go
 	before := e.tree()
-	e.exits(1, "service install").says("systemctl --user enable", "What had been done was taken back")
+	e.exits(1, "service install").says("systemctl --user enable", "Changes were rolled back")
 	if e.tree() != before || e.show("LoadState") != "not-found" {
 		t.Errorf("not taken back, LoadState %s:\n%s", e.show("LoadState"), e.tree())
 	}
@@ -234,7 +244,7 @@ func TestE2EFailedEnableIsTakenBack(t *testing.T) {
 	before = e.tree()
 	loaded, http := e.show("Environment"), e.env["RUNTIMESCOPE_HTTP_PORT"]
 	e.env["RUNTIMESCOPE_HTTP_PORT"] = strconv.Itoa(e.freePort())
-	e.exits(1, "service install").says("systemctl --user enable", "What had been done was taken back")
+	e.exits(1, "service install").says("systemctl --user enable", "Changes were rolled back")
 	e.env["RUNTIMESCOPE_HTTP_PORT"] = http
 	if systemd := e.shown(); e.tree() != before || systemd["Environment"] != loaded {
 		t.Errorf("not taken back, systemd has %s, not %s, and the files are:\n%s\nbefore:\n%s", systemd["Environment"], loaded, e.tree(), before)

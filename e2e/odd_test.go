@@ -101,7 +101,7 @@ func TestE2EADefinitionThatWasLoadedButNotStartedOnNeedsARestart(t *testing.T) {
 			e.systemctl("daemon-reload")
 			e.exits(0, "service status").says(fmt.Sprintf("✓ Collector is healthy and serving on http://127.0.0.1:%d", old),
 				"⚠ Restart needed: the definition has changed since the collector was started")
-			e.exits(0, "service doctor").says("⚠ definition: the definition has changed")
+			e.exits(0, "service doctor").says("⚠ definition: Restart needed: the definition has changed")
 			e.exits(0, "service update").says("✓ Collector is healthy and serving on " + e.url())
 			e.exits(0, "service update").says("Nothing to adopt")
 			e.agrees("running")
@@ -221,7 +221,7 @@ func TestE2ECrashOfAUnitThatChecksItsStartIsExplained(t *testing.T) {
 	e := newE2E(t)
 	e.dropIn("[Service]\nType=exec\n")
 	e.write(e.collector, "#!/nowhere/node\n", 0o755)
-	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter /nowhere/node is not there", "What had been done was taken back")
+	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter /nowhere/node is not there", "Changes were rolled back")
 	if _, err := os.Lstat(e.unit); err == nil || e.show("UnitFileState") == "enabled" {
 		t.Error("the unit was left behind")
 	}
@@ -232,7 +232,7 @@ func TestE2EABrokenDropInIsNamedBeforeAnythingIsWritten(t *testing.T) {
 	e.exits(0, "service install")
 	e.dropIn("[Service]\nExecStart=/bin/true\n")
 	e.systemctl("daemon-reload")
-	fix := "mend or remove " + e.unit + ".d/x.conf"
+	fix := "edit or remove " + e.unit + ".d/x.conf"
 	e.refused("service install", "bad unit file setting", fix)
 	e.exits(1, "service restart").says("bad unit file setting", "Try: "+fix)
 	e.exits(1, "service doctor").says("✗ definition", "Fix: "+fix)
@@ -254,7 +254,7 @@ func TestE2EAUnitForATargetThatIsNotThereDoesNotStartAtLogin(t *testing.T) {
 	e.systemctl("disable", "runtimescope.service")
 	e.write(e.unit, strings.Replace(e.read(e.unit), "default.target", "multi-user.target", 1), 0o644)
 	e.systemctl("enable", "runtimescope.service")
-	e.exits(0, "service status").says("Starts at login: no. To change: runtimescope service install")
+	e.exits(0, "service status").says("Starts at login: no. Fix: runtimescope service install")
 	e.exits(0, "service install")
 	e.exits(0, "service status").says("Starts at login: yes")
 }
@@ -312,7 +312,7 @@ func TestE2EACollectorOfAnotherUnitIsStoppedByItsUnit(t *testing.T) {
 		e.collector, e.http, e.ws), 0o644)
 	e.systemctl("start", "other.service")
 	e.until("it serves", e.answers)
-	e.exits(0, "dashboard --no-open").says("⚠ Not the service, but PID ")
+	e.exits(0, "dashboard --no-open").says(" is answered by PID ", "not by the service")
 	e.refused("service install", "that is another collector", "Try: systemctl --user stop other.service")
 	e.systemctl("stop", "other.service")
 	e.exits(0, "service install")

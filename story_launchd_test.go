@@ -17,11 +17,11 @@ import (
 func TestMacInstallLoadsTheAgentAndSaysWhereItLogs(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	b.want(0, "service install", "✓ Wrote "+b.manager.path(), "Collector: "+filepath.Join(b.fake.dir, "app", programFile(collectorName)),
-		"Logs:      "+b.manager.logs(), "Waiting for collector to come up…", "✓ Collector is healthy and serving on http://127.0.0.1:"+b.env[httpPortEnv])
+	b.want(0, "service install", "✓ Wrote "+b.manager.names().path, "Collector: "+filepath.Join(b.fake.dir, "app", programFile(collectorName)),
+		"Logs:      "+b.manager.names().logs, "Waiting for collector to come up…", "✓ Collector is healthy and serving on http://127.0.0.1:"+b.env[httpPortEnv])
 	b.silentOn("linger", "unverified")
 	b.wantCalls(b.starts()...)
-	if j := b.job(); j == nil || j.PID == 0 || j.Runs != 1 || j.Path != b.manager.path() {
+	if j := b.job(); j == nil || j.PID == 0 || j.Runs != 1 || j.Path != b.manager.names().path {
 		t.Errorf("the job is %+v", j)
 	}
 	b.want(0, "service status --exit-code", "✓ Service running — PID 4243, up 0 s")
@@ -32,18 +32,18 @@ func TestMacInstallMakesTheFoldersThatAreMissing(t *testing.T) {
 	b := mac(t).installed()
 	b.wantMode(filepath.Join(b.home, "Library"), 0o755)
 	b.wantMode(filepath.Join(b.home, "Library/LaunchAgents"), 0o755)
-	b.wantMode(b.manager.path(), 0o644)
+	b.wantMode(b.manager.names().path, 0o644)
 	b.wantMode(filepath.Join(b.home, ".runtimescope/logs"), 0o700)
 }
 
 func TestMacInstallRepairsThePlistThatOthersMayWrite(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	if err := os.Chmod(b.manager.path(), 0o666); err != nil {
+	if err := os.Chmod(b.manager.names().path, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	b.want(0, "service install", "healthy")
-	b.wantMode(b.manager.path(), 0o644)
+	b.wantMode(b.manager.names().path, 0o644)
 }
 
 func TestMacReinstallWaitsForBootout(t *testing.T) {
@@ -105,10 +105,10 @@ func TestMacUninstallStopsAndRemovesOnlyThePlist(t *testing.T) {
 func TestMacUninstallUnloadsAJobWithoutItsPlist(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	if err := os.Remove(b.manager.path()); err != nil {
+	if err := os.Remove(b.manager.names().path); err != nil {
 		t.Fatal(err)
 	}
-	b.want(0, "service status", "Service running", "Its plist is gone: "+b.manager.path())
+	b.want(0, "service status", "Service running", "the plist of the service is gone: "+b.manager.names().path)
 	b.want(0, "service uninstall", "✓ Service uninstalled")
 	b.wantCalls("launchctl bootout " + b.target("gui"))
 	if b.job() != nil {
@@ -123,7 +123,7 @@ func TestMacUninstallRemovesAPlistWithoutItsJob(t *testing.T) {
 	b.calls()
 	b.want(0, "service uninstall", "✓ Service uninstalled")
 	b.wantCalls()
-	if _, err := os.Stat(b.manager.path()); err == nil {
+	if _, err := os.Stat(b.manager.names().path); err == nil {
 		t.Error("the plist is still there")
 	}
 }
@@ -131,10 +131,10 @@ func TestMacUninstallRemovesAPlistWithoutItsJob(t *testing.T) {
 func TestMacInstallRepairsAJobWithoutItsPlist(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	if err := os.Remove(b.manager.path()); err != nil {
+	if err := os.Remove(b.manager.names().path); err != nil {
 		t.Fatal(err)
 	}
-	b.want(0, "service install", "Wrote "+b.manager.path(), "healthy")
+	b.want(0, "service install", "Wrote "+b.manager.names().path, "healthy")
 	b.wantCalls(b.restarts()...)
 }
 
@@ -143,7 +143,7 @@ func TestMacALabelThatAnOlderInstallerDisabledIsEnabled(t *testing.T) {
 	for _, code := range []int{5, 119} {
 		for _, verb := range []string{"install", "restart"} {
 			b := mac(t).installed()
-			b.launchctl("unload", "-w", b.manager.path())
+			b.launchctl("unload", "-w", b.manager.names().path)
 			b.set(func(l *fakeLaunchd) { l.DisabledCode, l.Legacy = code, nil })
 			b.calls()
 			b.want(0, "service "+verb, "healthy")
@@ -200,14 +200,14 @@ func TestMacWithoutAGUISessionAnInstallationIsKept(t *testing.T) {
 	b := mac(t).installed()
 	b.launchctl("bootout", b.target("gui"))
 	b.set(func(l *fakeLaunchd) { l.NoGUI, l.SSH = 125, true })
-	text := b.read(b.manager.path())
+	text := b.read(b.manager.names().path)
 	b.calls()
 	for _, verb := range []string{"install", "restart", "stop", "uninstall", "update"} {
 		b.want(1, "service "+verb, "user ada has no GUI session")
 	}
 	b.want(1, "service status", "no GUI session")
 	b.wantCalls()
-	if b.read(b.manager.path()) != text {
+	if b.read(b.manager.names().path) != text {
 		t.Error("the plist has changed")
 	}
 }
@@ -283,7 +283,7 @@ func TestMacCrashIsReportedWithItsStatusAndItsLog(t *testing.T) {
 		b := mac(t)
 		b.behaves(c.behave)
 		b.want(1, "service install", c.words, "It logged:", "fatal: told to "+c.behave, c.next, "The service stays installed.")
-		if b.job() == nil || b.read(b.manager.path()) == "" {
+		if b.job() == nil || b.read(b.manager.names().path) == "" {
 			t.Error("the service is not installed any more")
 		}
 	}
@@ -344,7 +344,7 @@ func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
 func TestMacALogThatCannotBeOpenedIsNamedForExit78(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	log := filepath.Join(b.manager.logs(), "collector.err.log")
+	log := filepath.Join(b.manager.names().logs, "collector.err.log")
 	if err := os.MkdirAll(log, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +377,7 @@ func TestMacABrokenPlistIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
 	t.Parallel()
 	for text, words := range map[string]string{"<plist version=\"1.0\"><dict>": "plist", "": "plist", "garbage": "plist"} {
 		b := mac(t).installed()
-		b.write(b.manager.path(), text, 0o644)
+		b.write(b.manager.names().path, text, 0o644)
 		b.want(1, "service restart", words, "Try: runtimescope service install")
 		b.wantCalls()
 		if j := b.job(); j == nil || j.PID != 4243 {
@@ -393,10 +393,10 @@ func TestMacAPlistThatLaunchdRefusesIsRefusedBeforeTheServiceIsStopped(t *testin
 		t.Skip("no modes here")
 	}
 	b := mac(t).installed()
-	if err := os.Chmod(b.manager.path(), 0o666); err != nil {
+	if err := os.Chmod(b.manager.names().path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	b.want(1, "service restart", b.manager.path()+" may be written by others (mode 0666)", "Try: runtimescope service install")
+	b.want(1, "service restart", b.manager.names().path+" may be written by others (mode 0666)", "Try: runtimescope service install")
 	if j := b.job(); j == nil || j.PID != 4243 {
 		t.Errorf("the job is %+v", j)
 	}
@@ -409,7 +409,7 @@ func TestMacAPlistOfAnotherUserIsNamed(t *testing.T) {
 	}
 	b := mac(t).installed()
 	b.want(0, "service stop")
-	if err := os.Chown(b.manager.path(), 12345, -1); err != nil {
+	if err := os.Chown(b.manager.names().path, 12345, -1); err != nil {
 		t.Fatal(err)
 	}
 	b.want(1, "service restart", "belongs to another user (uid 12345, not 0)", "Try: runtimescope service install")
@@ -432,15 +432,15 @@ func TestMacAnInstallThatFailsPutsTheOldPlistAndJobBack(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			b := mac(t).installed()
-			text, files := b.read(b.manager.path()), b.files()
+			text, files := b.read(b.manager.names().path), b.files()
 			b.env[wsPortEnv] = "7001"
 			if c.set != nil {
 				b.set(c.set)
 			}
 			b.plant(c.p)
-			b.want(1, "service install", "What had been done was taken back.")
-			if b.read(b.manager.path()) != text || len(b.files()) != len(files) {
-				t.Errorf("files: %v, plist:\n%s", b.files(), b.read(b.manager.path()))
+			b.want(1, "service install", "Changes were rolled back.")
+			if b.read(b.manager.names().path) != text || len(b.files()) != len(files) {
+				t.Errorf("files: %v, plist:\n%s", b.files(), b.read(b.manager.names().path))
 			}
 			if j := b.job(); j == nil || j.PID == 0 || j.Draining || slices.Contains(j.Environ, wsPortEnv+"=7001") {
 				t.Errorf("the job is %+v", j)
@@ -469,10 +469,10 @@ func TestMacPortsInThePlistAreKept(t *testing.T) {
 func TestMacADifferentPlistIsKeptBesideAsBak(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	old := b.read(b.manager.path())
+	old := b.read(b.manager.names().path)
 	b.env[wsPortEnv] = "7001"
-	b.want(0, "service install", "The previous one differed and is kept: "+b.manager.path()+".bak")
-	if b.read(b.manager.path()+".bak") != old {
+	b.want(0, "service install", "The previous one differed and is kept: "+b.manager.names().path+".bak")
+	if b.read(b.manager.names().path+".bak") != old {
 		t.Error("the .bak is not the old plist")
 	}
 }
@@ -480,7 +480,7 @@ func TestMacADifferentPlistIsKeptBesideAsBak(t *testing.T) {
 func TestMacOnlyTheLinesOfThisStartAreShown(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	err, out := filepath.Join(b.manager.logs(), "collector.err.log"), filepath.Join(b.manager.logs(), "collector.out.log")
+	err, out := filepath.Join(b.manager.names().logs, "collector.err.log"), filepath.Join(b.manager.names().logs, "collector.out.log")
 	b.write(err, "an older line\n", 0o644)
 	b.write(out, "an older word\n", 0o644)
 	b.behaves("crash 3")
@@ -503,8 +503,8 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"install", "restart"} {
 		b := mac(t).installed()
-		log := filepath.Join(b.manager.logs(), "collector.err.log")
-		other := b.read(filepath.Join(b.manager.logs(), "collector.out.log"))
+		log := filepath.Join(b.manager.names().logs, "collector.err.log")
+		other := b.read(filepath.Join(b.manager.names().logs, "collector.out.log"))
 		b.write(log, "first line\n", 0o644)
 		if err := os.Truncate(log, logLimit+1); err != nil {
 			t.Fatal(err)
@@ -526,10 +526,10 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 			t.Errorf("the copy has %d bytes", len(kept))
 		}
 		b.wantMode(log+".1", 0o600)
-		if b.read(filepath.Join(b.manager.logs(), "collector.out.log")) != other {
+		if b.read(filepath.Join(b.manager.names().logs, "collector.out.log")) != other {
 			t.Error("the small log was changed")
 		}
-		if _, err := os.Stat(filepath.Join(b.manager.logs(), "collector.out.log.1")); err == nil {
+		if _, err := os.Stat(filepath.Join(b.manager.names().logs, "collector.out.log.1")); err == nil {
 			t.Error("the small log was copied")
 		}
 		b.behaves("")
@@ -632,9 +632,9 @@ func TestMacACollectorThatDoesNotEndIsNotTakenForGone(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
 	b.set(func(l *fakeLaunchd) { l.Drain, l.ExitTimeout = 1<<30, -9 }) // 10 s more than that are waited for
-	b.want(1, "service uninstall", "waited 1s in vain until "+label+" is gone")
+	b.want(1, "service uninstall", "timed out after 1s waiting until "+label+" is gone")
 	b.silentOn("all is as it was before") // the old collector is about to end
-	if b.read(b.manager.path()) == "" {
+	if b.read(b.manager.names().path) == "" {
 		t.Error("the plist was removed")
 	}
 }
@@ -642,14 +642,14 @@ func TestMacACollectorThatDoesNotEndIsNotTakenForGone(t *testing.T) {
 func TestMacDryRunShowsEveryStepAndDoesNone(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	b.want(0, "service install -n", "would make folder "+b.manager.logs()+" (0700)", "would write "+b.manager.path(), "<key>Label</key>",
+	b.want(0, "service install -n", "would make folder "+b.manager.names().logs+" (0700)", "would write "+b.manager.names().path, "<key>Label</key>",
 		"would run "+b.starts()[0]+"\nwould run "+b.starts()[1]+"\nwould run "+b.starts()[2])
 	b.wantCalls()
 	if files := b.files(); len(files) != 0 {
 		t.Errorf("files: %v", files)
 	}
 	b.installed()
-	b.want(0, "service uninstall -n", "would run launchctl bootout "+b.target("gui")+"\nwould wait until "+label+" is gone, at most 15s\nwould remove "+b.manager.path())
+	b.want(0, "service uninstall -n", "would run launchctl bootout "+b.target("gui")+"\nwould wait until "+label+" is gone, at most 15s\nwould remove "+b.manager.names().path)
 	b.want(0, "service stop -n", "would run launchctl bootout "+b.target("gui"))
 	b.wantCalls()
 }
@@ -668,7 +668,7 @@ func TestMacUpdateRestartsOnAReplacedBinary(t *testing.T) {
 func TestMacDoctorOnAHealthyMachine(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	b.want(0, "service doctor", "✓ manager: launchd answers", "✓ definition: "+b.manager.path()+" is loaded", "✓ enabled: ", "✓ process: running (PID 4243)", "✓ ready: ", "✓ ports: ", "✓ logs: ")
+	b.want(0, "service doctor", "✓ manager: launchd answers", "✓ definition: "+b.manager.names().path+" is loaded", "✓ enabled: ", "✓ process: running (PID 4243)", "✓ ready: ", "✓ ports: ", "✓ logs: ")
 	b.want(0, "service doctor --json", `"ok":true`)
 	b.wantCalls()
 }
@@ -676,9 +676,9 @@ func TestMacDoctorOnAHealthyMachine(t *testing.T) {
 func TestMacLogsShowsBothFiles(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	b.want(0, "service logs", "There is no log in "+b.manager.logs())
+	b.want(0, "service logs", "There is no log in "+b.manager.names().logs)
 	b.installed()
-	out := filepath.Join(b.manager.logs(), "collector.out.log")
+	out := filepath.Join(b.manager.names().logs, "collector.out.log")
 	b.write(out, "one\ntwo\nthree\n", 0o644)
 	b.want(0, "service logs -n 2", "==> "+out+" <==\ntwo\nthree\n", "starting")
 	b.silentOn("one")
@@ -687,7 +687,7 @@ func TestMacLogsShowsBothFiles(t *testing.T) {
 func TestMacLogsAreFollowedThroughTruncation(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	log := filepath.Join(b.manager.logs(), "collector.err.log")
+	log := filepath.Join(b.manager.names().logs, "collector.err.log")
 	signals := make(chan os.Signal)
 	said := &pipe{grown: make(chan string, 100)}
 	b.app.signals, b.out.stdout = func(...os.Signal) <-chan os.Signal { return signals }, said
@@ -755,17 +755,20 @@ func TestMacAPlistThatIsALinkIsSomebodyElses(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
 	b.want(0, "service stop")
-	if err := os.Rename(b.manager.path(), b.home+"/elsewhere.plist"); err != nil {
+	if err := os.Rename(b.manager.names().path, b.home+"/elsewhere.plist"); err != nil {
 		t.Fatal(err)
 	}
-	if os.Symlink(b.home+"/elsewhere.plist", b.manager.path()) != nil {
+	if os.Symlink(b.home+"/elsewhere.plist", b.manager.names().path) != nil {
 		t.Skip("no links here")
 	}
 	b.calls()
-	for _, verb := range []string{"install", "restart", "uninstall"} {
-		b.want(1, "service "+verb, "is a symbolic link to "+b.home+"/elsewhere.plist: something else manages it")
-	}
+	b.want(1, "service install", "is a symbolic link to "+b.home+"/elsewhere.plist: something else manages it")
 	b.wantCalls()
+	b.want(0, "service restart")
+	b.want(0, "service uninstall", "✓ Service uninstalled", b.home+"/elsewhere.plist, which the plist linked to, stays.")
+	if b.read(b.home+"/elsewhere.plist") == "" {
+		t.Error("what it linked to is gone")
+	}
 }
 
 func TestMacPortHeldByTheEditorsCollectorIsRefused(t *testing.T) {
@@ -792,7 +795,7 @@ func TestMacARealCollectorIsInstalledAndHealthy(t *testing.T) {
 	if second := b.job().PID; second == first || alive(first) || !alive(second) {
 		t.Errorf("PID %d, before %d", second, first)
 	}
-	out := filepath.Join(b.manager.logs(), "collector.out.log")
+	out := filepath.Join(b.manager.names().logs, "collector.out.log")
 	if got := lines(b.read(out), "HOME "+b.home); len(got) != 2 {
 		t.Errorf("%s says:\n%s", out, b.read(out))
 	}
@@ -831,7 +834,7 @@ func TestMacStopEndsTheRealProcessAndFreesThePort(t *testing.T) {
 	if err := b.probe(context.Background(), parsePort(b.env[httpPortEnv])); err == nil {
 		t.Error("the port is still answered")
 	}
-	if got := lines(b.read(filepath.Join(b.manager.logs(), "collector.err.log")), fmt.Sprintf("stand-in %d stopped", pid)); len(got) != 1 {
+	if got := lines(b.read(filepath.Join(b.manager.names().logs, "collector.err.log")), fmt.Sprintf("stand-in %d stopped", pid)); len(got) != 1 {
 		t.Error("it did not end by SIGTERM")
 	}
 }

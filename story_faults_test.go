@@ -1,6 +1,6 @@
 // Every fault: each changing verb, from each starting state, on both managers, with the Nth command or disk operation
 // failing in each way it can, or the whole program killed there. The idea is SQLite's: fail the Nth, for every N, and
-// look each time. The machine that this happens on is faultbed_test.go.
+// look each time. The machine that this happens on is fake_faults_bed_test.go.
 package main
 
 import (
@@ -46,9 +46,9 @@ func TestNoFaultMakesItLieOrLeaveAMess(t *testing.T) {
 // everyFault runs a verb without a fault, then once for every fault that could have met it, and after each once more.
 func (bed *faultBed) everyFault(verb string) (cases int64) {
 	bed.restore()
-	before := bed.outcome()
+	before := bed.fallout()
 	clean := bed.runs(verb, fault{})
-	after := bed.outcome()
+	after := bed.fallout()
 	if text := differ(before, after); clean.code != 0 && text != "" {
 		bed.t.Errorf("%s fails without a fault, and yet %s\n%s", verb, text, clean.said())
 	}
@@ -77,7 +77,7 @@ func (bed *faultBed) everyFault(verb string) (cases int64) {
 				unmet++
 				continue
 			}
-			now := bed.outcome()
+			now := bed.fallout()
 			if text := bed.lies(run, before, now, after); text != "" {
 				blame("%s", text)
 			}
@@ -97,12 +97,12 @@ func (bed *faultBed) everyFault(verb string) (cases int64) {
 }
 
 // unhealed says what the run after a fault did not make good.
-func (bed *faultBed) unhealed(verb string, second, clean faultRun, after outcome) string {
-	now := bed.outcome()
+func (bed *faultBed) unhealed(verb string, second, clean faultRun, after fallout) string {
+	now := bed.fallout()
 	switch {
-	case verb == "service stop" && strings.Contains(second.err, errNotInstalled.Error()) && !now.up && !now.installed:
+	case verb == "service stop" && strings.Contains(second.err, notInstalledText) && !now.up && !now.installed:
 		return "" // what ran without a definition has been stopped, so that nothing of it is left
-	case verb == "service update" && !now.installed && !now.up && strings.Contains(second.err, errNotInstalled.Error()):
+	case verb == "service update" && !now.installed && !now.up && strings.Contains(second.err, notInstalledText):
 		return "" // a job without a plist, once booted out, cannot be brought back
 	case second.code != clean.code:
 		return fmt.Sprintf("it exits %d", second.code)
@@ -111,7 +111,7 @@ func (bed *faultBed) unhealed(verb string, second, clean faultRun, after outcome
 	case verb == "service update" && strings.Contains(second.out, "It is stopped. Run: runtimescope service start"):
 		// it was stopped, or its failed state reset, before the fault: nothing is left to tell that it should run
 		after.up, after.serves, after.port = false, false, 0
-		after.enabled = after.enabled && bed.manager.name() == "systemd"
+		after.enabled = after.enabled && bed.manager.names().name == "systemd"
 	}
 	if text := differ(after, now); text != "" {
 		return "it ends otherwise than it should: " + text
@@ -120,14 +120,14 @@ func (bed *faultBed) unhealed(verb string, second, clean faultRun, after outcome
 }
 
 // lies says what a run claims that is not so.
-func (bed *faultBed) lies(run faultRun, before, now, after outcome) string {
+func (bed *faultBed) lies(run faultRun, before, now, after fallout) string {
 	if run.killed {
 		return ""
 	}
 	if (run.code != 0) != strings.Contains(run.err, "✗") || strings.Contains(run.out, "✗") {
 		return fmt.Sprintf("exit %d does not go with the words", run.code)
 	}
-	if strings.Contains(run.err, "What had been done was taken back.") && now.text != before.text {
+	if strings.Contains(run.err, "Changes were rolled back.") && now.text != before.text {
 		return "it claims that what had been done was taken back, but the definition is not the one from before"
 	}
 	for _, line := range strings.Split(run.out, "\n") {
@@ -166,7 +166,7 @@ func (bed *faultBed) lies(run faultRun, before, now, after outcome) string {
 }
 
 // mess says what a run left behind that it should not have.
-func mess(run faultRun, before, now, after outcome) string {
+func mess(run faultRun, before, now, after fallout) string {
 	if !(now.installed == before.installed && now.text == before.text) && !(now.installed == after.installed && now.text == after.text) {
 		return fmt.Sprintf("the definition is neither the old one nor the new one (there: %v):\n%s", now.installed, now.text)
 	}
@@ -188,7 +188,7 @@ func mess(run faultRun, before, now, after outcome) string {
 }
 
 // differ says in what two outcomes differ, "" when they do not.
-func differ(want, got outcome) string {
+func differ(want, got fallout) string {
 	var all []string
 	note := func(format string, a ...any) { all = append(all, fmt.Sprintf(format, a...)) }
 	for _, name := range slices.Sorted(maps.Keys(want.files)) {

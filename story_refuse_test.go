@@ -132,7 +132,7 @@ func TestAPathWithOddCharactersIsRunAsItIs(t *testing.T) {
 				t.Fatalf("%s: exit %d\n%s", folder, code, b.stderr.String())
 			}
 			s, runs := b.fakeState(), ""
-			if b.manager.name() == "systemd" {
+			if b.manager.names().name == "systemd" {
 				runs = fakeProgram(s.LoadedText)
 			} else {
 				runs = b.job().Program
@@ -185,7 +185,7 @@ func TestAPortThatIsNoneIsRefusedByName(t *testing.T) {
 			for _, value := range []string{"abc", "0", "65536", "-1", "6768x", " 6768", "1e3"} {
 				old := b.env[name]
 				b.env[name] = value
-				says := " is not a port: it must be a number from 1 to 65535"
+				says := " is not a valid port: it must be a number from 1 to 65535"
 				for _, args := range []string{"service install", "service update", "service restart", "service run", "service unit", "dashboard --no-open"} {
 					b.refused(args, "✗ "+name+says)
 				}
@@ -211,7 +211,7 @@ func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
 		{"node /home/ada/.npm/mcp-server.js --stdio", "that is the collector inside your editor's plugin", "quit the editor"},
 		{"/opt/rs/collector-server", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
 		{"node /opt/runtimescope/collector/dist/standalone.js", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
-		{"python3 -m http.server 6767", "which is not ours", "stop it, or choose another port: "},
+		{"python3 -m http.server 6767", "which is not a RuntimeScope collector", "stop it, or choose another port: "},
 	} {
 		eachQuick(t, func(t *testing.T, b *bench) {
 			listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -246,17 +246,17 @@ func TestAMaskedUnitIsRefused(t *testing.T) {
 		t.Skip("links")
 	}
 	b := newBench(t, "systemd").quick()
-	if err := os.MkdirAll(filepath.Dir(b.manager.path()), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(b.manager.names().path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/dev/null", b.manager.path()); err != nil {
+	if err := os.Symlink("/dev/null", b.manager.names().path); err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range startingVerbs {
-		b.refused("service "+verb, "✗ the service is masked, that is, forbidden to start", "Try: systemctl --user unmask runtimescope.service")
+		b.refused("service "+verb, "✗ the service is masked, so systemd will not start it", "Try: systemctl --user unmask runtimescope.service")
 	}
-	b.refused("service uninstall", "masked")
-	b.want(0, "service status", "⚠ Service is masked, that is, forbidden to start. Run: systemctl --user unmask runtimescope.service")
+	b.want(0, "service uninstall", "Service is not installed.", "⚠ the service is masked") // a mask is not ours
+	b.want(0, "service status", "⚠ the service is masked, so systemd will not start it", "Fix: systemctl --user unmask runtimescope.service")
 	b.want(3, "service status --exit-code", "masked")
 }
 
@@ -268,13 +268,15 @@ func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed().want(0, "service stop")
 		target := b.fake.path("dotfiles/definition")
-		b.write(target, b.read(b.manager.path()), 0o644)
-		os.Remove(b.manager.path())
-		if err := os.Symlink(target, b.manager.path()); err != nil {
+		b.write(target, b.read(b.manager.names().path), 0o644)
+		os.Remove(b.manager.names().path)
+		if err := os.Symlink(target, b.manager.names().path); err != nil {
 			t.Fatal(err)
 		}
-		for _, verb := range append(startingVerbs, "uninstall") {
-			b.refused("service "+verb, b.manager.path()+" is a symbolic link to "+target)
+		b.refused("service install", b.manager.names().path+" is a symbolic link to "+target)
+		b.want(0, "service restart") // which writes nothing
+		if text := b.read(target); text == "" {
+			t.Error("the file of somebody else was emptied")
 		}
 	})
 }
@@ -306,7 +308,7 @@ func TestAnUnreachableManagerIsSaidBeforeAnythingIsWritten(t *testing.T) {
 		for _, verb := range append(startingVerbs, "stop") {
 			b.refused("service "+verb, words)
 		}
-		b.refused("service uninstall", b.manager.path()+" is kept")
+		b.refused("service uninstall", b.manager.names().path+" is kept")
 		b.refused("service status", words)
 	}
 }

@@ -124,7 +124,7 @@ func TestFlagsAreReadInEitherSpelling(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
 	for _, args := range []string{"service install -dry-run --timeout=2m --collector=" + b.collector(), "service install --dry-run -timeout 2m"} {
-		b.want(0, args, "would write "+b.manager.path())
+		b.want(0, args, "would write "+b.manager.names().path)
 	}
 	b.want(0, "service unit -systemd", "[Unit]")
 	b.want(0, "service unit --launchd", "<plist")
@@ -137,7 +137,7 @@ func TestUnitPrintsWhatInstallWrites(t *testing.T) {
 		text := b.stdout.String()
 		b.wantCalls()
 		b.installed()
-		if got := b.read(b.manager.path()); got != text {
+		if got := b.read(b.manager.names().path); got != text {
 			t.Errorf("unit printed\n%s\ninstall wrote\n%s", text, got)
 		}
 	})

@@ -290,18 +290,18 @@ func TestMacTheCauseBehindABareFiveIsFound(t *testing.T) {
 		}, []string{"the job is loaded already", "runtimescope service restart"}},
 		{"disabled", func(b *bench) { b.set(func(l *fakeLaunchd) { l.Disabled[label] = true }) },
 			[]string{"switched off for this user", "launchctl enable "}},
-		{"mode", func(b *bench) { os.Chmod(b.manager.path(), 0o664) }, []string{"may be written by others (mode 0664)", "runtimescope service install"}},
-		{"malformed", func(b *bench) { b.write(b.manager.path(), "<plist version=\"1.0\"><dict></plist>", 0o644) },
+		{"mode", func(b *bench) { os.Chmod(b.manager.names().path, 0o664) }, []string{"may be written by others (mode 0664)", "runtimescope service install"}},
+		{"malformed", func(b *bench) { b.write(b.manager.names().path, "<plist version=\"1.0\"><dict></plist>", 0o644) },
 			[]string{"is not a well-formed plist", "runtimescope service install"}},
-		{"not XML at all", func(b *bench) { b.write(b.manager.path(), "label = x;", 0o644) },
+		{"not XML at all", func(b *bench) { b.write(b.manager.names().path, "label = x;", 0o644) },
 			[]string{"is not a well-formed plist", "runtimescope service install"}},
-		{"empty", func(b *bench) { b.write(b.manager.path(), "", 0o644) },
+		{"empty", func(b *bench) { b.write(b.manager.names().path, "", 0o644) },
 			[]string{"is not a well-formed plist", "runtimescope service install"}},
 		{"no program", func(b *bench) {
-			b.write(b.manager.path(), `<plist version="1.0"><dict><key>Label</key><string>`+label+`</string></dict></plist>`, 0o644)
+			b.write(b.manager.names().path, `<plist version="1.0"><dict><key>Label</key><string>`+label+`</string></dict></plist>`, 0o644)
 		},
 			[]string{"names no program", "runtimescope service install"}},
-		{"missing", func(b *bench) { os.Remove(b.manager.path()) }, []string{"no such file"}},
+		{"missing", func(b *bench) { os.Remove(b.manager.names().path) }, []string{"no such file"}},
 		{"no cause", func(b *bench) {
 			b.plant(plant{Call: "launchctl bootstrap", Code: 5, Stderr: "Bootstrap failed: 5: Input/output error\n"})
 		},
@@ -353,6 +353,6 @@ func TestMacAsRootTheCauseIsSaidByLaunchctl(t *testing.T) {
 	b.plant(plant{Call: "launchctl enable"})
 	b.want(1, "service install", "switched off for this user", "Service is disabled")
 	b.installed()
-	b.app.run = &meddling{Runner: b.app.run, before: "launchctl bootstrap", meddle: func() { os.Chmod(b.manager.path(), 0o666) }}
+	b.app.run = &meddling{Runner: b.app.run, before: "launchctl bootstrap", meddle: func() { os.Chmod(b.manager.names().path, 0o666) }}
 	b.want(1, "service install", "may be written by others (mode 0666)", "Path had bad ownership/permissions")
 }

@@ -20,7 +20,7 @@ func withVendor(t *testing.T) *bench {
 // wantNoCopy checks that the home has no unit of its own.
 func (b *bench) wantNoCopy() {
 	b.t.Helper()
-	if b.read(b.manager.path()) != "" || strings.Contains(b.stdout.String(), "Wrote") {
+	if b.read(b.manager.names().path) != "" || strings.Contains(b.stdout.String(), "Wrote") {
 		b.t.Errorf("a unit was written to the home: %q\n%s", b.files(), b.stdout.String())
 	}
 }
@@ -67,7 +67,7 @@ func TestAnotherPortOverAPackagesUnitIsWrittenToTheHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
-	b.want(0, "service install", "✓ Wrote "+b.manager.path(), "✓ Collector is healthy")
+	b.want(0, "service install", "✓ Wrote "+b.manager.names().path, "✓ Collector is healthy")
 	b.want(0, "service uninstall", "✓ Service uninstalled")
 	b.want(4, "service status --exit-code", "Service not installed.")
 }

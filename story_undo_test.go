@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const takenBack = "What had been done was taken back."
+const takenBack = "Changes were rolled back."
 
 func TestAnEnableThatFailsLeavesNothingOfAFreshInstall(t *testing.T) {
 	t.Parallel()
@@ -46,7 +46,7 @@ func TestAWayBackThatFailsIsNotCalledDone(t *testing.T) {
 	b := newBench(t, "systemd").quick()
 	b.plant(plant{Call: "systemctl --user enable", Code: 1, Stderr: "no\n"},
 		plant{Call: "systemctl --user disable", Code: 1, Stderr: "no way back\n"})
-	b.want(1, "service install", "Not all that had been done could be taken back: systemctl --user disable --now runtimescope.service: exit status 1: no way back")
+	b.want(1, "service install", "Some changes could not be rolled back: systemctl --user disable --now runtimescope.service: exit status 1: no way back")
 	if strings.Contains(b.stderr.String(), takenBack) {
 		t.Errorf("it says both:\n%s", b.stderr.String())
 	}
@@ -55,13 +55,13 @@ func TestAWayBackThatFailsIsNotCalledDone(t *testing.T) {
 func TestARestartThatFailsBringsTheOldDefinitionBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
-	edited := strings.Replace(b.read(b.manager.path()), "256M", "1G", 1)
-	b.write(b.manager.path(), edited, 0o644)
+	edited := strings.Replace(b.read(b.manager.names().path), "256M", "1G", 1)
+	b.write(b.manager.names().path, edited, 0o644)
 	b.want(0, "service restart")
 	b.calls()
 	b.plant(plant{Call: "systemctl --user restart", Code: 1, Stderr: "Job for runtimescope.service failed because of unavailable resources or another system error.\n"})
 	b.want(1, "service install", "unavailable resources", takenBack)
-	if got := b.read(b.manager.path()); got != edited {
+	if got := b.read(b.manager.names().path); got != edited {
 		t.Errorf("the old unit is not back:\n%s", got)
 	}
 	if s := b.fakeState(); s.LoadedText != edited || s.PID == 0 {
@@ -79,12 +79,12 @@ func TestARestartThatFailsBringsTheOldDefinitionBack(t *testing.T) {
 func TestABootstrapThatFailsBringsTheOldJobBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "launchd").quick().installed()
-	edited := strings.Replace(b.read(b.manager.path()), "268435456", "536870912", 1)
-	b.write(b.manager.path(), edited, 0o644)
+	edited := strings.Replace(b.read(b.manager.names().path), "268435456", "536870912", 1)
+	b.write(b.manager.names().path, edited, 0o644)
 	b.want(0, "service restart")
 	b.plant(plant{Call: "launchctl bootstrap", Code: 5, Stderr: "Bootstrap failed: 5: Input/output error\n"})
 	b.want(1, "service install", "Bootstrap failed: 5")
-	if got := b.read(b.manager.path()); got != edited {
+	if got := b.read(b.manager.names().path); got != edited {
 		t.Errorf("the old plist is not back:\n%s", got)
 	}
 	if b.job() == nil || b.fakeState().PID == 0 {
@@ -96,11 +96,11 @@ func TestAnUninstallThatIsRefusedKeepsTheDefinition(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"stop", "disable"} {
 		b := newBench(t, "systemd").quick().installed()
-		text := b.read(b.manager.path())
+		text := b.read(b.manager.names().path)
 		b.plant(plant{Call: "systemctl --user " + call, Code: 1, Stderr: "Failed to " + call + ": Access denied\n"})
 		b.want(1, "service uninstall", "Access denied")
-		if strings.Contains(b.stdout.String(), "✓") || b.read(b.manager.path()) != text || b.fakeState().PID == 0 {
-			t.Errorf("%s refused: PID %d, definition kept %v\n%s", call, b.fakeState().PID, b.read(b.manager.path()) == text, b.stdout.String())
+		if strings.Contains(b.stdout.String(), "✓") || b.read(b.manager.names().path) != text || b.fakeState().PID == 0 {
+			t.Errorf("%s refused: PID %d, definition kept %v\n%s", call, b.fakeState().PID, b.read(b.manager.names().path) == text, b.stdout.String())
 		}
 		b.want(0, "service uninstall", "✓ Service uninstalled")
 	}
@@ -138,13 +138,13 @@ func TestAFolderThatMayNotBeWrittenIsNamed(t *testing.T) {
 		return
 	}
 	eachQuick(t, func(t *testing.T, b *bench) {
-		dir := filepath.Dir(b.manager.path())
+		dir := filepath.Dir(b.manager.names().path)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		os.Chmod(dir, 0o555)
 		defer os.Chmod(dir, 0o755)
-		b.want(1, "service install", "permission denied", b.manager.path())
+		b.want(1, "service install", "permission denied", b.manager.names().path)
 		if len(b.files()) != 0 {
 			t.Errorf("left are %q", b.files())
 		}
@@ -161,7 +161,7 @@ func TestAPackagesUnitIsUsedAndNotCopied(t *testing.T) {
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service status", "/usr/lib/systemd/user/runtimescope.service")
 	b.want(0, "service install", "✓ Collector is healthy")
-	if b.read(b.manager.path()) != "" || strings.Contains(b.stdout.String(), "Wrote") {
+	if b.read(b.manager.names().path) != "" || strings.Contains(b.stdout.String(), "Wrote") {
 		t.Errorf("it wrote a copy of the package's unit:\n%s", b.stdout.String())
 	}
 	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays.")

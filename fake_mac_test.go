@@ -77,7 +77,7 @@ func (b *bench) wantMode(path string, want os.FileMode) {
 }
 
 func (b *bench) starts() []string {
-	return []string{"launchctl enable " + b.target("gui"), fmt.Sprintf("launchctl bootstrap gui/%d %s", b.uid, b.manager.path()), "launchctl kickstart " + b.target("gui")}
+	return []string{"launchctl enable " + b.target("gui"), fmt.Sprintf("launchctl bootstrap gui/%d %s", b.uid, b.manager.names().path), "launchctl kickstart " + b.target("gui")}
 }
 
 func (b *bench) restarts() []string {

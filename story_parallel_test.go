@@ -110,14 +110,14 @@ func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
 			go func() {
 				defer wait.Done()
 				code := one.runs("service", args)
-				notInstalled := strings.Contains(one.stderr.String(), errNotInstalled.Error()) || args == "doctor"
+				notInstalled := strings.Contains(one.stderr.String(), notInstalledText) || args == "doctor"
 				if code != 0 && !notInstalled {
 					t.Errorf("%s: exit %d\n%s%s", args, code, one.stdout.String(), one.stderr.String())
 				}
 			}()
 		}
 		wait.Wait()
-		_, err := os.Stat(b.manager.path())
+		_, err := os.Stat(b.manager.names().path)
 		if s := b.fakeState(); err != nil && s.PID != 0 {
 			t.Errorf("nothing installed, and PID %d runs", s.PID)
 		}

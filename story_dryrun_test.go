@@ -21,9 +21,9 @@ func dryStates() map[string]func(b *bench) {
 		"crashed": func(b *bench) { b.installed().crashed("crash 3") },
 		"edited": func(b *bench) {
 			b.installed()
-			text := strings.Replace(b.read(b.manager.path()), "256M", "1G", 1)
-			b.write(b.manager.path(), strings.Replace(text, "268435456", "536870912", 1), 0o644)
-			if b.manager.name() == "launchd" { // which tells by the time
+			text := strings.Replace(b.read(b.manager.names().path), "256M", "1G", 1)
+			b.write(b.manager.names().path, strings.Replace(text, "268435456", "536870912", 1), 0o644)
+			if b.manager.names().name == "launchd" { // which tells by the time
 				b.set(func(l *fakeLaunchd) {
 					for _, j := range l.Jobs {
 						j.Began = time.Now().Add(-time.Hour)
@@ -31,7 +31,7 @@ func dryStates() map[string]func(b *bench) {
 				})
 			}
 		},
-		"gone": func(b *bench) { b.installed(); os.Remove(b.manager.path()) },
+		"gone": func(b *bench) { b.installed(); os.Remove(b.manager.names().path) },
 	}
 }
 
@@ -85,7 +85,7 @@ func (b *bench) dryAndReal(verb string) string {
 	if did := b.calls(); !slices.Equal(did, promised) {
 		b.t.Errorf("%s promised\n  %s\nand did\n  %s", verb, strings.Join(promised, "\n  "), strings.Join(did, "\n  "))
 	}
-	if _, text, ok := strings.Cut(said, "would write "+b.manager.path()+" (0644):\n"); ok {
+	if _, text, ok := strings.Cut(said, "would write "+b.manager.names().path+" (0644):\n"); ok {
 		var lines []string
 		for _, line := range strings.Split(text, "\n") {
 			if !strings.HasPrefix(line, "    ") {
@@ -93,7 +93,7 @@ func (b *bench) dryAndReal(verb string) string {
 			}
 			lines = append(lines, line[4:])
 		}
-		if got := b.read(b.manager.path()); got != strings.Join(lines, "\n")+"\n" {
+		if got := b.read(b.manager.names().path); got != strings.Join(lines, "\n")+"\n" {
 			b.t.Errorf("%s wrote\n%s\nnot what it promised", verb, got)
 		}
 	}

@@ -34,7 +34,7 @@ type fakeLaunchd struct {
 	Idle         bool          // bootstrap does not start the job
 	ExitTimeout  int           // seconds that "print" says
 
-	Real      bool          // the collector is a process, see standin_test.go
+	Real      bool          // the collector is a process, see fake_collector_test.go
 	Throttle  time.Duration // from one start to the next, with Real
 	KillAfter time.Duration // from SIGTERM to SIGKILL, with Real
 	Watchers  int           // of processes, with Real

@@ -1,5 +1,5 @@
 // The machine of the fault test: one folder and one fake manager in memory, put back to its starting state before every
-// case. The seams through which the program reaches it are faultseams_test.go.
+// case. The seams through which the program reaches it are fake_faults_seams_test.go.
 package main
 
 import (
@@ -26,7 +26,7 @@ type faultStart struct {
 
 func faultStarts(manager string) []faultStart {
 	edit := func(bed *faultBed) {
-		path := bed.manager.path()
+		path := bed.manager.names().path
 		text := strings.Replace(bed.read(path), "256M", "1G", 1)   // the unit
 		text = strings.Replace(text, "268435456", "1073741824", 1) // the plist
 		bed.write(path, text, 0o644)
@@ -45,18 +45,18 @@ func faultStarts(manager string) []faultStart {
 		{"running", installed()},
 		{"stopped", installed(run("service stop"))},
 		{"crash-looping", installed(func(bed *faultBed) { bed.crashed("crash 3") })},
-		{"file gone but running", installed(func(bed *faultBed) { os.Remove(bed.manager.path()) })},
+		{"file gone but running", installed(func(bed *faultBed) { os.Remove(bed.manager.names().path) })},
 		{"file there but never loaded", func(bed *faultBed) {
 			bed.must("service install")
-			text := bed.read(bed.manager.path())
+			text := bed.read(bed.manager.names().path)
 			bed.must("service uninstall")
-			bed.write(bed.manager.path(), text, 0o644)
+			bed.write(bed.manager.names().path, text, 0o644)
 		}},
 		{"edited by hand and loaded", installed(edit, run("service restart"))},
 		{"edited by hand, not loaded", installed(edit, func(bed *faultBed) { bed.edited = true })},
 		{"edited by hand and stopped", installed(edit, run("service stop"))},
 		{"edited by hand with an older copy", installed(edit, run("service restart"), func(bed *faultBed) {
-			bed.write(bed.manager.path()+".bak", "older\n", 0o644)
+			bed.write(bed.manager.names().path+".bak", "older\n", 0o644)
 		})},
 		{"other port", installed(func(bed *faultBed) { bed.env[httpPortEnv], bed.edited = strconv.Itoa(bed.serve()), true })},
 		{"binary replaced", installed(func(bed *faultBed) { bed.replaced = true })},
@@ -70,13 +70,13 @@ func faultStarts(manager string) []faultStart {
 // A faultBed is a bench whose machine can be put back to how it was.
 type faultBed struct {
 	*bench
-	start    snapshot
+	start    savedMachine
 	replaced bool // the binary, since the start of the process
 	edited   bool // the definition may have been, since then, as far as the time tells
 }
 
-// A snapshot is the state of the fake manager and the files below HOME.
-type snapshot struct {
+// A savedMachine is the state of the fake manager and the files below HOME.
+type savedMachine struct {
 	state fakeState
 	files []savedFile
 }
@@ -129,13 +129,13 @@ func (bed *faultBed) pid() int { return bed.fakeState().PID }
 
 // definition is the name of the definition below HOME.
 func (bed *faultBed) definition() string {
-	name, _ := filepath.Rel(bed.home, bed.manager.path())
+	name, _ := filepath.Rel(bed.home, bed.manager.names().path)
 	return filepath.ToSlash(name)
 }
 
-func (bed *faultBed) save() snapshot {
+func (bed *faultBed) save() savedMachine {
 	bed.t.Helper()
-	s := snapshot{state: bed.fakeState()}
+	s := savedMachine{state: bed.fakeState()}
 	err := filepath.WalkDir(bed.home, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || path == bed.home {
 			return err
@@ -182,7 +182,7 @@ func (bed *faultBed) restore() {
 		}
 	}
 	s := bed.start.state
-	if bed.manager.name() == "launchd" { // which tells what is newer by the time
+	if bed.manager.names().name == "launchd" { // which tells what is newer by the time
 		l := s.mac()
 		for _, j := range l.Jobs {
 			if j.Began = time.Now(); bed.edited {
@@ -194,8 +194,8 @@ func (bed *faultBed) restore() {
 	bed.fake.locked(func() { bed.fake.mem.state, bed.fake.mem.calls = s, nil })
 }
 
-// An outcome is all that counts of how the machine ended up.
-type outcome struct {
+// An fallout is all that counts of how the machine ended up.
+type fallout struct {
 	files map[string]string // below HOME: the text, or where a link points
 	text  string            // of the definition
 	// enabled is, for launchd, that the job is loaded
@@ -205,7 +205,7 @@ type outcome struct {
 
 // settled leaves out what a way back need not restore: a process that had failed and now serves, whether systemd had
 // noticed an edit, and a link that starts nothing.
-func (o outcome) settled() outcome {
+func (o fallout) settled() fallout {
 	o.serves, o.port, o.stale = false, 0, false
 	if !o.installed {
 		o.files = maps.Clone(o.files)
@@ -216,7 +216,7 @@ func (o outcome) settled() outcome {
 }
 
 // enabledAtLogin tells whether something on disk still starts the service.
-func (o outcome) enabledAtLogin() bool {
+func (o fallout) enabledAtLogin() bool {
 	for name := range o.files {
 		if strings.HasSuffix(name, wantsLink) {
 			return true
@@ -227,12 +227,12 @@ func (o outcome) enabledAtLogin() bool {
 
 const wantsLink = ".wants/" + unitName
 
-func (bed *faultBed) outcome() outcome {
+func (bed *faultBed) fallout() fallout {
 	bed.t.Helper()
 	now := bed.save()
-	o := outcome{files: map[string]string{}, up: now.state.PID != 0 || now.state.Active == "activating", serves: now.state.serves()}
+	o := fallout{files: map[string]string{}, up: now.state.PID != 0 || now.state.Active == "activating", serves: now.state.serves()}
 	loaded := bed.manager.parse(now.state.LoadedText)
-	if bed.manager.name() == "launchd" {
+	if bed.manager.names().name == "launchd" {
 		for _, j := range now.state.mac().Jobs {
 			o.enabled, o.up = true, o.up || j.Scheduled
 			loaded.collector, loaded.ports = j.Program, ports{}

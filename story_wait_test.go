@@ -28,12 +28,12 @@ func TestACrashIsToldAtOnceAndHow(t *testing.T) {
 			}
 			b.behaves(c.behave)
 			start := time.Now()
-			b.want(1, "service install", "✓ Wrote "+b.manager.path(), says, "It logged:", "fatal: told to "+c.behave,
-				"The service stays installed.", "Look: runtimescope service status")
+			b.want(1, "service install", "✓ Wrote "+b.manager.names().path, says, "It logged:", "fatal: told to "+c.behave,
+				"The service stays installed.", "See: runtimescope service status")
 			if took := time.Since(start); took > 15*time.Second {
 				t.Errorf("it took %s", took)
 			}
-			if b.read(b.manager.path()) == "" {
+			if b.read(b.manager.names().path) == "" {
 				t.Error("the definition is gone")
 			}
 			b.want(1, "service restart", says)
@@ -171,7 +171,7 @@ func TestNotReadyInTimeIsAFailure(t *testing.T) {
 		b.unready = 1 << 30
 		start := time.Now()
 		b.want(1, "service install --timeout 300ms", "✗ Collector did not respond on /readyz within 0.3s.", "answer 503",
-			"and stays installed", "Look: runtimescope service status")
+			"and stays installed", "See: runtimescope service status")
 		if took := time.Since(start); took < 300*time.Millisecond || took > 10*time.Second {
 			t.Errorf("it took %s", took)
 		}
@@ -268,9 +268,9 @@ func TestASignalWhileWaitingLeavesTheServiceAsItIs(t *testing.T) {
 				<-seen
 				signals <- os.Interrupt
 			}()
-			b.want(130, args, "✗ Interrupted. The service is left as it is. Look: runtimescope service status")
-			if b.fakeState().PID == 0 || b.read(b.manager.path()) == "" {
-				t.Errorf("%s: PID %d, definition %q", args, b.fakeState().PID, b.read(b.manager.path()))
+			b.want(130, args, "✗ Interrupted. The service is left as it is. See: runtimescope service status")
+			if b.fakeState().PID == 0 || b.read(b.manager.names().path) == "" {
+				t.Errorf("%s: PID %d, definition %q", args, b.fakeState().PID, b.read(b.manager.names().path))
 			}
 		}
 	})
@@ -281,8 +281,8 @@ func TestTheHealthOfAServiceOnItsOwnPortIsFoundFromAnotherShell(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		port := b.env[httpPortEnv]
-		if !strings.Contains(b.read(b.manager.path()), port) {
-			t.Errorf("the definition does not have the port:\n%s", b.read(b.manager.path()))
+		if !strings.Contains(b.read(b.manager.names().path), port) {
+			t.Errorf("the definition does not have the port:\n%s", b.read(b.manager.names().path))
 		}
 		delete(b.env, httpPortEnv)
 		healthy := "Collector is healthy and serving on http://127.0.0.1:" + port
@@ -291,8 +291,8 @@ func TestTheHealthOfAServiceOnItsOwnPortIsFoundFromAnotherShell(t *testing.T) {
 		}
 		b.want(0, "service update", "Nothing to adopt")
 		b.want(0, "dashboard --no-open", "http://127.0.0.1:"+port)
-		if !strings.Contains(b.read(b.manager.path()), port) {
-			t.Errorf("the port was lost:\n%s", b.read(b.manager.path()))
+		if !strings.Contains(b.read(b.manager.names().path), port) {
+			t.Errorf("the port was lost:\n%s", b.read(b.manager.names().path))
 		}
 	})
 }
@@ -302,7 +302,7 @@ func TestNoOtherVariableGetsIntoTheDefinition(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env["RUNTIMESCOPE_API_KEY"], b.env["PATH"], b.env[wsPortEnv] = "hush-hush", "/secret/path", "7001"
 		b.want(0, "service install")
-		text := b.read(b.manager.path())
+		text := b.read(b.manager.names().path)
 		if strings.Contains(text, "hush-hush") || strings.Contains(text, "/secret/path") || !strings.Contains(text, "7001") {
 			t.Errorf("the definition is\n%s", text)
 		}

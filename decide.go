@@ -1,0 +1,181 @@
+// The decision: from a snapshot and a request to what is done, or why it is not. Pure: it reads no disk and runs nothing.
+package main
+
+import "path/filepath"
+
+type verb string
+
+const (
+	look      verb = "" // status, doctor and dashboard: nothing is changed
+	install   verb = "install"
+	update    verb = "update"
+	restart   verb = "restart"
+	stop      verb = "stop"
+	ensure    verb = "ensure" // install, unless the service is running or starting already: what dashboard needs
+	uninstall verb = "uninstall"
+)
+
+// A request is a command and its flags.
+type request struct {
+	verb      verb
+	collector string // by --collector
+	checks    bool   // doctor: everything is asked
+	shellPort bool   // dashboard: the port of this shell comes before that of the service
+}
+
+// looks tells whether a request wants to know what answers.
+func (r request) looks() bool { return r.verb == look }
+
+// readyPort is the port on which a request wants to know what answers.
+func (r request) readyPort(s snapshot) int {
+	if r.shellPort {
+		return s.shell.ports.or(s.live()).http
+	}
+	return s.live().http
+}
+
+// asks tells whether the manager has to be asked for its surroundings: before anything is written, and for a look at a
+// service about which its own state does not say everything.
+func (r request) asks(s snapshot) bool {
+	switch {
+	case s.silent != nil:
+		return false
+	case r.verb == install, r.verb == update, r.verb == ensure, r.checks:
+		return true
+	case r.verb != look:
+		return false
+	}
+	st := s.state
+	return st.enabled == nil || st.phase != running || st.loaded != st.file.path || st.livePorts() != st.servicePorts()
+}
+
+// A decision is what a command does. Where refused is not nil nothing is done.
+type decision struct {
+	snapshot snapshot
+	problems []problem
+	verb     verb // which plan is carried out; look: none
+	refused  *problem
+	target   definition // what the service runs afterwards
+	asked    ports      // by the variables of this shell, where the verb goes by them
+	text     string     // the definition to write, "" where none is
+	plan     plan
+}
+
+// decide says what a request does to the machine of a snapshot.
+func decide(m serviceManager, s snapshot, r request) decision {
+	d := decision{snapshot: s, problems: diagnose(s, m.judgements()), target: targetOf(s, r), verb: plannedVerb(s, r)}
+	if r.verb == install || r.verb == update || r.verb == ensure {
+		d.asked = s.shell.ports
+	}
+	if p := blockerOf(d.problems, effectsOf(s, r), ""); p != nil {
+		d.refused = p
+		return d
+	}
+	if effectsOf(s, r)&writes != 0 && !(s.state.vendor() && s.inUse(d.target)) { // a package's definition says what we would say
+		text, err := m.render(writtenOf(s, d.target))
+		if err != nil {
+			p := fromError(err, writes)
+			p.id, p.check = "collector-path", "collector"
+			d.refused = &p
+			return d
+		}
+		d.text = text
+	}
+	if d.verb != look {
+		d.plan = m.plan(d.verb, s, d.text)
+	}
+	return d
+}
+
+// targetOf is what the service runs after a request. A package's definition, and a collector that a drop-in runs, are
+// those in use already where they are the same files.
+func targetOf(s snapshot, r request) definition {
+	present := definition{collector: s.state.collector(), ports: s.state.servicePorts()}
+	found := s.candidate.path
+	switch {
+	case r.verb != install && r.verb != update && r.verb != ensure,
+		r.verb == ensure && s.serving() && s.wanted() == present.ports: // it only has to be waited for
+		return present
+	case r.verb == ensure && s.installed.err == nil && s.installed.path != "", // which must not move the service
+		found == s.state.file.definition.collector,
+		s.state.vendor() && s.sameProgram: // /bin is /usr/bin
+		found = present.collector
+	}
+	return definition{collector: found, ports: s.wanted()}
+}
+
+// serving tells whether the service runs on what is on disk, or is about to.
+func (s snapshot) serving() bool {
+	return (s.state.phase == running || s.state.phase == starting) && s.restartReason() == ""
+}
+
+// inUse tells whether a definition is the one that the service has.
+func (s snapshot) inUse(d definition) bool {
+	return d == definition{collector: s.state.collector(), ports: s.state.servicePorts()}
+}
+
+// effectsOf are the effects of a request: what it must be free to do.
+func effectsOf(s snapshot, r request) effects {
+	st, target := s.state, targetOf(s, r)
+	switch r.verb {
+	case stop:
+		if st.phase != notInstalled && st.gone() && !st.loadedIdle {
+			return 0
+		}
+		return stops
+	case uninstall:
+		if st.leftover() == "" && (st.phase == notInstalled || st.masked && st.gone() && !st.file.exists) { // a mask is not ours
+			return 0
+		}
+		return removes
+	case restart:
+		return starts
+	case install:
+		return writes
+	case update:
+		switch {
+		case st.phase == notInstalled, st.otherHome != "", s.shell.badPort != "":
+			return starts
+		case !s.inUse(target): // else a definition that was edited by hand is kept
+			return writes
+		case s.upToDate():
+			return 0
+		}
+		return starts
+	case ensure:
+		if s.serving() && s.inUse(target) {
+			return 0
+		}
+		return writes
+	}
+	return 0
+}
+
+// upToDate tells whether the service runs what is on disk, or is stopped and so will.
+func (s snapshot) upToDate() bool {
+	return s.state.phase == stopped || s.state.phase == running && s.restartReason() == ""
+}
+
+// plannedVerb is the plan that carries a request out; look: none.
+func plannedVerb(s snapshot, r request) verb {
+	e := effectsOf(s, r)
+	switch {
+	case e == 0:
+		return look
+	case r.verb == update && e == starts:
+		return restart
+	case r.verb == update, r.verb == ensure:
+		return install
+	}
+	return r.verb
+}
+
+// writtenOf is the definition to write for a target: where a drop-in runs the collector that is to stay, the file goes
+// on naming its own.
+func writtenOf(s snapshot, target definition) definition {
+	own := s.state.file.definition.collector
+	if s.state.overridden() && target.collector == s.state.collector() && filepath.IsAbs(own) {
+		target.collector = own
+	}
+	return target
+}

@@ -1,0 +1,650 @@
+// The diagnosis: which problems a snapshot shows. This is the only place that judges the machine. One small function a
+// kind of problem, in one table of those that both managers can have, and one that each manager brings. All of it is
+// pure: it sees the snapshot and nothing else.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// effects are what a command does to the machine; a problem blocks effects, not commands.
+type effects uint8
+
+const (
+	writes     effects = 1 << iota // writes the definition, and starts the service on it
+	starts                         // starts the service on the definition that is there
+	stops                          // stops the service
+	removes                        // removes the definition
+	everything = writes | starts | stops | removes
+)
+
+// A severity is how bad a problem is, in the word that doctor uses.
+type severity string
+
+const (
+	warning severity = "warn"
+	failing severity = "fail"
+)
+
+// A problem is one thing that is wrong. fix is a command that cures it and runs as it stands in sh; advice is what a
+// person can do otherwise.
+type problem struct {
+	id          string
+	check       string // the check of doctor that it belongs to
+	severity    severity
+	summary     string
+	details     []string // more lines, for a refusal
+	fix, advice string
+	install     string // an install that helps, too, in words; it holds only where install is not refused for another reason
+	blocks      effects
+}
+
+// help is what to do about a problem: a command, words, or either; "" when nothing is known that helps.
+func (p problem) help() string {
+	ways := slices.DeleteFunc([]string{p.fix, p.advice, p.install}, func(way string) bool { return way == "" })
+	return strings.Join(ways, ", or ")
+}
+
+// A kind is one thing that can be wrong.
+type kind struct {
+	id    string // "port-held"; it stays, since scripts know it
+	check string
+	find  func(snapshot) (problem, bool)
+}
+
+// A check is one thing that doctor looks at. Where none of its kinds holds, evidence says what was found.
+type check struct {
+	id       string
+	evidence func(snapshot) (known bool, text string)
+}
+
+// judgements are the checks and kinds of one manager.
+type judgements struct {
+	checks []check
+	kinds  []kind
+}
+
+// The commands of this tool that a fix may name.
+const (
+	installCommand = "runtimescope service install"
+	restartCommand = "runtimescope service restart"
+	startCommand   = "runtimescope service start"
+	logsCommand    = "runtimescope service logs"
+	runCommand     = "runtimescope service run"
+	stopCommand    = "runtimescope service stop"
+)
+
+// A hinted error knows what helps: a command, or words.
+type hinted struct {
+	error
+	fix, advice string
+}
+
+func hint(err error, fix string) error      { return &hinted{error: err, fix: fix} }
+func advise(err error, advice string) error { return &hinted{error: err, advice: advice} }
+func (h *hinted) Unwrap() error             { return h.error }
+
+// fromError makes a problem of an error and what it knows that helps.
+func fromError(err error, blocks effects) problem {
+	p := problem{severity: failing, summary: err.Error(), blocks: blocks}
+	var h *hinted
+	if errors.As(err, &h) {
+		p.fix, p.advice = h.fix, h.advice
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		p.details = f.notes
+	}
+	return p
+}
+
+// diagnose returns the problems of a snapshot in the order of the checks. Where the fix of one is a command of ours that
+// another problem blocks, it takes that one's.
+func diagnose(s snapshot, own judgements) []problem {
+	var found []problem
+	for _, k := range slices.Concat(commonKinds(), own.kinds) {
+		if p, ok := k.find(s); ok {
+			p.id, p.check = k.id, k.check
+			found = append(found, p)
+		}
+	}
+	rank := map[string]int{}
+	for i, c := range allChecks(own) {
+		rank[c.id] = i
+	}
+	slices.SortStableFunc(found, func(a, b problem) int { return rank[a.check] - rank[b.check] })
+	for i := range found {
+		p := &found[i]
+		if blockerOf(found, writes, p.id) != nil {
+			p.install = ""
+		}
+	}
+	// first those that block nothing: the others lend them their help
+	for i := range found {
+		p := &found[i]
+		if blocker := blockerOf(found, commandEffects(p.fix), ""); blocker != nil && blocker.id != p.id {
+			p.fix, p.advice, p.install = blocker.fix, blocker.advice, blocker.install
+		}
+	}
+	return found
+}
+
+// blockerOf is the first problem that blocks one of these effects, but for the one with this id.
+func blockerOf(found []problem, e effects, but string) *problem {
+	for i := range found {
+		if found[i].blocks&e != 0 && found[i].id != but {
+			return &found[i]
+		}
+	}
+	return nil
+}
+
+// commandEffects are the effects of a fix that is a command of ours; none for all others.
+func commandEffects(fix string) effects {
+	switch {
+	case strings.HasSuffix(fix, installCommand): // with ports before it, perhaps
+		return writes
+	case fix == restartCommand, fix == startCommand:
+		return starts
+	case fix == stopCommand:
+		return stops
+	}
+	return 0
+}
+
+// commonChecks are the checks that both managers have, in the order in which they are told.
+func commonChecks() []check {
+	return []check{
+		{"environment", func(snapshot) (bool, string) {
+			return true, "no RUNTIMESCOPE_* variable of this shell differs from the service's"
+		}},
+		{"manager", func(s snapshot) (bool, string) { return true, s.names.name + " answers" }},
+		{"collector", func(s snapshot) (bool, string) {
+			if s.installed.path != "" {
+				return true, s.installed.path
+			}
+			return true, s.candidate.path
+		}},
+		{"definition", func(s snapshot) (bool, string) {
+			if s.silent != nil {
+				return false, s.state.file.path + " is there; whether it is loaded cannot be found out"
+			}
+			return true, s.state.loaded + " is loaded"
+		}},
+		{"enabled", func(s snapshot) (bool, string) {
+			if s.state.enabled == nil || s.silent != nil {
+				return false, "whether the service starts at login cannot be found out"
+			}
+			return true, "starts at login"
+		}},
+		{"process", func(s snapshot) (bool, string) {
+			if s.silent != nil {
+				return false, "whether the service runs cannot be found out"
+			}
+			return true, fmt.Sprintf("running (PID %d) for %s", s.state.pid, duration(s.process.age))
+		}},
+		{"ready", readyEvidence},
+		{"ports", portsEvidence},
+	}
+}
+
+func allChecks(own judgements) []check { return append(commonChecks(), own.checks...) }
+
+func readyEvidence(s snapshot) (bool, string) {
+	url := collectorURL(s.ready.port)
+	switch {
+	case s.answered() && s.owner().foreign != nil:
+		return false, fmt.Sprintf("%s is answered by %s; whether that is the service cannot be found out", url, s.owner().foreign)
+	case s.answered():
+		return true, url + "/readyz answers"
+	}
+	return false, "nothing runs that could answer on " + url
+}
+
+// portsEvidence says who holds the ports where nobody who is known to be in the way does.
+func portsEvidence(s snapshot) (bool, string) {
+	free := 0
+	for _, port := range []int{s.live().http, s.live().ws} {
+		f := s.ports[port]
+		if f.err != nil {
+			return false, fmt.Sprintf("who holds port %d cannot be found out: %v", port, f.err)
+		}
+		for _, h := range f.holders {
+			if h.conflict(f, s.state, s.shell.uid) && s.silent != nil || h.maybeService(s.state, s.shell.uid) {
+				return false, fmt.Sprintf("port %d is held by %s; whether that is the service cannot be found out", port, h)
+			}
+		}
+		if len(f.holders) == 0 {
+			free++
+		}
+	}
+	p := s.live()
+	if free == 0 {
+		return true, fmt.Sprintf("%d and %d are held by the service", p.http, p.ws)
+	}
+	return true, fmt.Sprintf("%d and %d are free for the service", p.http, p.ws)
+}
+
+// commonKinds are the kinds of problem that both managers have, in the order in which those of one check are told.
+func commonKinds() []kind {
+	return []kind{
+		{"unsupported", "environment", findUnsupported},
+		{"home-invalid", "environment", findHomeInvalid},
+		{"sudo", "environment", findSudo},
+		{"port-invalid", "environment", findPortInvalid},
+		{"ports-differ", "environment", findPortsDiffer},
+		{"variables-differ", "environment", findVariablesDiffer},
+
+		{"manager-silent", "manager", findManagerSilent},
+		{"definition-unseen", "manager", findDefinitionUnseen},
+
+		{"collector-unusable", "collector", findCollectorUnusable},
+		{"collector-missing", "collector", findCollectorMissing},
+		{"collector-cannot-run", "collector", findCollectorCannotRun},
+		{"collector-path", "collector", findCollectorPath},
+		{"collector-temporary", "collector", findCollectorTemporary},
+		{"collector-replaced", "collector", findCollectorReplaced},
+		{"collector-overridden", "collector", findCollectorOverridden},
+
+		{"definition-unreadable", "definition", findDefinitionUnreadable},
+		{"not-installed", "definition", findNotInstalled},
+		{"linked", "definition", findLinked},
+		{"definition-gone", "definition", findDefinitionGone},
+		{"definition-broken", "definition", findDefinitionBroken},
+		{"definition-changed", "definition", findDefinitionChanged},
+		{"definition-not-loaded", "definition", findDefinitionNotLoaded},
+
+		{"not-enabled", "enabled", findNotEnabled},
+
+		{"not-running", "process", findNotRunning},
+		{"crash-looping", "process", findCrashLooping},
+		{"failed", "process", findFailed},
+		{"stopped", "process", findStopped},
+		{"starting", "process", findStarting},
+		{"restarted", "process", findRestarted},
+
+		{"not-ready", "ready", findNotReady},
+		{"answered-by-other", "ready", findAnsweredByOther},
+		{"unverified", "ready", findUnverified},
+
+		{"ports-same", "ports", findPortsSame},
+		{"port-held", "ports", findPortHeld},
+		{"port-unheld", "ports", findPortUnheld},
+	}
+}
+
+// none is the answer of a kind that does not hold.
+func none() (problem, bool) { return problem{}, false }
+
+func findUnsupported(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: "Platform '" + s.shell.platform + "' is not supported (macOS launchd / Linux systemd only).",
+		fix: runCommand, blocks: everything}, !s.shell.supported
+}
+
+func findHomeInvalid(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: fmt.Sprintf("HOME is %q: it must be set to an absolute path", s.shell.home), blocks: everything},
+		!filepath.IsAbs(s.shell.home)
+}
+
+func findSudo(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: "this is a service of the user, not of root: run it without sudo",
+		fix: s.shell.commandLine, blocks: everything}, s.shell.sudo
+}
+
+func findPortInvalid(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: s.shell.badPort + " is not a valid port: it must be a number from 1 to 65535",
+		fix: "unset " + s.shell.badPort, blocks: writes | starts}, s.shell.badPort != ""
+}
+
+// findPortsDiffer compares the ports of this shell with those of the service, not with those of another collector.
+func findPortsDiffer(s snapshot) (problem, bool) {
+	p := s.live()
+	if s.state.phase == notInstalled || s.shell.ports.or(p) == p {
+		return none()
+	}
+	return problem{severity: warning, summary: fmt.Sprintf("%s and %s of this shell differ from the service's ports, %d and %d",
+		httpPortEnv, wsPortEnv, p.http, p.ws), fix: installCommand}, true
+}
+
+// findVariablesDiffer names the variables only: some values are secrets.
+func findVariablesDiffer(s snapshot) (problem, bool) {
+	var names []string
+	for _, word := range s.shell.variables {
+		name, _, _ := strings.Cut(word, "=")
+		if name != httpPortEnv && name != wsPortEnv && !slices.Contains(s.state.unitEnv, word) {
+			names = append(names, name)
+		}
+	}
+	return problem{severity: warning, summary: "set in this shell, but not so in the service: " + strings.Join(names, ", "),
+		advice: "put them into a drop-in or a configuration file"}, len(names) > 0
+}
+
+func findManagerSilent(s snapshot) (problem, bool) {
+	if s.silent == nil {
+		return none()
+	}
+	return fromError(s.silent, everything), true
+}
+
+func findDefinitionUnseen(s snapshot) (problem, bool) {
+	if s.silent != nil || s.around.err == nil || s.state.otherHome != "" { // which says more
+		return none()
+	}
+	return fromError(s.around.err, writes), true
+}
+
+func findCollectorMissing(s snapshot) (problem, bool) {
+	if s.candidate.path != "" || s.candidate.err == nil {
+		return none()
+	}
+	p := fromError(s.candidate.err, writes)
+	p.install = installCommand + " --collector PATH"
+	return p, true
+}
+
+func findCollectorUnusable(s snapshot) (problem, bool) {
+	c := s.installed
+	if c.path == "" || c.err == nil || !s.readable() {
+		return none()
+	}
+	return problem{severity: failing, summary: fmt.Sprintf("cannot use the collector of the service, %s: %v", c.path, c.err),
+		fix: installCommand, blocks: starts}, true
+}
+
+// readable tells whether the name of the collector in the definition is one that means the same here as to the manager:
+// not half a word, nor one with a specifier in it.
+func (s snapshot) readable() bool {
+	return filepath.IsAbs(s.installed.path) && (s.state.loadError == "" || s.state.program != "")
+}
+
+func findCollectorCannotRun(s snapshot) (problem, bool) {
+	c := s.installed
+	return problem{severity: failing, summary: fmt.Sprintf("%s cannot be run: %s", c.path, c.why)},
+		c.path != "" && c.err == nil && c.certain && s.readable()
+}
+
+func findCollectorPath(s snapshot) (problem, bool) {
+	if s.candidate.cannotCarry == nil {
+		return none()
+	}
+	return fromError(s.candidate.cannotCarry, writes), true
+}
+
+func findCollectorTemporary(s snapshot) (problem, bool) {
+	c := s.installed
+	if c.path == "" {
+		c = s.candidate
+	}
+	return problem{severity: warning, summary: fmt.Sprintf("%s may not last: %s", c.path, c.wontLast),
+		install: installCommand + " --collector PATH"}, c.path != "" && c.err == nil && c.wontLast != ""
+}
+
+func findCollectorReplaced(s snapshot) (problem, bool) {
+	return problem{severity: warning, summary: "Restart needed: the binary has been replaced since it was started",
+		fix: restartCommand}, s.restartReason() == collectorReplaced && s.state.there()
+}
+
+func findCollectorOverridden(s snapshot) (problem, bool) {
+	return problem{severity: warning, summary: fmt.Sprintf("What runs is %s: a drop-in of the %s says so (%s)", s.state.program, s.names.definition, s.names.show)},
+		s.state.overridden()
+}
+
+// A restartReason is why the running process is not what is on disk; "" when it is.
+type restartReason string
+
+const (
+	definitionReplaced restartReason = "the definition has changed since it was loaded"
+	startedBefore      restartReason = "the definition has changed since the collector was started"
+	collectorReplaced  restartReason = "the binary has been replaced since it was started"
+)
+
+func (s snapshot) restartReason() restartReason {
+	switch {
+	case s.state.pid == 0:
+		return ""
+	case s.state.stale:
+		return definitionReplaced
+	case s.state.runsOnOtherPorts(), s.process.definitionChanged:
+		return startedBefore
+	case s.process.replaced:
+		return collectorReplaced
+	}
+	return ""
+}
+
+func findDefinitionUnreadable(s snapshot) (problem, bool) {
+	if s.state.file.err == nil {
+		return none()
+	}
+	return fromError(s.state.file.err, writes|starts|removes), true
+}
+
+func findNotInstalled(s snapshot) (problem, bool) {
+	st := s.state
+	if st.phase != notInstalled || st.file.err != nil || st.masked || st.file.link != "" {
+		return none()
+	}
+	p := problem{severity: failing, summary: "not installed: there is no " + st.file.path, fix: installCommand, blocks: starts | stops}
+	if st.vendor() {
+		p.summary = "not installed: " + st.loaded + " came with a package and is not enabled"
+	}
+	return p, true
+}
+
+func findLinked(s snapshot) (problem, bool) {
+	f := s.state.file
+	p := problem{severity: failing, summary: fmt.Sprintf("%s is a symbolic link to %s: something else manages it", f.path, f.link),
+		advice: "change it there, or remove the link", blocks: writes}
+	if f.dangling {
+		p.summary, p.blocks = fmt.Sprintf("%s is a symbolic link to %s, which is not there", f.path, f.link), writes|starts
+	}
+	return p, f.link != "" && f.link != "/dev/null" && !s.state.masked
+}
+
+func findDefinitionGone(s snapshot) (problem, bool) {
+	st := s.state
+	return problem{severity: failing, summary: fmt.Sprintf("the %s of the service is gone: %s", s.names.definition, st.file.path),
+			fix: installCommand, blocks: starts},
+		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == ""
+}
+
+// findDefinitionBroken lets a restart go on where the file is newer than what is loaded, or where a drop-in, which may
+// have been repaired unseen, is the cause.
+func findDefinitionBroken(s snapshot) (problem, bool) {
+	st := s.state
+	if st.loadError == "" {
+		return none()
+	}
+	p := problem{severity: failing, summary: st.loadError, fix: installCommand}
+	if len(st.dropIns) > 0 {
+		p.fix, p.advice, p.blocks = "", "edit or remove "+strings.Join(st.dropIns, ", "), writes
+	} else if !st.stale {
+		p.blocks = starts
+	}
+	return p, true
+}
+
+func findDefinitionChanged(s snapshot) (problem, bool) {
+	why := s.restartReason()
+	if why == "" && s.state.stale {
+		why = definitionReplaced
+	}
+	return problem{severity: warning, summary: "Restart needed: " + string(why), fix: restartCommand},
+		why != "" && why != collectorReplaced && s.state.there() && s.state.loadError == ""
+}
+
+func findDefinitionNotLoaded(s snapshot) (problem, bool) {
+	st := s.state
+	return problem{severity: warning, summary: st.file.path + " is not loaded", fix: restartCommand},
+		s.silent == nil && st.phase != notInstalled && st.loaded == "" && st.there() && !st.masked && st.file.err == nil && !st.stale
+}
+
+func findNotEnabled(s snapshot) (problem, bool) {
+	p := problem{severity: warning, summary: "does not start at login", fix: installCommand}
+	if s.state.static {
+		p.summary, p.fix = "does not start at login: the unit has no [Install] section", ""
+	}
+	return p, s.silent == nil && s.state.enabled != nil && !*s.state.enabled
+}
+
+func findNotRunning(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: "not installed, so not running", fix: installCommand},
+		s.silent == nil && s.state.phase == notInstalled
+}
+
+// ended says how the service ended last, and what comes of it.
+func (s snapshot) ended() string {
+	st := s.state
+	text := string(st.phase)
+	if st.lastExit != nil {
+		text += ", last exit " + st.lastName
+	}
+	text += ": " + st.next
+	if st.notExecuted && s.installed.why != "" {
+		text += "; " + s.installed.why
+	}
+	return text
+}
+
+func findCrashLooping(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: s.ended(), fix: logsCommand}, s.silent == nil && s.state.phase == crashLooping
+}
+
+// findFailed has the start as its fix where the program itself had ended cleanly, only too often.
+func findFailed(s snapshot) (problem, bool) {
+	p := problem{severity: failing, summary: s.ended(), fix: logsCommand}
+	if s.state.startLimit {
+		p.fix = startCommand
+	}
+	return p, s.silent == nil && (s.state.phase == failed || s.state.phase == unknown)
+}
+
+func findStopped(s snapshot) (problem, bool) {
+	p := problem{severity: warning, summary: "stopped", fix: startCommand}
+	if s.state.pid != 0 {
+		p.summary, p.fix = fmt.Sprintf("stopping (PID %d)", s.state.pid), ""
+	}
+	return p, s.silent == nil && s.state.phase == stopped
+}
+
+func findStarting(s snapshot) (problem, bool) {
+	return problem{severity: warning, summary: "starting"}, s.silent == nil && s.state.phase == starting
+}
+
+func findRestarted(s snapshot) (problem, bool) {
+	st := s.state
+	if s.silent != nil || st.phase != running || st.restarts == nil || *st.restarts == 0 {
+		return none()
+	}
+	return problem{severity: warning, summary: fmt.Sprintf("running (PID %d), restarted %s after it failed", st.pid, count(*st.restarts, "time")),
+		fix: logsCommand}, true
+}
+
+func findNotReady(s snapshot) (problem, bool) {
+	up := s.state.phase == running || s.state.phase == starting || s.silent != nil && s.state.file.exists
+	if s.ready.port == 0 || s.ready.err == nil || !up {
+		return none()
+	}
+	return problem{severity: failing, summary: fmt.Sprintf("%s/readyz: %v", collectorURL(s.ready.port), s.ready.err), fix: logsCommand}, true
+}
+
+func findAnsweredByOther(s snapshot) (problem, bool) {
+	if !s.answered() || s.silent != nil || s.owner().foreign == nil {
+		return none()
+	}
+	return problem{severity: failing, summary: fmt.Sprintf("%s is answered by %s, not by the service", collectorURL(s.ready.port), s.owner().foreign)}, true
+}
+
+func findUnverified(s snapshot) (problem, bool) {
+	if !s.answered() || s.owner().doubt == "" {
+		return none()
+	}
+	return problem{severity: warning, summary: fmt.Sprintf("%s/readyz answers — unverified: %s", collectorURL(s.ready.port), s.owner().doubt)}, true
+}
+
+// findPortsSame looks at the ports that the service is to have, and at those that install would give it.
+func findPortsSame(s snapshot) (problem, bool) {
+	next := s.state.servicePorts()
+	if s.state.phase == notInstalled {
+		next = s.wanted()
+	}
+	p := problem{severity: failing, blocks: writes | starts, summary: fmt.Sprintf("%s and %s are both %d: they must differ", httpPortEnv, wsPortEnv, next.http),
+		fix: fmt.Sprintf("%s=%d %s=%d %s", httpPortEnv, defaultHTTPPort, wsPortEnv, defaultWSPort, installCommand)}
+	if !s.defaultsWork() {
+		p.fix, p.advice = "", "set them to two ports that are free"
+	}
+	if next.http != next.ws && s.wanted().http == s.wanted().ws {
+		p.blocks, p.summary = writes, fmt.Sprintf("%s and %s are both %d: they must differ", httpPortEnv, wsPortEnv, s.wanted().http)
+		return p, true
+	}
+	if s.wanted().http != s.wanted().ws {
+		p.blocks = starts
+	}
+	return p, next.http == next.ws
+}
+
+// defaultsWork tells whether the service could have the default ports: nobody else holds them, and the manager hands on no others.
+func (s snapshot) defaultsWork() bool {
+	_, http := s.portConflict(defaultHTTPPort)
+	_, ws := s.portConflict(defaultWSPort)
+	return !http && !ws && s.around.inherited.orDefault() == ports{}.orDefault()
+}
+
+// findPortHeld names the first holder of a port that keeps the service from it.
+func findPortHeld(s snapshot) (problem, bool) {
+	if s.silent != nil { // whose process that is, only the manager knows
+		return none()
+	}
+	uses := []struct {
+		p      ports
+		blocks effects
+	}{{s.state.servicePorts(), starts}, {s.wanted(), writes}, {s.live(), 0}}
+	if s.state.phase == notInstalled {
+		uses = uses[1:]
+	}
+	var first problem
+	for _, use := range uses {
+		for i, port := range []int{use.p.http, use.p.ws} {
+			h, ok := s.portConflict(port)
+			if !ok {
+				continue
+			}
+			p := h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
+			if first.summary == "" {
+				first = p
+			}
+			first.blocks |= use.blocks
+			break
+		}
+	}
+	return first, first.summary != ""
+}
+
+// findPortUnheld finds a running service that lacks one of its ports.
+func findPortUnheld(s snapshot) (problem, bool) {
+	p := s.live()
+	if s.silent != nil || s.state.phase != running {
+		return none()
+	}
+	for _, port := range []int{p.http, p.ws} {
+		if f := s.ports[port]; f.err == nil && len(f.holders) == 0 {
+			return problem{severity: warning, summary: fmt.Sprintf("the service does not hold both %d and %d", p.http, p.ws), fix: restartCommand}, true
+		}
+	}
+	return none()
+}
+
+// portConflict is the holder of a port that keeps the service from it.
+func (s snapshot) portConflict(port int) (holder, bool) {
+	f := s.ports[port]
+	for _, h := range f.holders {
+		if h.conflict(f, s.state, s.shell.uid) {
+			return h, true
+		}
+	}
+	return holder{}, false
+}

@@ -1,0 +1,224 @@
+// Made-up snapshots: a machine in one line, from named options.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+)
+
+// An option is one thing that a machine may have; those of a snapshot are applied in order.
+type option struct {
+	name string
+	set  func(*snapshot)
+}
+
+const (
+	snapHTTP, snapWS = defaultHTTPPort, defaultWSPort
+	snapProgram      = "/opt/bin/collector-server"
+	snapSecret       = "s3cr3t-value"
+)
+
+// snapManager is a manager that nothing is asked of but what it says by itself.
+func snapManager(name string) serviceManager {
+	if name == "launchd" {
+		return launchd{home: "/Users/ada", user: "ada", uid: 501}
+	}
+	return systemd{home: "/home/ada", uid: 1000, user: ada, getenv: os.Getenv}
+}
+
+// snapshotOf is a machine with nothing wrong and nothing installed, and then these options.
+func snapshotOf(manager string, options ...option) snapshot {
+	m := snapManager(manager)
+	names := m.names()
+	s := snapshot{
+		shell:     shell{home: "/home/ada", uid: 1000, platform: "linux", supported: true, commandLine: "runtimescope service x"},
+		state:     state{phase: notInstalled, rawState: "inactive", file: file{path: names.path, folder: true}},
+		ports:     map[int]portFacts{snapHTTP: {}, snapWS: {}},
+		ready:     readyFacts{port: snapHTTP, err: errors.New("connection refused")},
+		candidate: programFacts{path: snapProgram},
+		logSizes:  map[string]int64{},
+		folders:   map[string]bool{},
+		names:     names,
+	}
+	if manager == "systemd" {
+		s.state.linger = ptr(true)
+	}
+	for _, o := range options {
+		s.ports = maps.Clone(s.ports)
+		o.set(&s)
+	}
+	return s
+}
+
+// installed is a definition that we wrote, loaded, enabled, and stopped.
+func installed() option {
+	return option{"installed", func(s *snapshot) {
+		s.state.phase, s.state.loaded, s.state.enabled, s.state.program = stopped, s.names.path, ptr(true), snapProgram
+		s.state.unitEnv = []string{}
+		s.state.file.exists, s.state.file.definition = true, definition{collector: snapProgram}
+		s.installed, s.sameProgram = programFacts{path: snapProgram}, true
+	}}
+}
+
+// running is the service up and healthy.
+func runningAs(pid int) option {
+	return option{"running", func(s *snapshot) {
+		s.state.phase, s.state.rawState, s.state.pid, s.state.invocation = running, "active", pid, "1"
+		if s.state.loaded == "" {
+			s.state.loaded = s.names.path
+		}
+		own := holder{pid: pid, uid: 1000, command: snapProgram, ours: true}
+		s.ports[snapHTTP], s.ports[snapWS] = portFacts{holders: []holder{own}}, portFacts{holders: []holder{own}}
+		s.ready = readyFacts{port: snapHTTP, version: "0.11.2"}
+	}}
+}
+
+// inPhase is the service doing something else than to run.
+func inPhase(p phase, rawState string, lastExit *exitStatus) option {
+	return option{string(p), func(s *snapshot) {
+		s.state.phase, s.state.rawState, s.state.pid, s.state.lastExit = p, rawState, 0, lastExit
+		if s.state.loaded == "" {
+			s.state.loaded = s.names.path
+		}
+		s.ready.err = errors.New("connection refused")
+		if lastExit != nil {
+			s.state.lastName, s.state.next = fmt.Sprintf("status %d", lastExit.code), "what comes next"
+		}
+	}}
+}
+
+func startLimited() option {
+	return option{"start limit", func(s *snapshot) {
+		inPhase(failed, "failed", &exitStatus{}).set(s)
+		s.state.startLimit = true
+	}}
+}
+
+func ending() option {
+	return option{"ending", func(s *snapshot) {
+		s.state.phase, s.state.rawState, s.state.pid, s.state.ending = stopped, "deactivating (stop-sigterm)", 4242, true
+	}}
+}
+
+// portHeldBy is somebody else on a port; an answer on the HTTP port is then that one's.
+func portHeldBy(port int, h holder) option {
+	return option{fmt.Sprintf("%d held by %s", port, h), func(s *snapshot) {
+		s.ports[port] = portFacts{holders: []holder{h}}
+		if port == s.ready.port {
+			s.ready.err = nil
+		}
+	}}
+}
+
+// change is an option that sets one fact.
+func change(name string, set func(*snapshot)) option { return option{name, set} }
+
+func masked() option {
+	return change("masked", func(s *snapshot) {
+		s.state.masked, s.state.unmask, s.state.file.exists = true, unmaskCommand("", false), false
+	})
+}
+
+func maskedRuntime() option {
+	return change("masked until the next boot", func(s *snapshot) { s.state.masked, s.state.unmask = true, unmaskCommand("", true) })
+}
+
+func linked() option {
+	return change("linked", func(s *snapshot) { s.state.file.link, s.state.file.exists = "/nix/store/x/runtimescope.service", false })
+}
+
+func noManager() option {
+	return change("no manager", func(s *snapshot) {
+		s.silent = hint(errors.New("cannot reach the manager"), runCommand)
+		s.state.pid, s.state.enabled = 0, nil
+		if s.state.file.exists || s.state.file.link != "" {
+			s.state.phase = unknown
+		}
+	})
+}
+
+func noCollector() option {
+	return change("no collector", func(s *snapshot) {
+		s.candidate = programFacts{err: &failure{"Could not locate the `collector-server` binary", []string{"/opt/bin: not there"}}}
+		s.installed.err = errors.New("not there")
+	})
+}
+
+// The holders of a port that a machine may have.
+var (
+	otherCollector = holder{pid: 77, uid: 1000, command: "/usr/local/bin/collector-server"}
+	editorPlugin   = holder{pid: 78, uid: 1000, command: "node /x/mcp-server/index.js"}
+	stranger       = holder{pid: 79, uid: 1000, command: "python3 -m http.server"}
+	anotherUsers   = holder{uid: 1001}
+	unitsCollector = holder{pid: 80, uid: 1000, command: "/usr/bin/collector-server", stop: "systemctl --user stop other.service"}
+)
+
+// allOptions are the options that the invariants are tried on, in pairs.
+func allOptions() []option {
+	return []option{
+		installed(), runningAs(4242), inPhase(stopped, "inactive", nil), inPhase(starting, "activating (start)", nil),
+		inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3}), inPhase(failed, "failed", &exitStatus{code: 3}), inPhase(unknown, "odd", nil),
+		startLimited(), ending(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
+		portHeldBy(snapHTTP, otherCollector), portHeldBy(snapHTTP, editorPlugin), portHeldBy(snapHTTP, stranger), portHeldBy(snapHTTP, anotherUsers),
+		portHeldBy(snapWS, stranger), portHeldBy(snapWS, unitsCollector), portHeldBy(7000, stranger),
+		change("a mask as a file", func(s *snapshot) { s.state.file.link, s.state.file.exists = "/dev/null", false }),
+		change("no platform", func(s *snapshot) { s.shell.supported = false }),
+		change("sudo", func(s *snapshot) { s.shell.sudo = true }),
+		change("no home", func(s *snapshot) { s.shell.home = "" }),
+		change("not a port", func(s *snapshot) { s.shell.badPort = httpPortEnv }),
+		change("other ports in the shell", func(s *snapshot) { s.shell.ports = ports{7000, 7001} }),
+		change("the same ports in the shell", func(s *snapshot) { s.shell.ports = ports{7000, 7000} }),
+		change("the same ports in the definition", func(s *snapshot) { s.state.file.definition.ports, s.state.unitEnv = ports{7000, 7000}, nil }),
+		change("a secret in the shell", func(s *snapshot) { s.shell.variables = []string{"RUNTIMESCOPE_AUTH_TOKEN=" + snapSecret} }),
+		change("a secret in the service", func(s *snapshot) {
+			s.state.unitEnv = append(s.state.unitEnv, "RUNTIMESCOPE_AUTH_TOKEN="+snapSecret)
+			s.state.processEnv = s.state.unitEnv
+		}),
+		change("another home", func(s *snapshot) {
+			s.state.otherHome, s.state.loaded = "/home/b b", "/home/b b/.config/systemd/user/runtimescope.service"
+		}),
+		change("a package's", func(s *snapshot) {
+			s.state.loaded, s.state.file.exists = "/usr/lib/systemd/user/runtimescope.service", false
+		}),
+		change("gone", func(s *snapshot) { s.state.file.exists = false }),
+		change("a link left over", func(s *snapshot) { s.state.loginLink = "/home/ada/wants" }),
+		change("unreadable", func(s *snapshot) { s.state.file.err, s.state.file.exists = errors.New("permission denied"), true }),
+		change("broken", func(s *snapshot) { s.state.loadError = "systemd cannot load the unit (bad-setting): x" }),
+		change("broken by a drop-in", func(s *snapshot) {
+			s.state.loadError, s.state.dropIns = "systemd cannot load the unit (bad-setting): x", []string{"/x/y.conf"}
+		}),
+		change("a drop-in that runs another", func(s *snapshot) { s.state.dropIns, s.state.program = []string{"/x/y.conf"}, "/opt/other" }),
+		change("changed on disk", func(s *snapshot) { s.state.stale = true }),
+		change("changed since the start", func(s *snapshot) { s.process.definitionChanged = true }),
+		change("replaced", func(s *snapshot) { s.process.replaced = true }),
+		change("not loaded", func(s *snapshot) {
+			s.state.loaded, s.state.pid = "", 0
+			if s.state.phase = stopped; !s.state.there() {
+				s.state.phase = notInstalled
+			}
+		}),
+		change("not enabled", func(s *snapshot) { s.state.enabled = ptr(false) }),
+		change("cannot be enabled", func(s *snapshot) { s.state.enabled, s.state.static = ptr(false), true }),
+		change("nobody knows whether enabled", func(s *snapshot) { s.state.enabled = nil }),
+		change("restarted", func(s *snapshot) { s.state.restarts = ptr(3) }),
+		change("the collector is gone", func(s *snapshot) { s.installed.err = errors.New("not there") }),
+		change("the collector cannot run", func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is not there", true }),
+		change("the path is odd", func(s *snapshot) { s.candidate.cannotCarry = errors.New(`systemd cannot run "x": the character '"'`) }),
+		change("the path will not last", func(s *snapshot) { s.installed.wontLast, s.candidate.wontLast = "temporary", "temporary" }),
+		change("the manager does not look here", func(s *snapshot) { s.around.err = errors.New("does not look for units") }),
+		change("the manager has a port", func(s *snapshot) { s.around.inherited = ports{http: 7000} }),
+		change("no linger", func(s *snapshot) { s.state.linger = ptr(false) }),
+		change("nobody knows of linger", func(s *snapshot) { s.state.linger = nil }),
+		change("ports unknown", func(s *snapshot) {
+			s.ports[snapHTTP], s.ports[snapWS] = portFacts{err: errors.New("no lsof")}, portFacts{err: errors.New("no lsof")}
+		}),
+		change("nobody seen", func(s *snapshot) { s.ports[snapHTTP], s.ports[snapWS] = portFacts{}, portFacts{} }),
+		change("a log too large", func(s *snapshot) {
+			for _, path := range s.names.logFiles {
+				s.logSizes = map[string]int64{path: logLimit + 1}
+			}
+		}),
+	}
+}

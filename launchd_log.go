@@ -1,0 +1,171 @@
+// launchd's log: two files that the collector's output is appended to, and that nobody but us empties.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// logLimit is the size in bytes above which install and restart empty a log file of launchd, which never does.
+const logLimit = 10 << 20
+
+// mark remembers where the logs end, so that startLog can tell the lines of the next start.
+func (m launchd) mark() logMark {
+	mark := logMark{time.Now(), map[string]int64{}}
+	for _, path := range m.logFiles() {
+		if info, err := os.Stat(path); err == nil && info.Size() <= logLimit { // a larger one is emptied at the start
+			mark.lengths[path] = info.Size()
+		}
+	}
+	return mark
+}
+
+// startLog returns the last lines that were logged since mark.
+func (m launchd) startLog(_ context.Context, _ Runner, _ state, mark logMark) []string {
+	for _, path := range m.logFiles() {
+		if lines, _ := lastLines(path, mark.lengths[path], 40); len(lines) > 0 {
+			return lines
+		}
+	}
+	return nil
+}
+
+// showLog shows both files.
+func (m launchd) showLog(ctx context.Context, a *app, o options) error {
+	return a.fileLogs(ctx, m.logFiles(), o)
+}
+
+// fileLogs shows the last lines of each file that has any, and follows both.
+func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
+	offsets := make([]int64, len(paths))
+	shown := ""
+	missing := 0
+	heading := func(path string) {
+		if shown != path {
+			fmt.Fprintf(a.out.stdout, "==> %s <==\n", path)
+			shown = path
+		}
+	}
+	for i, path := range paths {
+		info, err := os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			missing++
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		offsets[i] = info.Size()
+		lines, err := lastLines(path, 0, o.lines)
+		if err != nil {
+			return err
+		}
+		if len(lines) > 0 {
+			heading(path)
+			fmt.Fprintln(a.out.stdout, strings.Join(lines, "\n"))
+		}
+	}
+	if shown == "" && o.lines > 0 {
+		if missing == len(paths) {
+			a.out.warn("There is no log in %s: the service has not been started yet", filepath.Dir(paths[0]))
+		} else {
+			a.out.warn("The log is empty")
+		}
+	}
+	for o.follow {
+		select {
+		case <-ctx.Done():
+			return nil // ending it is how one stops following
+		case <-time.After(a.timings.follow):
+		}
+		for i, path := range paths {
+			info, err := os.Stat(path)
+			if err != nil {
+				offsets[i] = 0 // to be made again
+				continue
+			}
+			if info.Size() < offsets[i] { // emptied, or made again
+				offsets[i] = 0
+			}
+			if info.Size() == offsets[i] {
+				continue
+			}
+			heading(path)
+			n, err := copyFrom(a.out.stdout, path, offsets[i], info.Size())
+			offsets[i] += n
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copyFrom copies the bytes of a file from one offset to another.
+func copyFrom(w io.Writer, path string, from, to int64) (int64, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	return io.Copy(w, io.NewSectionReader(file, from, to-from))
+}
+
+// lastLines returns the last n lines of a file from an offset on, without their line ends. It reads backwards, so
+// that the size of the file does not matter, and at most 1 MB.
+func lastLines(path string, from int64, n int) ([]string, error) {
+	const block, most = 64 << 10, 1 << 20
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	if end < from { // emptied since
+		from = 0
+	}
+	var tail []byte
+	at := end
+	for at > from && len(tail) < most && bytes.Count(tail, []byte("\n")) <= n {
+		size := min(block, at-from)
+		at -= size
+		part := make([]byte, size, int(size)+len(tail))
+		if _, err := file.ReadAt(part, at); err != nil && err != io.EOF {
+			return nil, err
+		}
+		tail = append(part, tail...)
+	}
+	if len(tail) == 0 {
+		return nil, nil
+	}
+	lines := strings.Split(strings.TrimSuffix(string(tail), "\n"), "\n")
+	return lines[max(0, len(lines)-n):], nil
+}
+
+// copyFile copies a file's content to a new file, mode 0600: a log may hold what others should not see.
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(target, source); err != nil {
+		target.Close()
+		return err
+	}
+	return target.Close()
+}

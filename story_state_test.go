@@ -1,0 +1,194 @@
+// Stories of a service that is not as the tool would have written it, by a drop-in, a package or another home: what each
+// verb does then, and the sentences that are said of it.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestADropInIsNamedAsTheCauseBeforeTheUnitIs(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Extra = "LoadState=bad-setting\nLoadError=x\nDropInPaths=/x/y.conf\n" })
+	b.refused("service install", "✗ systemd cannot load the unit (bad-setting): x", "Try: edit or remove /x/y.conf")
+	b.want(0, "service status", "⚠ systemd cannot load the unit (bad-setting): x. Fix: edit or remove /x/y.conf")
+}
+
+func TestAPortThatTheProcessWasToldOtherwiseIsFollowed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	text, err := b.manager.render(definition{collector: b.collector()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(b.manager.names().path, text, 0o644)
+	asked := b.env[httpPortEnv]
+	delete(b.env, httpPortEnv)
+	b.fake.change(func(s *fakeState) { s.Inherited = httpPortEnv + "=" + asked })
+	b.want(0, "service restart", "✓ Service restarted", "✓ Collector is healthy and serving on "+b.page())
+	b.want(0, "service status", "✓ Collector is healthy and serving on "+b.page())
+	b.want(0, "dashboard --no-open", b.page())
+}
+
+func TestAPortThatWasAskedForAndIsNotTheServicesIsAFailure(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	port := freePort(t)
+	b.plantAfterPreflight(func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
+	b.want(1, "service install", fmt.Sprintf("✗ the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so", port, defaultWSPort, b.httpPort(), defaultWSPort))
+	if strings.Contains(b.stdout.String(), "✓ Collector") {
+		t.Errorf("a ✓ for another port:\n%s", b.stdout.String())
+	}
+}
+
+func TestInstallSaysThatTheServiceDoesNotStartAtLogin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=static\n" })
+	b.want(0, "service install", "✓ Collector is healthy", "⚠ It does not start at login")
+	b.want(0, "service status", "Starts at login: no, the unit has no [Install] section")
+	if got := b.checked(0)["enabled"]; got.Status != "warn" || got.Fix != "" {
+		t.Errorf("doctor: %+v", got)
+	}
+	b.fake.change(func(s *fakeState) { s.Extra = "" })
+	b.want(0, "service install")
+	if strings.Contains(b.stdout.String(), "does not start at login") {
+		t.Errorf("it does:\n%s", b.stdout.String())
+	}
+}
+
+func TestAnEnabledUnitThatNoTargetWantsDoesNotStartAtLogin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	wants := filepath.Join(filepath.Dir(b.manager.names().path), "default.target.wants", unitName)
+	enabled := func() bool { return b.json(0, "service status --json")["enabled"] == true }
+	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=enabled\n" })
+	if !enabled() {
+		t.Error("the link is there")
+	}
+	if err := os.Remove(wants); err != nil {
+		t.Fatal(err)
+	}
+	if enabled() {
+		t.Error("neither the link nor a target is there")
+	}
+	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=enabled\nWantedBy=graphical-session.target\n" })
+	if !enabled() {
+		t.Error("a target wants it")
+	}
+}
+
+func TestWhatRunsInsteadOfTheCollectorIsSaid(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	b.fake.change(func(s *fakeState) { s.Extra = "ExecStart={ path=/x/y ; argv[]=/x/y ; }\n" })
+	b.want(0, "service install", "Collector: "+b.collector(), "✓ Collector is healthy", "⚠ What runs is /x/y: a drop-in of the unit says so")
+}
+
+func TestAServiceThatWasNotStartedAnewIsNotCalledRestarted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").installed()
+	b.plant(plant{Call: "systemctl --user restart"})
+	b.want(1, "service restart", "✗ systemd says that it has started the service anew, but its process is the old one (PID ")
+	if strings.Contains(b.stdout.String(), "✓") {
+		t.Errorf("a ✓ for nothing:\n%s", b.stdout.String())
+	}
+}
+
+func TestStopSaysHowTheServiceCanStartAgain(t *testing.T) {
+	t.Parallel()
+	for how, c := range map[string]struct {
+		set  func(b *bench)
+		want string
+	}{
+		"there": {func(*bench) {}, "✓ Service stopped (unit preserved — run `service restart` to start again)"},
+		"gone":  {func(b *bench) { os.Remove(b.manager.names().path) }, "✓ Service stopped (its unit is gone — run `service install` to start again)"},
+		"a link": {func(b *bench) {
+			real := b.manager.names().path + ".real"
+			if os.Rename(b.manager.names().path, real) != nil || os.Symlink(real, b.manager.names().path) != nil {
+				b.t.Skip("no links here")
+			}
+		}, "✓ Service stopped (unit preserved — run `service restart` to start again)"},
+		"masked": {func(b *bench) { b.fake.change(func(s *fakeState) { s.Extra = "LoadState=masked\n" }) }, "✓ Service stopped (it is masked — run `systemctl --user unmask runtimescope.service` before it can start again)"},
+	} {
+		b := newBench(t, "systemd").quick().installed()
+		c.set(b)
+		if b.want(0, "service stop", c.want); strings.Contains(b.stdout.String(), "Still") {
+			t.Errorf("%s: nothing runs any more:\n%s", how, b.stdout.String())
+		}
+	}
+	b := withVendor(t)
+	b.want(0, "service install")
+	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=disabled\n" })
+	b.want(0, "service stop", "✓ Service stopped (unit preserved — run `service install` to start again)")
+}
+
+func TestWhatStillHoldsAPortAfterAStopIsSaid(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "perl x.pl") })
+		b.want(0, "service stop", "✓ Service stopped", fmt.Sprintf("⚠ Still: port %d is held by PID 666 (perl x.pl)", b.httpPort()))
+	})
+}
+
+func TestAPackagesUnitThatIsEnabledForAllIsNotCalledUninstalled(t *testing.T) {
+	t.Parallel()
+	b := withVendor(t)
+	b.want(0, "service install")
+	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=enabled\nWantedBy=default.target\n" })
+	b.want(0, "service uninstall", "✓ Service stopped", "⚠ A package enables it for all users, so that it starts again at the next login. Fix: systemctl --user mask runtimescope.service")
+	if strings.Contains(b.stdout.String(), "uninstalled") {
+		t.Errorf("it is not:\n%s", b.stdout.String())
+	}
+}
+
+func TestTheServiceOfAnotherHomeIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.fake.change(func(s *fakeState) { s.Extra = "FragmentPath=/home/b b/.config/systemd/user/runtimescope.service\n" })
+	b.home = t.TempDir()
+	m := b.manager.(systemd)
+	m.home = b.home
+	b.manager = m
+	for _, args := range []string{"service install", "service uninstall", "service restart", "service update"} {
+		b.refused(args, "✗ the user manager of systemd has the unit from /home/b b/.config/systemd/user/runtimescope.service: the HOME of this shell is another", "Try: export HOME='/home/b b'")
+	}
+}
+
+func TestDashboardNamesWhoAnswersInsteadOfTheService(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		b.want(0, "dashboard --no-open", b.page())
+		if strings.Contains(b.stdout.String(), "⚠") {
+			t.Errorf("it is the service:\n%s", b.stdout.String())
+		}
+		b.behaves("silent")
+		b.foreign(b.httpPort(), "perl x.pl")
+		b.want(0, "dashboard --no-open", "⚠ "+b.page()+" is answered by PID 666 (perl x.pl), not by the service", b.page())
+	})
+}
+
+func TestDashboardStartsTheCollectorThatWasInstalled(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		other := filepath.Join(t.TempDir(), programFile(collectorName))
+		b.write(other, "#!/bin/sh\n", 0o755)
+		b.want(0, "service install --collector "+other)
+		b.want(0, "service stop")
+		text := b.read(b.manager.names().path)
+		b.want(0, "dashboard --no-open", "✓ Collector is healthy")
+		if got := b.read(b.manager.names().path); got != text {
+			t.Errorf("it was moved:\n%s", got)
+		}
+		os.Remove(b.collector()) // nor does update fail where none is found
+		b.want(0, "service update", "Nothing to adopt")
+		os.Remove(other)
+		b.want(1, "service update", "✗ Could not locate the `collector-server` binary")
+	})
+}

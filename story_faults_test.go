@@ -1,6 +1,6 @@
 // Every fault: each changing verb, from each starting state, on both managers, with the Nth command or disk operation
 // failing in each way it can, or the whole program killed there. The idea is SQLite's: fail the Nth, for every N, and
-// look each time. The machine that this happens on is fake_faults_bed_test.go.
+// look each time. The machine that this happens on is fake_faults_test.go.
 package main
 
 import (

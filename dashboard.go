@@ -34,7 +34,7 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 		a.out.info("%s", url)
 		return nil
 	}
-	if err := a.open(ctx, url); err != nil {
+	if err := a.open(url); err != nil {
 		a.out.info("%s", url)
 		a.out.info("Open it in a browser: %v", err)
 		return nil
@@ -57,7 +57,7 @@ func (a *app) ensureRunning(ctx context.Context) error {
 }
 
 // open shows a page in the user's browser. A browser that takes long to start, or that stays, is no failure.
-func (a *app) open(ctx context.Context, url string) error {
+func (a *app) open(url string) error {
 	argv := []string{"open", url}
 	if a.platform != "darwin" {
 		if a.getenv("DISPLAY") == "" && a.getenv("WAYLAND_DISPLAY") == "" {

@@ -78,16 +78,6 @@ const (
 	stopCommand    = "runtimescope service stop"
 )
 
-// A hinted error knows what helps: a command, or words.
-type hinted struct {
-	error
-	fix, advice string
-}
-
-func hint(err error, fix string) error      { return &hinted{error: err, fix: fix} }
-func advise(err error, advice string) error { return &hinted{error: err, advice: advice} }
-func (h *hinted) Unwrap() error             { return h.error }
-
 // fromError makes a problem of an error and what it knows that helps.
 func fromError(err error, blocks effects) problem {
 	p := problem{severity: failing, summary: err.Error(), blocks: blocks}
@@ -613,7 +603,7 @@ func findPortHeld(s snapshot) (problem, bool) {
 			if !ok {
 				continue
 			}
-			p := h.refusal(port, []string{httpPortEnv, wsPortEnv}[i])
+			p := h.refusal(port, []string{httpPortEnv, wsPortEnv}[i], s.names.unit)
 			if first.summary == "" {
 				first = p
 			}
@@ -647,4 +637,30 @@ func (s snapshot) portConflict(port int) (holder, bool) {
 		}
 	}
 	return holder{}, false
+}
+
+// refusal says who holds a port that the service needs, and what helps. variable names the port, ownUnit is the unit of the
+// service; "" where there are no units.
+func (h holder) refusal(port int, variable, ownUnit string) problem {
+	p := problem{severity: failing, summary: fmt.Sprintf("port %d is held by %s", port, h)}
+	other := fmt.Sprintf("choose another port: %s=PORT %s", variable, installCommand)
+	switch {
+	case h.pid == 0:
+		p.advice, p.install = fmt.Sprintf("find it with sudo lsof -nP -iTCP:%d -sTCP:LISTEN and stop it", port), other
+	case h.is("runtimescope-mcp/", "mcp-server/"):
+		p.summary += ": that is the collector inside your editor's plugin"
+		p.advice = "quit the editor"
+	case strings.HasSuffix(h.stop, " "+ownUnit) && ownUnit != "": // but not of this start
+		p.summary += ": an earlier start of the service has left it behind"
+		p.fix = fmt.Sprintf("kill %d", h.pid)
+	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone"):
+		p.summary += ": that is another collector"
+		if p.fix = h.stop; p.fix == "" { // a kill would only have it started again
+			p.fix = fmt.Sprintf("kill %d", h.pid)
+		}
+	default:
+		p.summary += ", which is not a RuntimeScope collector"
+		p.advice, p.install = "stop it", other
+	}
+	return p
 }

@@ -17,6 +17,9 @@ import (
 
 const label = "com.runtimescope.collector"
 
+// logLimit is the size in bytes above which install and restart empty a log file of launchd, which never does.
+const logLimit = 10 << 20
+
 // A launchd is the launchd of one user.
 type launchd struct {
 	home, user string

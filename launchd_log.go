@@ -13,9 +13,6 @@ import (
 	"time"
 )
 
-// logLimit is the size in bytes above which install and restart empty a log file of launchd, which never does.
-const logLimit = 10 << 20
-
 // mark remembers where the logs end, so that startLog can tell the lines of the next start.
 func (m launchd) mark() logMark {
 	mark := logMark{time.Now(), map[string]int64{}}
@@ -150,22 +147,4 @@ func lastLines(path string, from int64, n int) ([]string, error) {
 	}
 	lines := strings.Split(strings.TrimSuffix(string(tail), "\n"), "\n")
 	return lines[max(0, len(lines)-n):], nil
-}
-
-// copyFile copies a file's content to a new file, mode 0600: a log may hold what others should not see.
-func copyFile(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(target, source); err != nil {
-		target.Close()
-		return err
-	}
-	return target.Close()
 }

@@ -41,6 +41,21 @@ type app struct {
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
 }
 
+// timings are all durations that a test shortens.
+type timings struct {
+	probe, slow time.Duration // between two probes, at first and after fast
+	fast        time.Duration
+	headStart   time.Duration // of the manager's command before status looks at all the rest
+	look        time.Duration // between two questions to the manager while nothing happens
+	grace       time.Duration // for what may be a passing state
+	journal     time.Duration // for journalctl to show its last lines
+	follow      time.Duration // between two looks at a followed file
+	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
+	late        time.Duration // before run says that the collector does not answer
+	reap        time.Duration // between two looks for orphans
+	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
+}
+
 // version is set by -ldflags "-X main.version=…".
 var version string
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -434,4 +435,22 @@ func (t truncateLog) do(_ context.Context, m machine) (func(context.Context) err
 		return nil, err
 	}
 	return nil, m.disk.do("write", t.path, func() error { return os.Truncate(t.path, 0) })
+}
+
+// copyFile copies a file's content to a new file, mode 0600: a log may hold what others should not see.
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(target, source); err != nil {
+		target.Close()
+		return err
+	}
+	return target.Close()
 }

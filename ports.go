@@ -123,31 +123,6 @@ func (h holder) conflict(f portFacts, s state, uid int) bool {
 	return !h.ours && !h.maybeService(s, uid) && !(h.wildcard6 && !f.answers)
 }
 
-// refusal says who holds a port that the service needs, and what helps.
-func (h holder) refusal(port int, name string) problem {
-	p := problem{severity: failing, summary: fmt.Sprintf("port %d is held by %s", port, h)}
-	other := fmt.Sprintf("choose another port: %s=PORT %s", name, installCommand)
-	switch {
-	case h.pid == 0:
-		p.advice, p.install = fmt.Sprintf("find it with sudo lsof -nP -iTCP:%d -sTCP:LISTEN and stop it", port), other
-	case h.is("runtimescope-mcp/", "mcp-server/"):
-		p.summary += ": that is the collector inside your editor's plugin"
-		p.advice = "quit the editor"
-	case strings.HasSuffix(h.stop, " "+unitName): // but not of this start
-		p.summary += ": an earlier start of the service has left it behind"
-		p.fix = fmt.Sprintf("kill %d", h.pid)
-	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone"):
-		p.summary += ": that is another collector"
-		if p.fix = h.stop; p.fix == "" { // a kill would only have it started again
-			p.fix = fmt.Sprintf("kill %d", h.pid)
-		}
-	default:
-		p.summary += ", which is not a RuntimeScope collector"
-		p.advice, p.install = "stop it", other
-	}
-	return p
-}
-
 // is tells whether the program that holds the port, or the script that it runs, has one of these names, whatever its
 // ending. A name with a slash after it may also be that of a folder the program is in. Other arguments say nothing.
 func (h holder) is(names ...string) bool {
@@ -174,4 +149,39 @@ func shorten(text string, n int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:n], "") + "…"
+}
+
+func collectorURL(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
+
+// ownership says whose the socket is that answers on the collector's port.
+type ownership struct {
+	verified bool    // the service's
+	foreign  *holder // certainly somebody else's
+	doubt    string  // neither is known: why
+}
+
+// socketOwner says whose the socket is that answers on a port.
+func socketOwner(port int, f portFacts, uid int) ownership {
+	if f.err != nil {
+		return ownership{doubt: fmt.Sprintf("cannot find out which process holds port %d: %v", port, f.err)}
+	}
+	ours, other := 0, holder{}
+	for _, h := range f.holders {
+		if h.ours {
+			ours++
+		} else {
+			other = h
+		}
+	}
+	switch {
+	case len(f.holders) == 0:
+		return ownership{doubt: fmt.Sprintf("no process is seen to hold port %d", port)}
+	case ours == len(f.holders):
+		return ownership{verified: true}
+	case other.pid == 0 && (other.uid == uid || other.uid == -1):
+		return ownership{doubt: fmt.Sprintf("the process that holds port %d may not be looked into", port)}
+	case ours > 0:
+		return ownership{doubt: fmt.Sprintf("port %d is also held by %s", port, other)}
+	}
+	return ownership{foreign: &other}
 }

@@ -140,7 +140,7 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		if c.shown == "" {
 			c.shown = c.command
 		}
-		p := holder{pid: 5, uid: -1, command: c.command}.refusal(7001, "X")
+		p := holder{pid: 5, uid: -1, command: c.command}.refusal(7001, "X", unitName)
 		if want := "port 7001 is held by PID 5 (" + c.shown + ")" + c.says; p.summary != want || p.help() != c.helps {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
@@ -154,12 +154,12 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		{"/usr/bin/vite", "systemctl --user stop vite.service", alien, choose},
 		{"node /x/mcp-server/index.js", "systemctl --user stop editor.service", plugin, quit},
 	} {
-		p := holder{pid: 5, command: c.command, stop: c.stop}.refusal(7001, "X")
+		p := holder{pid: 5, command: c.command, stop: c.stop}.refusal(7001, "X", unitName)
 		if want := "port 7001 is held by PID 5 (" + c.command + ")" + c.says; p.summary != want || p.help() != c.helps {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
 	}
-	p := holder{uid: 33, command: "collector-server"}.refusal(7001, "X")
+	p := holder{uid: 33, command: "collector-server"}.refusal(7001, "X", unitName)
 	if want := "port 7001 is held by a process that this user may not look into (uid 33)"; p.summary != want {
 		t.Errorf("got %s", p.summary)
 	}

@@ -29,8 +29,6 @@ type connection interface {
 	SetDeadline(time.Time) error
 }
 
-func collectorURL(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
-
 // get asks the collector for a path. It returns the HTTP status and the body, cut after answerLimit. The connection
 // is closed before it returns: the collector waits for open ones when it ends. No proxy, no redirect: another path
 // or place is another question. An answer that ends before its Content-Length is an error (RFC 9112, section 8).
@@ -110,58 +108,10 @@ func (a *app) collectorVersion(ctx context.Context, port int) string {
 	return shorten(health.Version, 60)
 }
 
-// ownership says whose the socket is that answers on the collector's port.
-type ownership struct {
-	verified bool    // the service's
-	foreign  *holder // certainly somebody else's
-	doubt    string  // neither is known: why
-}
-
-// socketOwner says whose the socket is that answers on a port.
-func socketOwner(port int, f portFacts, uid int) ownership {
-	if f.err != nil {
-		return ownership{doubt: fmt.Sprintf("cannot find out which process holds port %d: %v", port, f.err)}
-	}
-	ours, other := 0, holder{}
-	for _, h := range f.holders {
-		if h.ours {
-			ours++
-		} else {
-			other = h
-		}
-	}
-	switch {
-	case len(f.holders) == 0:
-		return ownership{doubt: fmt.Sprintf("no process is seen to hold port %d", port)}
-	case ours == len(f.holders):
-		return ownership{verified: true}
-	case other.pid == 0 && (other.uid == uid || other.uid == -1):
-		return ownership{doubt: fmt.Sprintf("the process that holds port %d may not be looked into", port)}
-	case ours > 0:
-		return ownership{doubt: fmt.Sprintf("port %d is also held by %s", port, other)}
-	}
-	return ownership{foreign: &other}
-}
-
 // owner says whose the socket is that answers on port, if s is the state of the service.
 func (a *app) owner(ctx context.Context, port int, s state) ownership {
 	who, err := a.processes.holders(ctx, port)
 	return socketOwner(port, a.holdersOf(ctx, portLook{who, err}, port, s), a.uid)
-}
-
-// timings are all durations that a test shortens.
-type timings struct {
-	probe, slow time.Duration // between two probes, at first and after fast
-	fast        time.Duration
-	headStart   time.Duration // of the manager's command before status looks at all the rest
-	look        time.Duration // between two questions to the manager while nothing happens
-	grace       time.Duration // for what may be a passing state
-	journal     time.Duration // for journalctl to show its last lines
-	follow      time.Duration // between two looks at a followed file
-	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
-	late        time.Duration // before run says that the collector does not answer
-	reap        time.Duration // between two looks for orphans
-	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
 }
 
 // A waitResult is a collector that serves.
@@ -329,7 +279,7 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 			return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the %s says so (%s)",
 				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
 		case foreign:
-			return waitResult{}, w.owner.foreign.refusal(w.ports.http, httpPortEnv).refusal()
+			return waitResult{}, w.owner.foreign.refusal(w.ports.http, httpPortEnv, a.manager.names().unit).refusal()
 		case tooLate:
 			return waitResult{}, a.tooLate(ctx, w, mark)
 		}
@@ -340,14 +290,6 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 		}
 	}
 }
-
-// A failure is a headline and what is known besides, each a line.
-type failure struct {
-	headline string
-	notes    []string
-}
-
-func (f *failure) Error() string { return f.headline }
 
 const seeStatus = "See: runtimescope service status"
 
@@ -376,8 +318,8 @@ func (w wait) death(logged bool, idleCause string) string {
 		return "The collector was ended by " + s.lastName + " before it was ready"
 	case s.lastExit != nil:
 		return "The collector exited with " + s.lastName + " before it was ready"
-	case s.skipped:
-		return "The collector was not started: a condition of its unit does not hold. See: systemctl --user status " + unitName
+	case s.skipped != "":
+		return "The collector was not started: " + s.skipped
 	case s.phase != stopped:
 		return "The collector ended before it was ready"
 	case w.first.invocation == "" && !logged && idleCause != "":

@@ -396,7 +396,7 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", 6},
 		{"it could not be run", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 203}, lastName: "status 203/EXEC", notExecuted: true, whyNotExecuted: "/nowhere is not there"}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
 		{"why is not known", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 216}, lastName: "status 216/GROUP", notExecuted: true}, "The collector could not be run: status 216/GROUP", "1", 5},
-		{"a condition", state{}, state{phase: stopped, skipped: true}, "The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", 0},
+		{"a condition", state{}, state{phase: stopped, skipped: "a condition of its unit does not hold. See: systemctl --user status runtimescope.service"}, "The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", 0},
 		{"a clean end", first, state{phase: stopped, invocation: "1", lastPID: 5}, "The collector ended cleanly before it was ready", "1", 5},
 		{"an end of which nothing is known", first, state{phase: failed, invocation: "1", lastPID: 5}, "The collector ended before it was ready", "1", 5},
 	} {

@@ -32,6 +32,7 @@ func (m systemd) names() managerNames {
 	return managerNames{
 		name: "systemd", definition: "unit", path: filepath.Join(m.home, ".config/systemd/user", unitName), pathLabel: "Unit file:",
 		upLabel: "Service is active", logs: "journalctl --user -u runtimescope -f", logsLabel: "Logs:",
+		unit: unitName, forbid: "systemctl --user mask " + unitName,
 		show:      "systemctl --user cat " + unitName,
 		idleCause: "it ended cleanly at once, or a condition of its unit does not hold (systemctl --user cat " + unitName + ")",
 	}
@@ -128,7 +129,6 @@ func parseUnitState(out string) (state, error) {
 		static:         p["UnitFileState"] == "static",
 		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
 		maybeUnreached: p["WantedBy"] == "",
-		skipped:        p["ConditionResult"] == "no" && p.number("ConditionTimestampMonotonic") != 0,
 		startLimit:     p["Result"] == "start-limit-hit",
 		lastPID:        p.number("ExecMainPID"),
 		unitEnv:        shownWords(p["Environment"]),
@@ -139,6 +139,9 @@ func parseUnitState(out string) (state, error) {
 	}
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
+	}
+	if p["ConditionResult"] == "no" && p.number("ConditionTimestampMonotonic") != 0 {
+		s.skipped = "a condition of its unit does not hold. See: systemctl --user status " + unitName
 	}
 	p.readPhase(&s)
 	p.readExit(&s)

@@ -141,15 +141,6 @@ func (a *app) mayManage() error {
 	return nil
 }
 
-var errInterrupted = errors.New("interrupted")
-
-const notInstalledText = "Service not installed. Run: " + installCommand
-
-// A refused error is a problem that keeps a command from doing anything.
-type refused struct{ problem }
-
-func (r *refused) Error() string { return r.summary }
-
 // refusal is a problem as an error.
 func (p problem) refusal() error {
 	if p.id == "not-installed" {
@@ -239,7 +230,7 @@ func (a *app) warnLeft(ctx context.Context, s state) {
 		f := a.holdersOf(ctx, portLook{who, err}, port, state{})
 		for _, h := range f.holders {
 			if h.conflict(f, state{}, a.uid) {
-				a.out.warn("Still: %s", h.refusal(port, []string{httpPortEnv, wsPortEnv}[i]).summary)
+				a.out.warn("Still: %s", h.refusal(port, []string{httpPortEnv, wsPortEnv}[i], a.manager.names().unit).summary)
 				return
 			}
 		}
@@ -281,7 +272,7 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 	now, err := a.manager.state(ctx, a.run)
 	if now = a.withFile(now, a.readFile()); err == nil && now.vendor() && isTrue(now.enabled) {
 		a.out.done("Service stopped")
-		a.out.warn("A package enables it for all users, so that it starts again at the next login. Fix: systemctl --user mask %s", unitName)
+		a.out.warn("A package enables it for all users, so that it starts again at the next login. Fix: %s", s.names.forbid)
 		return nil
 	}
 	a.out.done("Service uninstalled")

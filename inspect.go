@@ -1,0 +1,285 @@
+// inspect takes the snapshot: it looks at everything that a command may need to know, each thing once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// inspect looks at everything that a request may need, each thing once. What takes time is done while the manager's
+// command runs.
+func (a *app) inspect(ctx context.Context, r request) snapshot {
+	s := snapshot{shell: a.shell(), ports: map[int]portFacts{}}
+	if a.manager == nil {
+		return s
+	}
+	s.names = a.manager.names()
+	looked := make(chan bool)
+	go func() {
+		s.state, s.silent = a.manager.state(ctx, a.run)
+		close(looked)
+	}()
+	if r.looks() {
+		time.Sleep(a.timings.headStart) // what is done meanwhile does not hold up the command's start
+	}
+	file := a.readFile()
+	guess := file.definition.ports.orDefault()
+	if !file.exists {
+		guess = s.shell.ports.orDefault()
+	}
+	if r.looks() {
+		s.ready = a.askReady(ctx, guess.http)
+	}
+	candidate := a.candidate(r.collector)
+	var sockets map[int]portLook
+	if r.looks() {
+		sockets = a.lookAtPorts(ctx, guess)
+	}
+	<-looked
+	s.state = a.withFile(s.state, file)
+	if s.silent != nil && !file.exists && file.link == "" { // nothing on disk, nobody to ask
+		s.state.phase = notInstalled
+	}
+	if r.asks(s) {
+		s.around = a.manager.surroundings(ctx, a.run)
+		if s.state.enabled == nil && s.state.phase != notInstalled {
+			s.state.enabled = s.around.enabled
+		}
+	}
+	if port := r.readyPort(s); r.looks() && port != guess.http { // a drop-in says otherwise
+		s.ready = a.askReady(ctx, port)
+	}
+	a.allPortFacts(ctx, s, sockets)
+	a.programs(&s, candidate)
+	a.processFacts(ctx, &s)
+	a.logFacts(&s)
+	return s
+}
+
+// allPortFacts adds what is known of each port that the service uses or is to use. Who is in the way in a look that is older
+// than the state is looked for again: it may have ended since.
+func (a *app) allPortFacts(ctx context.Context, s snapshot, sockets map[int]portLook) {
+	live, next, wanted := s.live(), s.state.servicePorts(), s.wanted()
+	all := []int{live.http, live.ws, next.http, next.ws, wanted.http, wanted.ws}
+	if next.http == next.ws || wanted.http == wanted.ws { // the defaults are advised
+		all = append(all, defaultHTTPPort, defaultWSPort)
+	}
+	if s.ready.port != 0 {
+		all = append(all, s.ready.port)
+	}
+	for _, port := range all {
+		a.portFacts(ctx, s, sockets, port)
+	}
+	for _, port := range all {
+		if _, conflict := s.portConflict(port); conflict && sockets != nil {
+			delete(s.ports, port)
+			a.portFacts(ctx, s, nil, port)
+		}
+	}
+}
+
+// shell is what this command was given.
+func (a *app) shell() shell {
+	p, bad := envPorts(a.getenv)
+	s := shell{home: a.home, uid: a.uid, sudo: a.uid == 0 && a.getenv("SUDO_USER") != "", platform: a.platform,
+		supported: a.manager != nil, commandLine: a.commandLine, ports: p, badPort: bad}
+	for _, word := range a.environ {
+		if strings.HasPrefix(word, "RUNTIMESCOPE_") {
+			s.variables = append(s.variables, word)
+		}
+	}
+	return s
+}
+
+// askReady asks whether a collector is ready, and which version it is.
+func (a *app) askReady(ctx context.Context, port int) readyFacts {
+	r := readyFacts{port: port, err: a.probe(ctx, port)}
+	if r.err == nil {
+		r.version = a.collectorVersion(ctx, port)
+	}
+	return r
+}
+
+// A portLook is the listening sockets of one port, and what finds the processes that have them.
+type portLook struct {
+	who func(first int) []holder
+	err error
+}
+
+// lookAtPorts lists the sockets of both ports.
+func (a *app) lookAtPorts(ctx context.Context, p ports) map[int]portLook {
+	looks := map[int]portLook{}
+	for _, port := range []int{p.http, p.ws} {
+		who, err := a.processes.holders(ctx, port)
+		looks[port] = portLook{who, err}
+	}
+	return looks
+}
+
+// portFacts adds what is known of a port, from a look that was taken already where there is one.
+func (a *app) portFacts(ctx context.Context, s snapshot, looks map[int]portLook, port int) {
+	if _, known := s.ports[port]; known {
+		return
+	}
+	look, taken := looks[port]
+	if !taken {
+		look.who, look.err = a.processes.holders(ctx, port)
+	}
+	s.ports[port] = a.holdersOf(ctx, look, port, s.state)
+}
+
+// holdersOf finds who holds a port, and which of them are the service's.
+func (a *app) holdersOf(ctx context.Context, look portLook, port int, s state) portFacts {
+	f := portFacts{err: look.err}
+	if look.err != nil {
+		return f
+	}
+	f.holders = look.who(s.pid)
+	for i := range f.holders {
+		h := &f.holders[i]
+		h.ours = h.pid != 0 && a.processes.belongs(ctx, h.pid, s)
+		if h.wildcard6 && !h.ours && !f.answers {
+			f.answers = answers(port)
+		}
+	}
+	return f
+}
+
+// candidate is the collector that install would have the service run, as far as it can be told without the service.
+func (a *app) candidate(asked string) programFacts {
+	path, err := a.findCollector(asked)
+	return programFacts{path: path, err: err}
+}
+
+// programs adds what is known of the program files. Where no collector is found, the one that is installed stays.
+func (a *app) programs(s *snapshot, candidate programFacts) {
+	s.installed = programFacts{path: s.state.collector()}
+	if s.installed.path != "" {
+		s.installed.err = executable(s.installed.path)
+		s.installed.why, s.installed.certain = whyNotRun(s.installed.path, a.platform)
+		s.installed.wontLast = whyPathWontLast(s.installed.path)
+	}
+	if candidate.path == "" && s.installed.path != "" && s.installed.err == nil {
+		candidate = programFacts{path: s.installed.path}
+	}
+	if candidate.path != "" {
+		candidate.wontLast = whyPathWontLast(candidate.path)
+		_, candidate.cannotCarry = a.manager.render(definition{collector: candidate.path})
+	}
+	s.candidate = candidate
+	s.sameProgram = sameFile(candidate.path, s.installed.path)
+}
+
+// processFacts adds what is known of the main process.
+func (a *app) processFacts(ctx context.Context, s *snapshot) {
+	st := s.state
+	if st.pid == 0 {
+		return
+	}
+	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, st.pid)
+	// who makes links makes them anew
+	s.process.definitionChanged = st.file.link == "" && changedSince(ctx, a.processes, st.pid, st.definitionPath())
+	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, st.pid, st.collector())
+}
+
+// logFacts adds the sizes of the log files, and whether their folder is there.
+func (a *app) logFacts(s *snapshot) {
+	s.logSizes, s.folders = map[string]int64{}, map[string]bool{}
+	for _, path := range s.names.logFiles {
+		if info, err := os.Stat(path); err == nil {
+			s.logSizes[path] = info.Size()
+		}
+		s.folders[filepath.Dir(path)] = isFolder(filepath.Dir(path))
+	}
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// withFile adds to what the manager says what the file says.
+func (a *app) withFile(s state, f file) state {
+	s.file = f
+	s.processEnv = a.processEnv(s)
+	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
+		s.phase = stopped
+	}
+	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
+	// Of a text that install wrote it is known what would be loaded.
+	if written, renderErr := a.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
+		var has ports
+		has.read(s.unitEnv)
+		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
+	}
+	if s.vendor() {
+		s.readVendor(a.manager)
+	}
+	return s
+}
+
+// processEnv is the environment that the running process was given; nil while that cannot be told. Until it is that of
+// the collector, it is the manager's: systemd adds INVOCATION_ID (systemd.exec(5)).
+func (a *app) processEnv(s state) []string {
+	if s.pid == 0 || s.invocation == "" {
+		return nil
+	}
+	if environ := a.processes.environ(s.pid); slices.Contains(environ, "INVOCATION_ID="+s.invocation) {
+		return environ
+	}
+	return nil
+}
+
+// readVendor reads the definition that a package brought, as an upgrade or a removal of the package left it: the
+// manager may have an older one loaded. One that is stopped and not enabled is there for others: this user has no service.
+func (s *state) readVendor(m serviceManager) {
+	text, err := os.ReadFile(s.loaded)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.loaded = ""
+	case err == nil:
+		s.file.definition = m.parse(string(text))
+	}
+	if s.phase == stopped && !s.ending && (s.loaded == "" || s.enabled != nil && !*s.enabled) {
+		s.phase = notInstalled
+	}
+}
+
+// readFile reads the definition on disk.
+func (a *app) readFile() file {
+	f := file{path: a.manager.names().path}
+	f.folder = isFolder(filepath.Dir(f.path))
+	if link, err := os.Readlink(f.path); err == nil {
+		f.link = link
+	}
+	info, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), f.link == os.DevNull:
+		f.dangling = f.link != "" && f.link != os.DevNull
+		return f
+	case err == nil && !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is in the way: it is not a regular file", f.path)
+	}
+	text := []byte(nil)
+	if err == nil {
+		text, err = os.ReadFile(f.path)
+	}
+	if err != nil {
+		f.exists, f.err = true, err // something is there, so nobody may say that nothing is installed
+		return f
+	}
+	f.text = string(text)
+	f.exists = f.link == "" && len(text) > 0 // systemd takes an empty file for a mask
+	f.definition = a.manager.parse(f.text)
+	f.kept = f.path + ".bak"
+	f.keptOlder = backupName(f.path, f.text)
+	return f
+}

@@ -611,3 +611,77 @@ func TestTheWaitSlowsDown(t *testing.T) {
 		t.Errorf("%d probes, %v", n, err)
 	}
 }
+
+func TestTheVerdictOverAllThatTheWaitHasSeen(t *testing.T) {
+	t.Parallel()
+	begin := time.Unix(1000, 0)
+	alien := ownership{foreign: &holder{pid: 9}}
+	for _, c := range []struct {
+		what   string
+		change func(w *wait)
+		want   outcome
+	}{
+		{"healthy", func(*wait) {}, serves},
+		{"an answer older than the state", func(w *wait) { w.fresh = false }, notYet},
+		{"no answer", func(w *wait) { w.answer = errors.New("refused") }, notYet},
+		{"an answer before it is running", func(w *wait) { w.state.phase = starting }, notYet},
+		{"on other ports than it was told", func(w *wait) { w.live = ports{7000, 7001} }, notYet},
+		{"on other ports than this shell asks for", func(w *wait) { w.live, w.asked = ports{7000, 7001}, ports{http: 6768} }, otherPorts},
+		{"on those that this shell asks for", func(w *wait) { w.live, w.asked = ports{7000, 7001}, ports{http: 7000} }, notYet},
+		{"ended", func(w *wait) { w.state.phase = failed }, died},
+		{"another start", func(w *wait) { w.state.invocation = "2" }, died},
+		{"ended, as an older look says", func(w *wait) { w.state.phase, w.fresh = failed, false }, notYet},
+		{"ended, before the manager gave no answer", func(w *wait) { w.state.phase, w.silent, w.silentSince = failed, errors.New("x"), w.now }, notYet},
+		{"no answer of the manager for a while", func(w *wait) { w.silent, w.silentSince = errors.New("x"), w.now.Add(-5*time.Second) }, notYet},
+		{"no answer of the manager for too long", func(w *wait) { w.silent, w.silentSince = errors.New("x"), w.now.Add(-5*time.Second-1) }, deaf},
+		{"somebody else answers", func(w *wait) { w.owner, w.foreignSince = alien, w.now }, notYet},
+		{"somebody else answered a moment ago", func(w *wait) { w.owner, w.foreignSince = alien, w.now.Add(-time.Second) }, notYet},
+		{"somebody else answers for good", func(w *wait) { w.owner, w.foreignSince = alien, w.now.Add(-time.Second-1) }, foreign},
+		{"at the last moment", func(w *wait) { w.answer, w.now = errors.New("x"), begin.Add(time.Minute) }, notYet},
+		{"too late", func(w *wait) { w.answer, w.now = errors.New("x"), begin.Add(time.Minute+1) }, tooLate},
+		{"too late, but healthy", func(w *wait) { w.now = begin.Add(time.Hour) }, serves},
+		{"too late, and ended", func(w *wait) { w.state.phase, w.now = failed, begin.Add(time.Hour) }, died},
+		{"nothing yet", func(w *wait) { w.state, w.first = state{phase: stopped, maybeNotStarted: true}, state{} }, notYet},
+		{"nothing for a moment", func(w *wait) {
+			w.state, w.first, w.idleSince = state{phase: stopped, maybeNotStarted: true}, state{}, w.now.Add(-time.Second+1)
+		}, notYet},
+		{"nothing for longer", func(w *wait) {
+			w.state, w.first, w.idleSince = state{phase: stopped, maybeNotStarted: true}, state{}, w.now.Add(-time.Second)
+		}, died},
+		{"nothing, after it was seen", func(w *wait) { w.state = state{phase: stopped, maybeNotStarted: true} }, died},
+		{"still ending", func(w *wait) { w.state.phase, w.state.ending = stopped, true }, notYet},
+	} {
+		one := state{phase: running, pid: 5, invocation: "1"}
+		w := wait{timings: timings{grace: time.Second}, timeout: time.Minute, ports: ports{6768, 6767}, live: ports{6768, 6767},
+			begin: begin, now: begin.Add(10 * time.Second), state: one, first: one, fresh: true}
+		c.change(&w)
+		if got := w.verdict(); got != c.want {
+			t.Errorf("%s: %d, not %d", c.what, got, c.want)
+		}
+	}
+}
+
+func TestWhenTheManagerIsAskedWhileItIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	for _, c := range []struct {
+		what  string
+		w     wait
+		alive bool
+		want  bool
+	}{
+		{"at first", wait{answer: errors.New("x")}, true, true},
+		{"a moment later", wait{answer: errors.New("x"), looked: now.Add(-400 * time.Millisecond)}, true, false},
+		{"at its pace", wait{answer: errors.New("x"), looked: now.Add(-400*time.Millisecond - 1)}, true, true},
+		{"the process has gone", wait{answer: errors.New("x"), looked: now, state: state{pid: 5}}, false, true},
+		{"there was none", wait{answer: errors.New("x"), looked: now}, false, false},
+		{"an answer", wait{looked: now}, true, true},
+		{"an answer of somebody else", wait{looked: now.Add(-100 * time.Millisecond), foreignSince: now}, true, false},
+		{"again after a while", wait{looked: now.Add(-100*time.Millisecond - 1), foreignSince: now}, true, true},
+	} {
+		c.w.now, c.w.timings.look = now, 400*time.Millisecond
+		if got := c.w.due(func(int) bool { return c.alive }); got != c.want {
+			t.Errorf("%s: %t", c.what, got)
+		}
+	}
+}

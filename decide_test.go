@@ -1,0 +1,141 @@
+// Decisions: what a request asks the manager, which effects it has, and what the service runs afterwards.
+package main
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestTheManagerIsAskedForItsSurroundingsWhenTheStateDoesNotSayAll(t *testing.T) {
+	t.Parallel()
+	well := []option{installed(), runningAs(4242)}
+	for _, c := range []struct {
+		what string
+		r    request
+		o    option
+		want bool
+	}{
+		{"a healthy service", request{}, change("", func(*snapshot) {}), false},
+		{"doctor", request{checks: true}, change("", func(*snapshot) {}), true},
+		{"install", request{verb: install}, change("", func(*snapshot) {}), true},
+		{"update", request{verb: update}, change("", func(*snapshot) {}), true},
+		{"dashboard", request{verb: ensure}, change("", func(*snapshot) {}), true},
+		{"restart", request{verb: restart}, change("", func(*snapshot) {}), false},
+		{"stop", request{verb: stop}, change("", func(*snapshot) {}), false},
+		{"no answer", request{checks: true}, change("", func(s *snapshot) { s.silent = errors.New("x") }), false},
+		{"not known whether enabled", request{}, change("", func(s *snapshot) { s.state.enabled = nil }), true},
+		{"stopped", request{}, inPhase(stopped, "inactive", nil), true},
+		{"loaded from elsewhere", request{}, change("", func(s *snapshot) { s.state.loaded = "/usr/lib/x" }), true},
+		{"a port of the process alone", request{}, change("", func(s *snapshot) { s.state.processEnv = []string{httpPortEnv + "=7000"} }), true},
+	} {
+		if got := c.r.asks(snapshotOf("systemd", append(well[:2:2], c.o)...)); got != c.want {
+			t.Errorf("%s: %t", c.what, got)
+		}
+	}
+}
+
+func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
+	t.Parallel()
+	m := snapManager("systemd")
+	const other, mine = "/opt/other/collector-server", snapProgram
+	up, down := []option{installed(), runningAs(4242)}, []option{installed()}
+	found := change("another is found", func(s *snapshot) { s.candidate.path, s.sameProgram = other, false })
+	moved := change("other ports", func(s *snapshot) { s.shell.ports = ports{7000, 7001} })
+	replaced := change("replaced", func(s *snapshot) { s.process.replaced = true })
+	packaged := change("a package's", func(s *snapshot) {
+		s.state.loaded, s.state.file.exists, s.state.program = "/usr/lib/systemd/user/runtimescope.service", false, "/bin/collector-server"
+		s.installed.path, s.candidate.path, s.sameProgram = "/bin/collector-server", "/usr/bin/collector-server", true
+	})
+	dropIn := change("a drop-in that runs another", func(s *snapshot) {
+		s.state.dropIns, s.state.program, s.installed.path = []string{"/x.conf"}, "/opt/dropped", "/opt/dropped"
+	})
+	gone := change("what is installed is gone", func(s *snapshot) { s.installed.err = errors.New("not there") })
+	for _, c := range []struct {
+		what      string
+		on        []option
+		v         verb
+		effects   effects
+		plan      verb
+		collector string
+		writes    bool
+	}{
+		{"a fresh install", nil, install, writes, install, mine, true},
+		{"install over a healthy service", up, install, writes, install, mine, true},
+		{"install of another", append(up[:2:2], found), install, writes, install, other, true},
+		{"update with nothing new", up, update, 0, look, mine, false},
+		{"update of a stopped service", down, update, 0, look, mine, false},
+		{"update to another", append(up[:2:2], found), update, writes, install, other, true},
+		{"update to other ports", append(up[:2:2], moved), update, writes, install, mine, true},
+		{"update of a replaced program", append(up[:2:2], replaced), update, starts, restart, mine, false},
+		{"update of a failed service", append(up[:2:2], inPhase(failed, "failed", nil)), update, starts, restart, mine, false},
+		{"restart", append(up[:2:2], found), restart, starts, restart, mine, false},
+		{"stop", up, stop, stops, stop, mine, false},
+		{"stop of a stopped service", down, stop, 0, look, mine, false},
+		{"stop of a job that may start", append(down[:1:1], change("", func(s *snapshot) { s.state.loadedIdle = true })), stop, stops, stop, mine, false},
+		{"stop while it is ending", append(up[:2:2], ending()), stop, stops, stop, mine, false},
+		{"uninstall", down, uninstall, removes, uninstall, mine, false},
+		{"uninstall of nothing", nil, uninstall, 0, look, "", false},
+		{"uninstall of a link left over", []option{change("", func(s *snapshot) { s.state.loginLink = "/wants" })}, uninstall, removes, uninstall, "", false},
+		{"uninstall of a mask", append(down[:1:1], masked()), uninstall, 0, look, mine, false},
+		{"uninstall of a mask over a definition", append(down[:1:1], maskedRuntime()), uninstall, removes, uninstall, mine, false},
+		{"dashboard with a healthy service", append(up[:2:2], found), ensure, 0, look, mine, false},
+		{"dashboard with a replaced program", append(up[:2:2], replaced), ensure, writes, install, mine, true},
+		{"dashboard with a stopped service does not move it", append(down[:1:1], found), ensure, writes, install, mine, true},
+		{"dashboard where what is installed is gone", append(down[:1:1], found, gone), ensure, writes, install, other, true},
+		{"dashboard with other ports", append(up[:2:2], moved), ensure, writes, install, mine, true},
+		{"a package's definition is adopted", append(up[:2:2], packaged), install, writes, install, "/bin/collector-server", false},
+		{"a package's definition with other ports", append(up[:2:2], packaged, moved), install, writes, install, "/bin/collector-server", true},
+		{"what a drop-in runs stays", append(up[:2:2], dropIn), install, writes, install, "/opt/dropped", true},
+	} {
+		s := snapshotOf("systemd", c.on...)
+		d := decide(m, s, request{verb: c.v})
+		if d.refused != nil {
+			t.Errorf("%s is refused: %s", c.what, d.refused.summary)
+			continue
+		}
+		if got := effectsOf(s, request{verb: c.v}); got != c.effects || d.verb != c.plan || d.target.collector != c.collector || (d.text != "") != c.writes {
+			t.Errorf("%s: effects %b, plan %q, runs %s, writes %q", c.what, got, d.verb, d.target.collector, d.text)
+		}
+		if (len(d.plan.steps) > 0) != (c.plan != look) {
+			t.Errorf("%s: %d steps", c.what, len(d.plan.steps))
+		}
+	}
+	s := snapshotOf("systemd", append(up[:2:2], dropIn)...)
+	if d := decide(m, s, request{verb: install}); m.parse(d.text).collector != mine {
+		t.Errorf("the file names what the drop-in runs:\n%s", d.text)
+	}
+}
+
+func TestAStartThatSomebodyElseMadeIsOurs(t *testing.T) {
+	t.Parallel()
+	up := snapshotOf("systemd", installed(), runningAs(4242))
+	text, err := snapManager("systemd").render(definition{collector: snapProgram})
+	if err != nil {
+		t.Fatal(err)
+	}
+	up.state.file.text = text
+	before := &state{invocation: "0"}
+	for _, c := range []struct {
+		what   string
+		before *state
+		change func(d *decision)
+		want   bool
+	}{
+		{"while we waited", before, func(*decision) {}, true},
+		{"nobody was at work", nil, func(*decision) {}, false},
+		{"the same start", &state{invocation: "1"}, func(*decision) {}, false},
+		{"not running", before, func(d *decision) { d.snapshot.state.phase = starting }, false},
+		{"changed since", before, func(d *decision) { d.snapshot.state.stale = true }, false},
+		{"another definition", before, func(d *decision) { d.target.collector = "/x" }, false},
+		{"another text", before, func(d *decision) { d.text = "x" }, false},
+		{"no text", before, func(d *decision) { d.text, d.snapshot.state.file.text = "", "y" }, true},
+		{"not enabled", before, func(d *decision) { d.snapshot.state.enabled = ptr(false) }, false},
+		{"not known whether enabled", before, func(d *decision) { d.snapshot.state.enabled = nil }, true},
+	} {
+		d := decision{snapshot: up, target: definition{collector: snapProgram, ports: ports{}.orDefault()}, text: text}
+		c.change(&d)
+		if got := d.shared(c.before); got != c.want {
+			t.Errorf("%s: %t", c.what, got)
+		}
+	}
+}

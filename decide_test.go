@@ -100,6 +100,10 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 			t.Errorf("%s: %d steps", c.what, len(d.plan.steps))
 		}
 	}
+	odd := change("the file names another", func(s *snapshot) { s.state.file.definition.collector, s.candidate.path = `/opt/a"b`, `/opt/a"b` })
+	if d := decide(m, snapshotOf("systemd", append(up[:2:2], dropIn, odd)...), request{verb: install}); d.refused == nil || d.refused.id != "collector-path" || d.refused.check != "collector" {
+		t.Errorf("a file that cannot be written: %+v", d.refused)
+	}
 	s := snapshotOf("systemd", append(up[:2:2], dropIn)...)
 	if d := decide(m, s, request{verb: install}); m.parse(d.text).collector != mine {
 		t.Errorf("the file names what the drop-in runs:\n%s", d.text)

@@ -113,11 +113,12 @@ func diagnose(s snapshot, own judgements) []problem {
 			p.install = ""
 		}
 	}
-	// first those that block nothing: the others lend them their help
-	for i := range found {
-		p := &found[i]
-		if blocker := blockerOf(found, commandEffects(p.fix), ""); blocker != nil && blocker.id != p.id {
-			p.fix, p.advice, p.install = blocker.fix, blocker.advice, blocker.install
+	for range found { // what helps against a blocker may be blocked itself
+		for i := range found {
+			p := &found[i]
+			if blocker := blockerOf(found, commandEffects(p.fix), ""); blocker != nil && blocker.id != p.id {
+				p.fix, p.advice, p.install = blocker.fix, blocker.advice, blocker.install
+			}
 		}
 	}
 	return found

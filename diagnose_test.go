@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// eachSnapshot calls f with every pair of options, in both orders, on nothing and on a running service of each manager.
+// eachSnapshot calls f with every pair of options, on nothing and on a running service of each manager.
 func eachSnapshot(t *testing.T, f func(t *testing.T, what string, m serviceManager, s snapshot)) {
 	t.Helper()
 	options, n := allOptions(), 0
 	for _, manager := range []string{"systemd", "launchd"} {
 		m := snapManager(manager)
 		for _, start := range [][]option{nil, {installed(), runningAs(4242)}} {
-			for _, one := range options {
-				for _, two := range options {
+			for i, one := range options {
+				for _, two := range options[i:] {
 					if manager == "launchd" && (one.systemdOnly() || two.systemdOnly()) {
 						continue
 					}

@@ -24,7 +24,7 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 	}
 	url := collectorURL(s.ready.port)
 	if !s.answered() {
-		if err := a.ensureRunning(ctx); err != nil {
+		if err := a.ensureRunning(ctx, s.state.phase == running); err != nil {
 			return err
 		}
 	} else if p, ok := findAnsweredByOther(s); ok && managed {
@@ -44,11 +44,15 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 }
 
 // ensureRunning installs and starts the service, unless another invocation is doing just that.
-func (a *app) ensureRunning(ctx context.Context) error {
+func (a *app) ensureRunning(ctx context.Context, elsewhere bool) error {
 	if err := a.mayManage(); err != nil {
 		return err
 	}
-	a.out.info("No collector is running — installing + starting the background service…")
+	if elsewhere { // or it does not answer yet
+		a.out.info("The service does not answer on the port that this shell asks for — installing it there…")
+	} else {
+		a.out.info("No collector is running — installing + starting the background service…")
+	}
 	if err := a.change(ctx, ensure, options{timeout: time.Minute}); err != nil {
 		return err
 	}

@@ -68,7 +68,11 @@ func decide(m serviceManager, s snapshot, r request) decision {
 		d.asked = s.shell.ports
 	}
 	if p := blockerOf(d.problems, effectsOf(s, r), ""); p != nil {
-		d.refused = p
+		refused := *p
+		if blocker := blockerOf(d.problems, writes, p.id); p.id == "not-installed" && blocker != nil { // nor can it be installed
+			refused.details = []string{blocker.summary}
+		}
+		d.refused = &refused
 		return d
 	}
 	if effectsOf(s, r)&writes != 0 && !(s.state.vendor() && s.inUse(d.target)) { // a package's definition says what we would say
@@ -96,8 +100,8 @@ func targetOf(s snapshot, r request) definition {
 	case r.verb != install && r.verb != update && r.verb != ensure,
 		r.verb == ensure && s.serving() && s.wanted() == present.ports: // it only has to be waited for
 		return present
-	case r.verb == ensure && s.installed.err == nil && s.installed.path != "", // which must not move the service
-		found == s.state.file.definition.collector,
+	case r.verb == ensure && s.installed.err == nil && s.installed.path != "" && s.state.loadError == "", // which must not move the service
+		found == s.state.file.definition.collector && s.state.overridden() && r.collector == "",
 		s.state.vendor() && s.sameProgram: // /bin is /usr/bin
 		found = present.collector
 	}

@@ -294,11 +294,15 @@ func findPortInvalid(s snapshot) (problem, bool) {
 // findPortsDiffer compares the ports of this shell with those of the service, not with those of another collector.
 func findPortsDiffer(s snapshot) (problem, bool) {
 	p := s.live()
-	if s.state.phase == notInstalled || s.shell.ports.or(p) == p {
+	if s.state.phase == notInstalled || !s.state.there() && s.state.pid == 0 || s.shell.ports.or(p) == p {
 		return none()
 	}
-	return problem{severity: warning, summary: fmt.Sprintf("%s and %s of this shell differ from the service's ports, %d and %d",
-		httpPortEnv, wsPortEnv, p.http, p.ws), fix: installCommand}, true
+	found := problem{severity: warning, summary: fmt.Sprintf("%s and %s of this shell differ from the service's ports, %d and %d",
+		httpPortEnv, wsPortEnv, p.http, p.ws), fix: installCommand}
+	if s.state.portsFromDropIn() {
+		found.fix, found.advice = "", editDropIns(s.state)
+	}
+	return found, true
 }
 
 // findVariablesDiffer names the variables only: some values are secrets.
@@ -433,7 +437,7 @@ func findLinked(s snapshot) (problem, bool) {
 	if f.dangling {
 		p.summary, p.blocks = fmt.Sprintf("%s is a symbolic link to %s, which is not there", f.path, f.link), writes|starts
 	}
-	return p, f.link != "" && f.link != "/dev/null" && !s.state.masked
+	return p, f.link != "" && !s.state.masked
 }
 
 func findDefinitionGone(s snapshot) (problem, bool) {
@@ -451,12 +455,19 @@ func findDefinitionBroken(s snapshot) (problem, bool) {
 		return none()
 	}
 	p := problem{severity: failing, summary: st.loadError, fix: installCommand}
-	if len(st.dropIns) > 0 {
-		p.fix, p.advice, p.blocks = "", "edit or remove "+strings.Join(st.dropIns, ", "), writes
+	if len(st.dropIns) > 0 && st.file.ours { // so it is not the file
+		p.fix, p.advice, p.blocks = "", editDropIns(st), writes
 	} else if !st.stale {
 		p.blocks = starts
 	}
 	return p, true
+}
+
+func editDropIns(st state) string { return "edit or remove " + strings.Join(st.dropIns, ", ") }
+
+// portsFromDropIn tells whether a drop-in sets the ports: a definition that install writes would not change them.
+func (s state) portsFromDropIn() bool {
+	return len(s.dropIns) > 0 && !s.stale && s.servicePorts() != s.file.definition.ports.orDefault()
 }
 
 func findDefinitionChanged(s snapshot) (problem, bool) {
@@ -516,8 +527,11 @@ func findFailed(s snapshot) (problem, bool) {
 
 func findStopped(s snapshot) (problem, bool) {
 	p := problem{severity: warning, summary: "stopped", fix: startCommand}
+	if broken, ok := findDefinitionBroken(s); ok { // a start fails
+		p.fix, p.advice = broken.fix, broken.advice
+	}
 	if s.state.pid != 0 {
-		p.summary, p.fix = fmt.Sprintf("stopping (PID %d)", s.state.pid), ""
+		p.summary, p.fix, p.advice = fmt.Sprintf("stopping (PID %d)", s.state.pid), "", ""
 	}
 	return p, s.silent == nil && s.state.phase == stopped
 }
@@ -565,7 +579,9 @@ func findPortsSame(s snapshot) (problem, bool) {
 	}
 	p := problem{severity: failing, blocks: writes | starts, summary: fmt.Sprintf("%s and %s are both %d: they must differ", httpPortEnv, wsPortEnv, next.http),
 		fix: fmt.Sprintf("%s=%d %s=%d %s", httpPortEnv, defaultHTTPPort, wsPortEnv, defaultWSPort, installCommand)}
-	if !s.defaultsWork() {
+	if s.state.portsFromDropIn() {
+		p.fix, p.advice = "", editDropIns(s.state)
+	} else if !s.defaultsWork() {
 		p.fix, p.advice = "", "set them to two ports that are free"
 	}
 	if next.http != next.ws && s.wanted().http == s.wanted().ws {
@@ -605,6 +621,9 @@ func findPortHeld(s snapshot) (problem, bool) {
 				continue
 			}
 			p := h.refusal(port, []string{httpPortEnv, wsPortEnv}[i], s.names.unit)
+			if s.state.portsFromDropIn() {
+				p.install = ""
+			}
 			if first.summary == "" {
 				first = p
 			}

@@ -306,7 +306,7 @@ process fail not installed, so not running [runtimescope service install]` + idl
 			"definition fail /unit is a symbolic link to /elsewhere: something else manages it [change it there, or remove the link]"},
 		"masked": {func(s *snapshot) { s.state.masked, s.state.unmask = true, "systemctl unmask it" },
 			"definition fail the service is masked, so systemd will not start it (/unit) [systemctl unmask it]"},
-		"masked by a link, which the manager has not seen": {func(s *snapshot) { s.state.file.link, s.state.file.exists = "/dev/null", false },
+		"masked, and the command that unmasks": {func(s *snapshot) { s.state.masked, s.state.unmask = true, unmaskCommand("", false) },
 			"definition fail the service is masked, so systemd will not start it (/unit) [systemctl --user unmask runtimescope.service]"},
 		"masked since it was started, from a changed unit": {func(s *snapshot) {
 			s.state.masked, s.state.unmask, s.process.definitionChanged = true, "systemctl unmask it", true
@@ -317,8 +317,12 @@ definition warn Restart needed: the definition has changed since the collector w
 			"definition fail the user manager of systemd has the unit from /home/e ve/unit: the HOME of this shell is another [export HOME='/home/e ve']"},
 		"broken": {func(s *snapshot) { s.state.loadError = "systemd cannot read it" },
 			"definition fail systemd cannot read it [runtimescope service install]"},
+		"broken beside a drop-in": {func(s *snapshot) {
+			s.state.loadError, s.state.dropIns = "systemd cannot read it", []string{"/a.conf"}
+		},
+			"definition fail systemd cannot read it [runtimescope service install]"},
 		"broken by a drop-in": {func(s *snapshot) {
-			s.state.loadError, s.state.dropIns = "systemd cannot read it", []string{"/a.conf", "/b.conf"}
+			s.state.loadError, s.state.dropIns, s.state.file.ours = "systemd cannot read it", []string{"/a.conf", "/b.conf"}, true
 		},
 			"definition fail systemd cannot read it [edit or remove /a.conf, /b.conf]"},
 		"starting": {func(s *snapshot) { s.state.phase, s.ready.err = starting, unreached },
@@ -382,7 +386,7 @@ enabled unknown whether the service starts at login cannot be found out
 process unknown whether the service runs cannot be found out
 ready unknown http://127.0.0.1:7000 is answered by PID 666 (python3); whether that is the service cannot be found out
 ports unknown port 7000 is held by PID 666 (python3); whether that is the service cannot be found out`},
-		"the manager looks elsewhere": {func(s *snapshot) { s.around.err = advise(unreached, "look there") }, "manager fail no answer [look there]"},
+		"the manager looks elsewhere": {func(s *snapshot) { s.around.err = &hinted{error: unreached, advice: "look there"} }, "manager fail no answer [look there]"},
 		"the manager hands on a port": {func(s *snapshot) {
 			s.state.unitEnv, s.state.file.definition.ports, s.around.inherited = []string{httpPortEnv + "=7000"}, ports{7000, 0}, ports{0, 9000}
 			s.ports[6767] = s.ports[7001]

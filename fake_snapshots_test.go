@@ -163,7 +163,9 @@ func allOptions() []option {
 		startLimited(), ending(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
 		portHeldBy(snapHTTP, otherCollector), portHeldBy(snapHTTP, editorPlugin), portHeldBy(snapHTTP, stranger), portHeldBy(snapHTTP, anotherUsers),
 		portHeldBy(snapWS, stranger), portHeldBy(snapWS, unitsCollector), portHeldBy(7000, stranger),
-		change("a mask as a file", func(s *snapshot) { s.state.file.link, s.state.file.exists = "/dev/null", false }),
+		change("a mask as a file", func(s *snapshot) {
+			s.state.file.link, s.state.file.exists, s.state.masked, s.state.unmask = "/dev/null", false, true, unmaskCommand("", false)
+		}),
 		change("no platform", func(s *snapshot) { s.shell.supported = false }),
 		change("sudo", func(s *snapshot) { s.shell.sudo = true }),
 		change("no home", func(s *snapshot) { s.shell.home = "" }),
@@ -187,9 +189,13 @@ func allOptions() []option {
 		change("unreadable", func(s *snapshot) { s.state.file.err, s.state.file.exists = errors.New("permission denied"), true }),
 		change("broken", func(s *snapshot) { s.state.loadError = "systemd cannot load the unit (bad-setting): x" }),
 		change("broken by a drop-in", func(s *snapshot) {
+			s.state.file.ours = true
 			s.state.loadError, s.state.dropIns = "systemd cannot load the unit (bad-setting): x", []string{"/x/y.conf"}
 		}),
 		change("a drop-in that runs another", func(s *snapshot) { s.state.dropIns, s.state.program = []string{"/x/y.conf"}, "/opt/other" }),
+		change("ports by a drop-in", func(s *snapshot) {
+			s.state.dropIns, s.state.unitEnv, s.state.file.ours = []string{"/x/y.conf"}, []string{httpPortEnv + "=7000", wsPortEnv + "=7000"}, true
+		}),
 		change("changed on disk", func(s *snapshot) { s.state.stale = true }),
 		change("changed since the start", func(s *snapshot) { s.process.definitionChanged = true }),
 		change("replaced", func(s *snapshot) { s.process.replaced = true }),

@@ -54,6 +54,9 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 			s.state.enabled = s.around.enabled
 		}
 	}
+	if isTrue(s.state.enabled) && (s.state.masked || !s.state.there()) {
+		s.state.enabled = ptr(false)
+	}
 	if port := r.readyPort(s); r.looks() && port != guess.http { // a drop-in says otherwise
 		s.ready = a.askReady(ctx, port)
 	}
@@ -186,7 +189,11 @@ func (a *app) processFacts(ctx context.Context, s *snapshot) {
 	}
 	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, st.pid)
 	// who makes links makes them anew
-	s.process.definitionChanged = st.file.link == "" && changedSince(ctx, a.processes, st.pid, st.definitionPath())
+	if st.file.link == "" {
+		s.process.definitionChanged = slices.ContainsFunc(append([]string{st.definitionPath()}, st.dropIns...), func(path string) bool {
+			return changedSince(ctx, a.processes, st.pid, path)
+		})
+	}
 	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, st.pid, st.collector())
 }
 
@@ -209,13 +216,15 @@ func isFolder(path string) bool {
 // withFile adds to what the manager says what the file says.
 func (a *app) withFile(s state, f file) state {
 	s.file = f
+	s.masked = s.masked || f.link == os.DevNull
 	s.processEnv = a.processEnv(s)
-	if (f.exists || f.link != "" && f.link != "/dev/null") && s.phase == notInstalled {
+	if (f.exists || f.link != "" && f.link != os.DevNull) && s.phase == notInstalled {
 		s.phase = stopped
 	}
 	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
 	// Of a text that install wrote it is known what would be loaded.
-	if written, renderErr := a.manager.render(f.definition); renderErr == nil && written == f.text && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
+	s.file.ours = wrote(a.manager, f.definition, f.text)
+	if s.file.ours && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
 		var has ports
 		has.read(s.unitEnv)
 		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
@@ -224,6 +233,12 @@ func (a *app) withFile(s state, f file) state {
 		s.readVendor(a.manager)
 	}
 	return s
+}
+
+// wrote tells whether a text is what install would write for a definition.
+func wrote(m serviceManager, d definition, text string) bool {
+	written, err := m.render(d)
+	return err == nil && written == text
 }
 
 // processEnv is the environment that the running process was given; nil while that cannot be told. Until it is that of

@@ -28,8 +28,8 @@ const (
 	unknown      phase = "unknown"
 )
 
-// A state is all that is known of the service at one moment: what its manager says, and the file on disk. Only withFile
-// changes what the manager says, where the file knows better. pid is 0 unless a process runs; invocation is "" when
+// A state is all that is known of the service at one moment: what its manager says, and the file on disk. inspect corrects
+// what the manager says where the file knows better. pid is 0 unless a process runs; invocation is "" when
 // nothing was started; lastName, next and the like are "" when there is nothing to say.
 type state struct {
 	phase      phase
@@ -97,7 +97,7 @@ func (s state) there() bool {
 
 // leftover is the link that starts the service at login where the definition it points to is gone.
 func (s state) leftover() string {
-	if s.file.exists || s.vendor() || s.file.link != "" {
+	if s.file.exists || s.vendor() || s.file.link != "" && !s.file.dangling {
 		return ""
 	}
 	return s.loginLink
@@ -162,6 +162,7 @@ type file struct {
 	err        error  // why it cannot be read; then exists is true
 	link       string // where it points, if it is a symbolic link
 	dangling   bool   // to nothing
+	ours       bool   // its text is what install would write for what it says
 	definition definition
 	folder     bool   // its folder is there
 	kept       string // PATH.bak where a writer of another text keeps this one; "" while there is nothing to keep
@@ -343,9 +344,8 @@ type hinted struct {
 	fix, advice string
 }
 
-func hint(err error, fix string) error      { return &hinted{error: err, fix: fix} }
-func advise(err error, advice string) error { return &hinted{error: err, advice: advice} }
-func (h *hinted) Unwrap() error             { return h.error }
+func hint(err error, fix string) error { return &hinted{error: err, fix: fix} }
+func (h *hinted) Unwrap() error        { return h.error }
 
 var errInterrupted = errors.New("interrupted")
 

@@ -123,7 +123,7 @@ func TestAStopThatMayHaveHappenedIsNotCalledTakenBack(t *testing.T) {
 	b := newBench(t, "systemd").quick().installed()
 	b.plant(plant{Call: "systemctl --user stop", Code: 1, Stderr: "Failed to wait for response: Connection reset by peer\n", Also: true})
 	b.want(1, "service stop", "Connection reset by peer")
-	if strings.Contains(b.stderr.String(), "taken back") {
+	if strings.Contains(b.stderr.String(), "rolled back") {
 		t.Errorf("it was running, is stopped, and yet:\n%s", b.stderr.String())
 	}
 }

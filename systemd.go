@@ -347,6 +347,8 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	s, stateErr := m.state(ctx, run)
 	switch {
 	case stateErr == nil && s.loadError != "":
+		text, _ := os.ReadFile(m.path())
+		s.file.ours = wrote(m, m.parse(string(text)), string(text))
 		p, _ := findDefinitionBroken(snapshot{state: s})
 		return &hinted{err, p.fix, p.advice}
 	case stateErr != nil || s.lastExit == nil || !ended:
@@ -409,6 +411,8 @@ func (m systemd) installSteps(s state, text string) (steps []step) {
 		enable.undo = append([]string{}, enable.argv...)
 		enable.undo[2] = "disable"
 		enable.undoOK = []int{5} // it could not be loaded, so it need not be stopped
+	} else if !s.up() {
+		enable.undo, enable.undoOK = systemctl("stop", unitName), []int{5}
 	}
 	if s.phase == failed {
 		steps = append(steps, m.lenient("reset-failed", unitName))
@@ -438,15 +442,18 @@ func (m systemd) uninstallSteps(s state) (steps []step) {
 	if s.up() || s.pid != 0 || s.ending {
 		steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone())
 	}
-	leftover := s.leftover()
+	leftover, link := s.leftover(), s.file.link
+	if link != "" && !filepath.IsAbs(link) {
+		link = filepath.Join(filepath.Dir(m.path()), link)
+	}
 	switch {
 	case s.there():
 		disable := m.do("disable", unitName)
 		switch { // disable removes also a unit that is a link
-		case s.file.link != "" && isTrue(s.enabled):
-			disable.undo = systemctl("enable", s.file.link)
-		case s.file.link != "":
-			disable.undo = systemctl("link", s.file.link)
+		case link != "" && isTrue(s.enabled):
+			disable.undo = systemctl("enable", link)
+		case link != "":
+			disable.undo = systemctl("link", link)
 		case isTrue(s.enabled):
 			disable.undo = systemctl("enable", unitName)
 		}
@@ -528,12 +535,8 @@ func (m systemd) judgements() judgements {
 
 func findMasked(s snapshot) (problem, bool) {
 	st := s.state
-	p := problem{severity: failing, summary: "the service is masked, so systemd will not start it (" + st.definitionPath() + ")",
-		fix: st.unmask, blocks: writes | starts}
-	if p.fix == "" {
-		p.fix = unmaskCommand("", false)
-	}
-	return p, st.masked || st.file.link == os.DevNull
+	return problem{severity: failing, summary: "the service is masked, so systemd will not start it (" + st.definitionPath() + ")",
+		fix: st.unmask, blocks: writes | starts}, st.masked
 }
 
 func findOtherHome(s snapshot) (problem, bool) {

@@ -22,8 +22,10 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	s := d.snapshot.state
 	if v == update && d.verb == look {
 		a.out.done("Nothing to adopt: the service uses the present binary and definition")
-		if s.phase == stopped {
-			a.out.info("It is stopped. Run: %s", startCommand)
+		for _, p := range d.problems {
+			if p.id == "stopped" {
+				a.out.info("It is stopped. Run: %s", p.help())
+			}
 		}
 		return nil
 	}
@@ -78,9 +80,10 @@ func (a *app) sayWritten(d decision, shared bool) {
 		}
 		fmt.Fprintln(a.out.stdout)
 	}
-	if p := s.shell.ports.or(d.target.ports); p != d.target.ports {
-		a.out.warn("%s and %s of this shell differ from the service's ports, %d and %d. Fix: %s",
-			httpPortEnv, wsPortEnv, d.target.ports.http, d.target.ports.ws, installCommand)
+	for _, p := range d.problems {
+		if p.id == "ports-differ" && s.shell.ports.or(d.target.ports) != d.target.ports {
+			a.sayProblem(p)
+		}
 	}
 }
 
@@ -211,6 +214,8 @@ func (a *app) stopService(ctx context.Context, o options) error {
 	switch {
 	case s.masked:
 		a.out.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask)
+	case s.file.dangling:
+		a.out.done("Service stopped (its %s is a symbolic link to %s, which is not there)", definition, s.file.link)
 	case !s.there():
 		a.out.done("Service stopped (its %s is gone — run `service install` to start again)", definition)
 	case s.vendor() && s.enabled != nil && !*s.enabled: // it counts as not installed, once it is stopped

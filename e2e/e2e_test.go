@@ -215,7 +215,7 @@ func (e *e2e) until(what string, holds func() bool) {
 	e.t.Helper()
 	for end := time.Now().Add(15 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			e.t.Fatalf("waited in vain until %s", what)
+			e.t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }

@@ -348,3 +348,43 @@ func TestE2ERunEndsItsCollectorWhenNobodyReadsOn(t *testing.T) {
 	}
 	e.stopped()
 }
+
+func TestE2EABrokenUnitIsWrittenAnewWithTheRightProgram(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.exits(0, "service stop")
+	e.dropIn("[Service]\nMemoryMax=300M\n") // which breaks nothing
+	e.write(e.unit, strings.Replace(e.read(e.unit), "Restart=", "ExecStart=/bin/true\nRestart=", 1), 0o644)
+	e.systemctl("daemon-reload")
+	e.exits(1, "service doctor").says("✗ definition: systemd cannot load the unit", "Fix: runtimescope service install").saysNot("x.conf")
+	e.exits(1, "service restart").says("Try: runtimescope service install")
+	e.exits(0, "service install").says("Collector: "+e.collector, "✓ Collector is healthy")
+	e.runs(e.collector)
+}
+
+func TestE2EAnInstallThatFailsLeavesAStoppedServiceStopped(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.exits(0, "service stop")
+	e.dropIn("[Service]\nType=exec\nExecStart=\nExecStart=/bin/false-not-there\n")
+	e.exits(1, "service install").says("Changes were rolled back")
+	e.until("it is as it was", func() bool { state := e.show("ActiveState"); return state == "inactive" || state == "failed" })
+}
+
+func TestE2EALinkToNothingIsClearedInOneGo(t *testing.T) {
+	e := newE2E(t)
+	target := filepath.Join(e.home, "dotfiles/runtimescope.service")
+	e.write(target, e2eUnit(e.collector, ""), 0o644)
+	e.systemctl("enable", target)
+	e.ok(os.Remove(target))
+	e.systemctl("daemon-reload")
+	e.refused("service install", "is a symbolic link to "+target+", which is not there")
+	e.exits(0, "service status").saysNot("Starts at login: yes")
+	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	for _, path := range []string{e.unit, e.wants} {
+		if _, err := os.Lstat(path); err == nil {
+			t.Errorf("%s is left", path)
+		}
+	}
+	e.exits(4, "service status --exit-code")
+}

@@ -1,12 +1,10 @@
-// dashboard: makes sure that a collector serves, then opens its page. And "unit", which prints a definition.
+// dashboard: makes sure that a collector serves, then opens its page.
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"path"
 	"path/filepath"
 	"time"
 )
@@ -87,37 +85,4 @@ func (a *app) open(url string) error {
 	case <-time.After(2 * time.Second):
 		return nil
 	}
-}
-
-// printUnit prints the definition that install would write, for a package to ship.
-func (a *app) printUnit(_ context.Context, o options) error {
-	sh := a.shell()
-	if bad, ok := findPortInvalid(snapshot{shell: sh}); ok {
-		return bad.refusal()
-	}
-	var err error
-	collector := o.collector // need not be there yet where a package is built, nor be a path of this system
-	switch {
-	case o.collector == "":
-		if collector, err = a.findCollector(""); err != nil {
-			return err
-		}
-	case path.IsAbs(collector):
-		collector = path.Clean(collector)
-	case !filepath.IsAbs(collector):
-		return fmt.Errorf("--collector %s: a definition needs an absolute path", o.collector)
-	}
-	var m serviceManager = systemd{home: a.home}
-	if o.launchd || a.platform == "darwin" && !o.systemd {
-		if !filepath.IsAbs(a.home) {
-			return fmt.Errorf("HOME is %q: a plist names it, so it must be set to an absolute path", a.home)
-		}
-		m = launchd{home: a.home}
-	}
-	text, err := m.render(definition{collector, sh.ports})
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(a.out.stdout, text)
-	return err
 }

@@ -125,6 +125,14 @@ func main() {
 	os.Exit(code)
 }
 
+// rendererFor is the manager whose definition "unit" prints, on any system.
+func rendererFor(plist bool, home string) serviceManager {
+	if plist {
+		return launchd{home: home}
+	}
+	return systemd{home: home}
+}
+
 func catchSignals(also ...os.Signal) <-chan os.Signal {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, append(also, os.Interrupt, syscall.SIGTERM)...)

@@ -105,7 +105,8 @@ func (s state) leftover() string {
 
 // definitionPath is the file of the definition in use, or where it would be.
 func (s state) definitionPath() string {
-	if !s.file.exists && s.loaded != "" && s.loaded != os.DevNull { // as systemd 247 says of a mask
+	// of a link systemd 247 says where it leads, also of a mask
+	if !s.file.exists && s.file.link == "" && s.loaded != "" && s.loaded != os.DevNull {
 		return s.loaded
 	}
 	return s.file.path

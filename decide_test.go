@@ -3,6 +3,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -85,6 +86,9 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 		{"dashboard with other ports", append(up[:2:2], moved), ensure, writes, install, mine, true},
 		{"a package's definition is adopted", append(up[:2:2], packaged), install, writes, install, "/bin/collector-server", false},
 		{"a package's definition with other ports", append(up[:2:2], packaged, moved), install, writes, install, "/bin/collector-server", true},
+		{"a broken definition says nothing that stays", append(up[:2:2], dropIn, change("broken", func(s *snapshot) {
+			s.state.loadError, s.state.program, s.state.file.definition.collector = "bad", snapProgram, "/bin/true"
+		})), install, writes, install, mine, true},
 		{"what a drop-in runs stays", append(up[:2:2], dropIn), install, writes, install, "/opt/dropped", true},
 	} {
 		s := snapshotOf("systemd", c.on...)
@@ -92,6 +96,9 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 		if d.refused != nil {
 			t.Errorf("%s is refused: %s", c.what, d.refused.summary)
 			continue
+		}
+		if c.writes && !strings.Contains(c.what, "drop-in") && m.parse(d.text).collector != c.collector {
+			t.Errorf("%s: it writes\n%s", c.what, d.text)
 		}
 		if got := effectsOf(s, request{verb: c.v}); got != c.effects || d.verb != c.plan || d.target.collector != c.collector || (d.text != "") != c.writes {
 			t.Errorf("%s: effects %b, plan %q, runs %s, writes %q", c.what, got, d.verb, d.target.collector, d.text)

@@ -122,7 +122,7 @@ func (s state) collector() string {
 
 // overridden tells whether a drop-in of the definition runs another collector than the definition itself names.
 func (s state) overridden() bool {
-	return s.program != "" && !s.stale && s.file.exists && len(s.dropIns) > 0 && s.program != s.file.definition.collector
+	return s.program != "" && !s.stale && s.loadError == "" && s.file.exists && len(s.dropIns) > 0 && s.program != s.file.definition.collector
 }
 
 // servicePorts are those that the service is to listen on from its next start: what the manager has loaded, drop-ins

@@ -27,7 +27,10 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.state, s.silent = a.manager.state(ctx, a.run)
 		close(looked)
 	}()
-	if r.looks() {
+	switch {
+	case r.shellPort: // dashboard is in no hurry
+		<-looked
+	case r.looks():
 		time.Sleep(a.timings.headStart) // what is done meanwhile does not hold up the command's start
 	}
 	file := a.readFile()

@@ -42,6 +42,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.ready = a.askReady(ctx, guess.http)
 	}
 	candidate := a.candidate(r.collector)
+	installed := a.programOf(file.definition.collector)
 	var sockets map[int]portLook
 	if r.looks() {
 		sockets = a.lookAtPorts(ctx, guess)
@@ -64,7 +65,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.ready = a.askReady(ctx, port)
 	}
 	a.allPortFacts(ctx, s, sockets)
-	a.programs(&s, candidate)
+	a.programs(&s, installed, candidate)
 	a.processFacts(ctx, &s)
 	a.logFacts(&s)
 	return s
@@ -165,13 +166,23 @@ func (a *app) candidate(asked string) programFacts {
 	return programFacts{path: path, err: err}
 }
 
+// programOf is what is known of a program file; nothing where the path is "".
+func (a *app) programOf(path string) programFacts {
+	f := programFacts{path: path}
+	if path != "" {
+		f.err = executable(path)
+		f.why, f.certain = whyNotRun(path, a.platform)
+		f.wontLast = whyPathWontLast(path)
+	}
+	return f
+}
+
 // programs adds what is known of the program files. Where no collector is found, the one that is installed stays.
-func (a *app) programs(s *snapshot, candidate programFacts) {
-	s.installed = programFacts{path: s.state.collector()}
-	if s.installed.path != "" {
-		s.installed.err = executable(s.installed.path)
-		s.installed.why, s.installed.certain = whyNotRun(s.installed.path, a.platform)
-		s.installed.wontLast = whyPathWontLast(s.installed.path)
+// installed is the one that the file names, which the service runs unless its manager knows better.
+func (a *app) programs(s *snapshot, installed, candidate programFacts) {
+	s.installed = installed
+	if path := s.state.collector(); path != installed.path {
+		s.installed = a.programOf(path)
 	}
 	if candidate.path == "" && s.installed.path != "" && s.installed.err == nil {
 		candidate = programFacts{path: s.installed.path}

@@ -396,22 +396,32 @@ func TestNothingOfALongJournalIsLostHoweverSlowlyItIsRead(t *testing.T) {
 	}
 }
 
-// A logsPager takes its time with what it is given.
-type logsPager struct{ logsOutput }
+// A logsPager reads on only when twice the time for an answer is over.
+type logsPager struct {
+	logsOutput
+	over chan time.Time
+}
 
 func (p *logsPager) Write(text []byte) (int, error) {
-	time.Sleep(40 * time.Millisecond)
+	p.over <- time.Time{}
+	p.over <- time.Time{}
 	return p.logsOutput.Write(text)
 }
 
 func TestAPagerMayTakeLongerThanJournalctl(t *testing.T) {
 	t.Parallel()
-	var ran []string
-	var out logsPager
-	w := logsWorld(&out, logsRunner{stdout: "one\n", end: &exitStatus{}, ran: &ran, killed: make(chan os.Signal, 1)})
-	w.timings.journal = 10 * time.Millisecond
-	if err := w.journal(context.Background(), nil, options{lines: 7}); err != nil || out.String() != "one\n" {
-		t.Errorf("got %q, %v", out.String(), err)
+	out := logsPager{over: make(chan time.Time)}
+	w := logsWorld(&out, logsRunner{})
+	reader, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(pipe, "one\n")
+	pipe.Close()
+	run := logsRunner{end: &exitStatus{}, killed: make(chan os.Signal, 1)}
+	late := func() <-chan time.Time { return out.over }
+	if e, err := w.passJournal(context.Background(), run, reader, &countingWriter{Writer: &out}, late); err != nil || e != (exitStatus{}) || out.String() != "one\n" {
+		t.Errorf("got %q, %v, %v", out.String(), e, err)
 	}
 }
 

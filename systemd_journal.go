@@ -112,7 +112,11 @@ func (a *app) journal(ctx context.Context, match []string, o options) error {
 	if err != nil {
 		return err
 	}
-	e, err := a.passJournal(ctx, p, reader, shown, o.follow)
+	late := func() <-chan time.Time { return time.After(a.timings.journal) }
+	if o.follow {
+		late = nil
+	}
+	e, err := a.passJournal(ctx, p, reader, shown, late)
 	switch {
 	case err == errFollowed:
 		return nil // ending it is how one stops following
@@ -151,8 +155,9 @@ func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (proces
 // errFollowed is the end of a log that was followed, by a signal.
 var errFollowed = errors.New("followed")
 
-// passJournal passes on what journalctl says until it ends. Unless it follows, it has to say something now and then.
-func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter, follow bool) (e exitStatus, err error) {
+// passJournal passes on what journalctl says until it ends. It has to say something before each late; late is nil where it
+// follows.
+func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter, late func() <-chan time.Time) (e exitStatus, err error) {
 	ended := make(chan error, 1)
 	go func() {
 		io.Copy(shown, reader)
@@ -161,17 +166,17 @@ func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown
 		e, err = p.Wait()
 		ended <- err
 	}()
-	late, before := time.After(a.timings.journal), int64(0)
-	if follow {
-		late = nil
-	}
-	for {
+	var over <-chan time.Time
+	for before := int64(0); ; {
+		if late != nil && over == nil {
+			over = late()
+		}
 		select {
 		case err := <-ended:
 			return e, err
-		case <-late:
+		case <-over:
 			if n := shown.n.Load(); shown.waits.Load() || n > before { // a pager takes its time to read
-				late, before = time.After(a.timings.journal), n
+				over, before = nil, n
 				continue
 			}
 			p.Signal(os.Kill)
@@ -180,7 +185,7 @@ func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown
 		case <-ctx.Done():
 			p.Signal(os.Kill)
 			<-ended
-			if follow {
+			if late == nil {
 				return e, errFollowed
 			}
 			return e, errInterrupted

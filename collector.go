@@ -5,11 +5,14 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,9 +23,10 @@ const collectorName = "collector-server"
 // link is not resolved: a package manager moves it on to the next version.
 func (a *app) findCollector(asked string) (string, error) {
 	if asked != "" {
-		path, err := filepath.Abs(asked)
+		err := executable(asked) // as it was given: "file/" is none
+		path, pathErr := absolutePath(asked)
 		if err == nil {
-			err = executable(path)
+			err = pathErr
 		}
 		if err != nil {
 			return "", fmt.Errorf("cannot use the collector %s: %w", asked, err)
@@ -39,7 +43,7 @@ func (a *app) findCollector(asked string) (string, error) {
 		looked = append(looked, fmt.Sprintf("%s: %v", path, err))
 	}
 	if path := lookPath(a.path, collectorName); path != "" {
-		return filepath.Clean(path), nil
+		return absolutePath(path)
 	}
 	for _, dir := range a.path {
 		if !filepath.IsAbs(dir) {
@@ -61,7 +65,7 @@ func executables(arg0 string, path []string) []string {
 	if !strings.ContainsRune(arg0, filepath.Separator) {
 		arg0 = lookPath(path, arg0)
 	}
-	if started, _ := filepath.Abs(arg0); sameFile(started, running) {
+	if started, _ := absolutePath(arg0); sameFile(started, running) {
 		names = append(names, started)
 	}
 	if target, linkErr := filepath.EvalSymlinks(running); linkErr == nil {
@@ -79,28 +83,95 @@ func sameFile(a, b string) bool {
 	return os.SameFile(x, y)
 }
 
+// absolutePath is the absolute name of the file that the kernel finds at path. A ".." after a link goes up from where that
+// leads (path_resolution(7)), so such a link is resolved; all others stay.
+func absolutePath(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		folder, err := os.Getwd()
+		if err != nil {
+			return "", err
+		}
+		path = folder + string(filepath.Separator) + path
+	}
+	volume := filepath.VolumeName(path)
+	at := volume + string(filepath.Separator)
+	for _, name := range strings.Split(path[len(volume):], string(filepath.Separator)) {
+		if _, err := os.Readlink(at); err == nil && name == ".." {
+			if at, err = filepath.EvalSymlinks(at); err != nil {
+				return "", err
+			}
+		}
+		at = filepath.Join(at, name)
+	}
+	if slices.ContainsFunc(wayTo(at), func(name string) bool {
+		return strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/dev/fd/")
+	}) {
+		return "", errors.New("that name means another file to each process")
+	}
+	return at, nil
+}
+
+// wayTo lists what lies on the way to the file at path: path itself and, of each link in it, the link and the path with it
+// resolved. A path may lead through several, such as /usr/bin/x to /etc/alternatives/x to the file, or through the folder
+// "current" to one that is named by its version.
+func wayTo(path string) []string {
+	way := []string{path}
+	for n, end := 0, 1; n < 40 && end <= len(path); end++ { // Linux gives up after 40 links, too
+		if end < len(path) && path[end] != filepath.Separator {
+			continue
+		}
+		target, err := os.Readlink(path[:end])
+		if err != nil {
+			continue
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path[:end]), target)
+		}
+		way = append(way, path[:end], target+path[end:])
+		path, end, n = target+path[end:], 0, n+1
+	}
+	return way
+}
+
 // whyPathWontLast says why a path will not last; "" when it seems to.
 func whyPathWontLast(path string) string {
-	for _, folder := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm", "/run", "/var/folders"} {
-		if strings.HasPrefix(strings.TrimPrefix(path, "/private"), filepath.Clean(folder)+"/") {
-			return "temporary folders are emptied"
-		}
-	}
+	const temporary = "temporary folders are emptied"
+	const version = "it holds one version, and the next upgrade or clean-up removes it"
 	for _, place := range []struct{ part, reason string }{
+		{"^/run/current-system/", ""}, // NixOS and Guix: the link to the system in use
+		{"^/run/wrappers/", ""},
+		{"^/run/media/", "the disk may not be there at login"},
+		{"/fnm_multishells/", "fnm makes it anew for each shell"},
+		{"^" + filepath.Clean(os.TempDir()) + "/", temporary},
+		{"^/tmp/", temporary},
+		{"^/var/tmp/", temporary},
+		{"^/dev/shm/", temporary},
+		{"^/run/", temporary},
+		{"^/var/folders/", temporary},
 		{"/AppTranslocation/", "macOS runs a quarantined program from a passing place"},
 		{"/.mount_", "an AppImage is mounted anew each time"},
-		{"/nix/store/", "it holds one version, and the next upgrade or clean-up removes it"},
-		{"/gnu/store/", "it holds one version, and the next upgrade or clean-up removes it"},
-		{"/Cellar/", "it holds one version, and the next upgrade or clean-up removes it"},
+		{"/nix/store/", version},
+		{"/gnu/store/", version},
+		{"/Cellar/", version},
 		{"/_npx/", "npx empties its folder"},
+		{"/dlx-", "pnpm dlx empties its folder"},
+		{"/.cache/", "caches are emptied"},
+		{"/Library/Caches/", "caches are emptied"},
 	} {
-		if strings.Contains(path, place.part) {
+		start, anchored := strings.CutPrefix(place.part, "^")
+		if anchored && strings.HasPrefix(strings.TrimPrefix(path, "/private"), start) || strings.Contains(path, place.part) {
 			return place.reason
 		}
 	}
-	for _, name := range strings.Split(path, "/") {
+	names := strings.Split(path, "/")
+	for i, name := range names {
 		if versioned(name) {
 			return "the version is in its name, " + name + ", and the next one will have another"
+		}
+		revision, err := strconv.Atoi(strings.TrimPrefix(name, "x")) // of a snap, "x1" for one of a file
+		generation := strings.HasSuffix(name, "-link") && strings.ContainsAny(name, "0123456789") && slices.Contains(names[:i], "profiles")
+		if generation || err == nil && revision > 0 && i > 1 && names[i-2] == "snap" {
+			return version
 		}
 	}
 	return ""
@@ -124,8 +195,7 @@ func versioned(name string) bool {
 	return false
 }
 
-// whyNotRun says why a program could not be run, the most frequent cause first; "" when no cause is found. certain means
-// that it cannot be run, whoever tries.
+// whyNotRun says why a program cannot be run; "" when no cause is found. certain means that it cannot be run, whoever tries.
 func whyNotRun(path, platform string) (why string, certain bool) {
 	if path == "" {
 		return "", false
@@ -138,19 +208,17 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 		return err.Error(), false // what may be run may still not be read
 	}
 	defer file.Close()
-	if line, _ := bufio.NewReader(io.LimitReader(file, 4096)).ReadString('\n'); strings.HasPrefix(line, "#!") {
-		words := strings.Fields(line[2:])
-		if len(words) == 0 {
-			return path + " names no interpreter in its first line", true
-		}
-		if strings.HasSuffix(line, "\r\n") {
-			return path + " has Windows line ends, so that its interpreter is looked for under a wrong name", true
-		}
-		if err := executable(words[0]); err != nil {
-			return fmt.Sprintf("its interpreter %s is %v", words[0], err), true
-		}
-		return "", false
+	info, err := file.Stat()
+	if err != nil {
+		return err.Error(), false
 	}
+	if info.Size() == 0 {
+		return "the file is empty", true
+	}
+	if line, _ := bufio.NewReader(io.LimitReader(file, 4096)).ReadString('\n'); strings.HasPrefix(line, "#!") {
+		return whyNoScript(path, line[2:])
+	}
+	neither := path + " is neither a program of this system nor a script that names its interpreter"
 	if platform == "darwin" {
 		magic := make([]byte, 4)
 		file.ReadAt(magic, 0)
@@ -158,46 +226,132 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 		case "cffaedfe", "feedfacf", "cefaedfe", "feedface", "cafebabe", "cafebabf":
 			return "macOS may have quarantined it (xattr -d com.apple.quarantine " + quoteArgv([]string{path}) + "), or it was built for another kind of processor", false
 		}
-		return path + " is neither a program of this system nor a script that names its interpreter", true
+		return neither, true
 	}
-	switch loader, ok := elfLoader(file); {
-	case !ok: // binfmt_misc may know what to do with it
-		return path + " is neither a program of this system nor a script that names its interpreter", false
-	case loader != "" && executable(loader) != nil:
-		return fmt.Sprintf("it needs the loader %s, which this system does not have", loader), true
+	program, ok := readELF(file, uint64(info.Size()))
+	native := map[string][]uint16{"amd64": {62, 3}, "386": {62, 3}, "arm64": {183, 40}, "arm": {183, 40}}[runtime.GOARCH] // e_machine, <elf.h>
+	switch {
+	case !ok:
+		return neither, !otherFormats("")
+	case program.cutOff:
+		return "the file is cut off: its headers say that it is longer", true
+	case native != nil && !slices.Contains(native, program.machine):
+		return "it was built for another kind of processor", !otherFormats("7f454c46")
+	case program.loader != "" && executable(program.loader) != nil:
+		return fmt.Sprintf("it needs the loader %s, which this system does not have", program.loader), true
 	}
-	return "it may have been built for another kind of processor, or lie on a file system mounted noexec", false
+	return "", false
 }
 
-// elfLoader reads which loader an ELF program asks for (elf(5), PT_INTERP), "" for none; ok means that it is ELF.
+// whyNoScript says why a script cannot be run whose first line goes on like this after "#!".
+func whyNoScript(path, line string) (why string, certain bool) {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return path + " names no interpreter in its first line", true
+	}
+	if strings.HasSuffix(line, "\r\n") {
+		return path + " has Windows line ends, so that its interpreter is looked for under a wrong name", len(words) == 1
+	}
+	if err := executable(words[0]); err != nil {
+		return fmt.Sprintf("its interpreter %s is %v", words[0], err), filepath.IsAbs(words[0])
+	}
+	return "", false
+}
+
+// otherFormats tells whether this Linux has been taught to run files of other formats whose beginning has these digits
+// (Documentation/admin-guide/binfmt-misc.rst): those of other processors, by QEMU or Rosetta.
+func otherFormats(magic string) bool {
+	names, _ := filepath.Glob("/proc/sys/fs/binfmt_misc/*")
+	return slices.ContainsFunc(names, func(name string) bool {
+		text, _ := os.ReadFile(name) // those that are no formats, register and status, do not say this
+		return strings.HasPrefix(string(text), "enabled\n") && len(text) > 10 && strings.Contains(string(text), magic)
+	})
+}
+
+// An elfFile is what the headers of an ELF program say (elf(5)).
+type elfFile struct {
+	machine uint16
+	loader  string // that it asks for (PT_INTERP), "" for none
+	cutOff  bool   // the file ends before what they say is in it
+}
+
+// readELF reads the headers of a file of this size; ok means that it is ELF.
 // debug/elf would do, but brings the decompressors of debug information along, which cost every start half a millisecond.
-func elfLoader(r io.ReaderAt) (loader string, ok bool) {
+func readELF(r io.ReaderAt, size uint64) (e elfFile, ok bool) {
 	head := make([]byte, 64)
-	if _, err := r.ReadAt(head, 0); err != nil || string(head[:4]) != "\x7fELF" {
-		return "", false
+	if r.ReadAt(head, 0); string(head[:4]) != "\x7fELF" {
+		return e, false
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if head[5] == 2 {
 		order = binary.BigEndian
 	}
-	// the program header table, and in each of its entries where the bytes of the segment are
-	table, entry, count := int64(order.Uint32(head[28:])), order.Uint16(head[42:]), order.Uint16(head[44:])
-	place := func(h []byte) (offset, size int64) { return int64(order.Uint32(h[4:])), int64(order.Uint32(h[16:])) }
-	if head[4] == 2 { // 64 bits
-		table, entry, count = int64(order.Uint64(head[32:])), order.Uint16(head[54:]), order.Uint16(head[56:])
-		place = func(h []byte) (offset, size int64) { return int64(order.Uint64(h[8:])), int64(order.Uint64(h[32:])) }
+	f := elfReader{r: r, size: size, order: order, long: head[4] == 2}
+	if f.read(0, 52); f.long {
+		f.read(0, 64)
 	}
-	for i := range int64(count) {
-		h := make([]byte, 56)
-		if n, _ := r.ReadAt(h, table+i*int64(entry)); n < 32 {
-			return "", false
-		}
-		if order.Uint32(h) == 3 { // PT_INTERP
-			offset, size := place(h)
-			text := make([]byte, min(max(size, 0), 4096))
-			n, _ := r.ReadAt(text, offset)
-			return strings.TrimRight(string(text[:n]), "\x00"), true
+	e.machine = order.Uint16(head[18:])
+	for _, segment := range f.table(head, f.number(head, 28, 32), 42) {
+		at, length := f.number(segment, 4, 8), f.number(segment, 16, 32)
+		switch kind := order.Uint32(segment); {
+		case kind == 3: // PT_INTERP
+			e.loader = strings.TrimRight(string(f.read(at, min(length, 4096))), "\x00")
+		case kind == 1: // PT_LOAD
+			f.has(at, length)
 		}
 	}
-	return "", true
+	for _, section := range f.table(head, f.number(head, 32, 40), 46) {
+		if kind := order.Uint32(section[4:]); kind != 0 && kind != 8 { // SHT_NULL, SHT_NOBITS
+			f.has(f.number(section, 16, 24), f.number(section, 20, 32))
+		}
+	}
+	e.cutOff = f.cutOff
+	return e, true
+}
+
+// An elfReader reads an ELF file, and finds out whether it is cut off.
+type elfReader struct {
+	r      io.ReaderAt
+	size   uint64
+	order  binary.ByteOrder
+	long   bool // 64 bits
+	cutOff bool
+}
+
+// number is a number of a header: where it is in one of 32 bits, and of 64.
+func (f *elfReader) number(b []byte, short, long int) uint64 {
+	if f.long {
+		return f.order.Uint64(b[long:])
+	}
+	return uint64(f.order.Uint32(b[short:]))
+}
+
+// has tells whether the file has these bytes.
+func (f *elfReader) has(at, length uint64) bool {
+	f.cutOff = f.cutOff || at > f.size || length > f.size-at
+	return !f.cutOff
+}
+
+func (f *elfReader) read(at, length uint64) []byte {
+	if !f.has(at, length) {
+		return nil
+	}
+	text := make([]byte, length)
+	f.r.ReadAt(text, int64(at))
+	return text
+}
+
+// table reads the table at a place; sizes is where the head has the size of an entry, and then their number.
+func (f *elfReader) table(head []byte, at uint64, sizes int) (entries [][]byte) {
+	if f.long {
+		sizes += 12
+	}
+	entry, count := int(f.order.Uint16(head[sizes:])), uint64(f.order.Uint16(head[sizes+2:]))
+	if at == 0 || entry < 32 || entry > 64 {
+		return nil
+	}
+	for all := f.read(at, uint64(entry)*count); len(all) > 0; all = all[entry:] {
+		entries = append(entries, append(all[:entry:entry], make([]byte, 64)...))
+	}
+	return entries
 }

@@ -107,6 +107,59 @@ func TestACollectorThatIsAskedForIsMadeAbsoluteAndChecked(t *testing.T) {
 	}
 }
 
+func TestThePathOfACollectorIsTheOneThatTheKernelMeans(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege here")
+	}
+	dir := collectorPlaces(t, "a/collector-server", "real/deep/x", "real/collector-server", "collector-server")
+	for name, target := range map[string]string{"a/link": "../real/deep", "loop": "loop", "fd": "/dev/fd", "proc": "/proc/self", "exe": "/proc/self/exe", "a/abs": dir + "/a/link"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &app{executables: func() []string { return nil }, path: []string{dir + "/a/link/.."}}
+	open, err := os.Open(filepath.Join(dir, "a", collectorName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	fd, thisProcess := fmt.Sprint(open.Fd()), "that name means another file to each process"
+	for _, c := range []struct{ at, asked, want, why string }{
+		{"", "a/link/../collector-server", "real/collector-server", ""},
+		{"", dir + "/a/abs/../collector-server", "real/collector-server", ""},
+		{"", "a/link/../../collector-server", "collector-server", ""},
+		{"", "real/deep/../collector-server", "real/collector-server", ""},
+		{"", "a/link/../deep/../../a/collector-server", "a/collector-server", ""},
+		{"", "a/link/x", "a/link/x", ""}, // a name that is stable stays
+		{"a/link", "../collector-server", "real/collector-server", ""},
+		{"a/link", "./x", "a/link/x", ""},
+		{"a/link", "../../collector-server", "collector-server", ""},
+		{"", "collector-server/", "", "not a directory"},
+		{"", "collector-server/.", "", "not a directory"},
+		{"", "none/../collector-server", "", "not there"},
+		{"", "collector-server/../collector-server", "", "not a directory"},
+		{"", "loop/../collector-server", "", "too many levels of symbolic links"},
+		{"", "/dev/fd/" + fd, "", thisProcess},
+		{"", "fd/" + fd, "", thisProcess},
+		{"", "/proc/self/exe", "", thisProcess},
+		{"", "exe", "", thisProcess},
+		{"", "proc/cwd/collector-server", "", thisProcess},
+		{"", fmt.Sprintf("/proc/%d/fd/%s", os.Getpid(), fd), "", thisProcess},
+		{"", "", "real/collector-server", ""}, // by PATH
+	} {
+		if _, err := os.Stat("/proc/self/exe"); err != nil && c.why == thisProcess && !strings.Contains(c.asked, "fd") {
+			continue // no Linux
+		}
+		t.Chdir(filepath.Join(dir, c.at)) // as a shell does it, PWD has the link
+		got, err := w.findCollector(c.asked)
+		if want := filepath.Join(dir, c.want); c.why == "" && (got != want || err != nil) {
+			t.Errorf("%+v: got %s, %v", c, got, err)
+		} else if c.why != "" && errText(err) != fmt.Sprintf("cannot use the collector %s: %s", c.asked, c.why) {
+			t.Errorf("%+v: got %q, %v", c, got, err)
+		}
+	}
+}
+
 func TestALinkToTheCollectorIsNotResolved(t *testing.T) {
 	t.Parallel()
 	dir := collectorPlaces(t, "1.0/collector-server", "bin/")
@@ -214,6 +267,26 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"/opt/rs-1.0/bin/collector-server":                   "the version is in its name, rs-1.0, and the next one will have another",
 		"/home/ada/.nvm/versions/node/v22.3.0/bin/x":         "the version is in its name, v22.3.0, and the next one will have another",
 		"/usr/bin/collector-server-0.11.2":                   "the version is in its name, collector-server-0.11.2, and the next one will have another",
+		"/home/ada/.cache/pnpm/dlx/ab12/node_modules/.bin/x": "caches are emptied",
+		"/home/ada/.cache/uv/archive-v0/x1y/bin/x":           "caches are emptied",
+		"/Users/ada/Library/Caches/pnpm/dlx/ab12/x":          "caches are emptied",
+		"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x":  "pnpm dlx empties its folder",
+		"/home/ada/.local/state/fnm_multishells/12_34/bin/x": "fnm makes it anew for each shell",
+		"/run/user/1000/fnm_multishells/12_34/bin/x":         "fnm makes it anew for each shell",
+		"/run/user/1000/x/collector-server":                  temporary,
+		"/run/media/ada/DISK/collector-server":               "the disk may not be there at login",
+		"/snap/runtimescope/42/bin/collector-server":         version,
+		"/snap/runtimescope/x1/bin/collector-server":         version,
+		"/var/lib/snapd/snap/runtimescope/42/bin/x":          version,
+		"/nix/var/nix/profiles/per-user/ada/p-42-link/bin/x": version,
+		"/snap/runtimescope/current/bin/collector-server":    "",
+		"/snap/bin/runtimescope.collector-server":            "",
+		"/home/ada/snap/bin/42/x":                            version,
+		"/run/current-system/sw/bin/collector-server":        "",
+		"/run/wrappers/bin/collector-server":                 "",
+		"/etc/profiles/per-user/ada/bin/collector-server":    "",
+		"/home/ada/.cachex/collector-server":                 "",
+		"/home/ada/dlx/collector-server":                     "",
 		"/opt/python3.11/bin/collector-server":               "",
 		"/home/ada/.cargo/bin/collector-server":              "",
 		"/usr/bin/collector-server":                          "",
@@ -269,7 +342,21 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 		return path
 	}
 	path := file("")
-	const noexec = "it may have been built for another kind of processor, or lie on a file system mounted noexec"
+	const cutOff = "the file is cut off: its headers say that it is longer"
+	program := collectorELF(t, loader)
+	foreign := []byte(program)
+	binary.LittleEndian.PutUint16(foreign[18:], uint16(elf.EM_S390))
+	sections := []byte(program)
+	binary.LittleEndian.PutUint64(sections[40:], uint64(len(program)))
+	binary.LittleEndian.PutUint16(sections[60:], 1)
+	section := make([]byte, 64)
+	section[4], section[32] = 1, 100
+	binary.LittleEndian.PutUint64(section[24:], uint64(len(program)+64))
+	nobits := slices.Clone(section)
+	nobits[4] = 8
+	segment := []byte(program)
+	binary.LittleEndian.PutUint64(segment[64+32:], uint64(len(program)+1))
+	whole := strings.Repeat("\x00", 64)
 	neither := path + " is neither a program of this system nor a script that names its interpreter"
 	for _, c := range []struct{ what, text, want string }{
 		{"a script", "#!" + loader + " -x\necho", ""},
@@ -285,13 +372,27 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 		{"text", "echo hello, this is a script without a first line\n", neither},
 		{"garbage", "\x00\x01\x02\x03garbage garbage garbage", neither},
 		{"a short file", "hi\n", neither},
-		{"an empty file", "", neither},
-		{"a program", collectorELF(t, loader), noexec},
+		{"an empty file", "", "the file is empty"},
+		{"a program", program, ""},
+		{"a program with its sections", string(sections) + whole, ""},
+		{"one with the bytes of its section", string(sections) + string(section) + strings.Repeat("x", 100), ""},
+		{"one without a byte of its section", string(sections) + string(section) + strings.Repeat("x", 99), cutOff},
+		{"one whose section needs no bytes", string(sections) + string(nobits), ""},
+		{"one without them", string(sections), cutOff},
+		{"one whose last section lacks a byte", string(sections) + whole[1:], cutOff},
+		{"one whose segment lacks a byte", string(segment), cutOff},
+		{"one whose segment ends with the file", string(segment) + "x", ""},
+		{"the first bytes of one", program[:20], cutOff},
+		{"a script of Windows with an argument", "#!" + loader + " -e\r\n", path + " has Windows line ends, so that its interpreter is looked for under a wrong name"},
+		{"a script whose interpreter is named without its folder", "#!nowhere\n", "its interpreter nowhere is not there"},
+		{"a program for another processor", string(foreign), "it was built for another kind of processor"},
 		{"a program without its loader", collectorELF(t, "/nowhere/ld-musl-x86_64.so.1"), "it needs the loader /nowhere/ld-musl-x86_64.so.1, which this system does not have"},
-		{"a static program", collectorELF(t, ""), noexec},
-		{"half a program", collectorELF(t, loader)[:70], neither},
+		{"a static program", collectorELF(t, ""), ""},
+		{"half a program", program[:70], cutOff},
 	} {
-		if got, certain := whyNotRun(file(c.text), "linux"); got != c.want || certain != (c.want != "" && c.want != neither && c.want != noexec) {
+		sure := c.want != "" && !(c.want == neither && otherFormats("")) && !(strings.Contains(c.what, "another processor") && otherFormats("7f454c46")) &&
+			!strings.Contains(c.what, "argument") && !strings.Contains(c.what, "without its folder")
+		if got, certain := whyNotRun(file(c.text), "linux"); got != c.want || certain != sure {
 			t.Errorf("%s: got %q, %t, want %q", c.what, got, certain, c.want)
 		}
 	}
@@ -314,7 +415,7 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 	for text, want := range map[string]string{
 		"\xcf\xfa\xed\xfe\x07\x00": noexec, "\xfe\xed\xfa\xcf": noexec, "\xce\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xce": noexec,
 		"\xca\xfe\xba\xbe": noexec, "\xca\xfe\xba\xbf": noexec,
-		"": neither, "\xcf\xfa": neither, "text that is no script": neither, collectorELF(t, "/nowhere/ld.so"): neither,
+		"": "the file is empty", "\xcf\xfa": neither, "text that is no script": neither, collectorELF(t, "/nowhere/ld.so"): neither,
 		"#!/nowhere/sh\n": "its interpreter /nowhere/sh is not there",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
@@ -331,39 +432,43 @@ func TestTheLoaderOfProgramsOfEveryKind(t *testing.T) {
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		for _, class := range []elf.Class{elf.ELFCLASS32, elf.ELFCLASS64} {
 			for _, want := range []string{"", "/lib/ld.so", "/" + strings.Repeat("x", 4000)} {
-				if got, ok := elfLoader(strings.NewReader(collectorELFOf(t, class, order, want))); got != want || !ok {
-					t.Errorf("%v, %v: got %.20q, %t; want %.20q", order, class, got, ok, want)
+				if got, ok := elfOf(collectorELFOf(t, class, order, want)); got.loader != want || got.cutOff || got.machine != elfMachine || !ok {
+					t.Errorf("%v, %v: got %.20q, %t; want %.20q", order, class, got.loader, ok, want)
 				}
 			}
-			if _, ok := elfLoader(strings.NewReader(strings.TrimSuffix(collectorELFOf(t, class, order, ""), "\x00"))); !ok {
+			if got, ok := elfOf(strings.TrimSuffix(collectorELFOf(t, class, order, ""), "\x00")); !ok || got.cutOff {
 				t.Errorf("%v, %v: a table that ends with the file is not read", order, class)
 			}
 			whole := collectorELFOf(t, class, order, "/lib/ld.so")
 			for n := range len(whole) {
-				if got, _ := elfLoader(strings.NewReader(whole[:n])); !strings.HasPrefix("/lib/ld.so", got) {
-					t.Errorf("%v, %v, the first %d bytes: %q", order, class, n, got)
+				if got, ok := elfOf(whole[:n]); !strings.HasPrefix("/lib/ld.so", got.loader) || ok != (n >= 4) || ok && !got.cutOff {
+					t.Errorf("%v, %v, the first %d bytes: %+v", order, class, n, got)
 				}
 			}
 		}
 	}
-	if _, ok := elfLoader(strings.NewReader("\x7fELF and no more than that")); ok {
-		t.Error("half a head is taken for a program")
-	}
-	if _, ok := elfLoader(strings.NewReader(strings.Repeat("\x00", 100))); ok {
+	if _, ok := elfOf(strings.Repeat("\x00", 100)); ok {
 		t.Error("zeroes are taken for a program")
 	}
+}
+
+func elfOf(program string) (elfFile, bool) {
+	return readELF(strings.NewReader(program), uint64(len(program)))
 }
 
 func FuzzTheLoader(f *testing.F) {
 	f.Add([]byte(collectorELF(f, "/lib/ld.so")))
 	f.Add([]byte(collectorELFOf(f, elf.ELFCLASS32, binary.BigEndian, "/lib/ld.so")))
 	f.Fuzz(func(t *testing.T, program []byte) {
-		got, ok := elfLoader(bytes.NewReader(program))
-		if len(got) > 4096 || got != "" && (!ok || !bytes.Contains(program, []byte(got))) {
-			t.Errorf("got %q, %t", got, ok)
+		got, ok := elfOf(string(program))
+		if len(got.loader) > 4096 || got.loader != "" && (!ok || !bytes.Contains(program, []byte(got.loader))) {
+			t.Errorf("got %+v, %t", got, ok)
 		}
 	})
 }
+
+// elfMachine is this processor, as ELF names it; another one where this tool does not know its name.
+var elfMachine = map[string]uint16{"amd64": uint16(elf.EM_X86_64), "386": uint16(elf.EM_386), "arm64": uint16(elf.EM_AARCH64), "arm": uint16(elf.EM_ARM)}[runtime.GOARCH]
 
 // collectorELF is the beginning of a program of this tool's own kind of machine that names its loader, or none.
 func collectorELF(t testing.TB, loader string) string {
@@ -380,14 +485,14 @@ func collectorELFOf(t testing.TB, class elf.Class, order binary.ByteOrder, loade
 	ident := [16]byte{0x7f, 'E', 'L', 'F', byte(class), byte(data), byte(elf.EV_CURRENT)}
 	var parts []any
 	if class == elf.ELFCLASS64 {
-		head := elf.Header64{Ident: ident, Type: uint16(elf.ET_EXEC), Phoff: 64, Phentsize: 56, Phnum: 2, Ehsize: 64, Shentsize: 64}
+		head := elf.Header64{Ident: ident, Type: uint16(elf.ET_EXEC), Machine: elfMachine, Phoff: 64, Phentsize: 56, Phnum: 2, Ehsize: 64, Shentsize: 64}
 		table := []elf.Prog64{{Type: uint32(elf.PT_LOAD)}, {Type: uint32(elf.PT_NOTE)}}
 		if loader != "" {
 			table[1] = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 2*56, Filesz: uint64(len(loader) + 1)}
 		}
 		parts = []any{head, table}
 	} else {
-		head := elf.Header32{Ident: ident, Type: uint16(elf.ET_EXEC), Phoff: 52, Phentsize: 32, Phnum: 2, Ehsize: 52, Shentsize: 40}
+		head := elf.Header32{Ident: ident, Type: uint16(elf.ET_EXEC), Machine: elfMachine, Phoff: 52, Phentsize: 32, Phnum: 2, Ehsize: 52, Shentsize: 40}
 		table := []elf.Prog32{{Type: uint32(elf.PT_LOAD)}, {Type: uint32(elf.PT_NOTE)}}
 		if loader != "" {
 			table[1] = elf.Prog32{Type: uint32(elf.PT_INTERP), Off: 52 + 2*32, Filesz: uint32(len(loader) + 1)}

@@ -356,10 +356,21 @@ func (s snapshot) readable() bool {
 	return filepath.IsAbs(s.installed.path) && (s.state.loadError == "" || s.state.program != "")
 }
 
+// findCollectorCannotRun looks at the collector of the service, which no start would bring up, and at the one that install takes.
 func findCollectorCannotRun(s snapshot) (problem, bool) {
-	c := s.installed
-	return problem{severity: failing, summary: fmt.Sprintf("%s cannot be run: %s", c.path, c.why)},
-		c.path != "" && c.err == nil && c.certain && s.readable()
+	broken := func(c programFacts) bool { return c.path != "" && c.err == nil && c.certain }
+	c, p := s.candidate, problem{severity: failing, advice: "reinstall the collector", install: installCommand + " --collector PATH"}
+	if broken(c) {
+		p.blocks = writes
+	}
+	if broken(s.installed) && s.readable() {
+		if c = s.installed; p.blocks == 0 {
+			p.fix, p.advice, p.install = installCommand, "", ""
+		}
+		p.blocks |= starts
+	}
+	p.summary = fmt.Sprintf("%s cannot be run: %s", c.path, c.why)
+	return p, p.blocks != 0
 }
 
 func findCollectorPath(s snapshot) (problem, bool) {

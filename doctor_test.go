@@ -283,7 +283,10 @@ ready unknown nothing runs that could answer on http://127.0.0.1:7000`},
 enabled warn does not start at login [change it there, or remove the link]`},
 		"not enabled": {func(s *snapshot) { s.state.enabled = ptr(false) }, "enabled warn does not start at login [runtimescope service install]"},
 		"cannot be run": {func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is not there", true },
-			"collector fail /bin/sh cannot be run: its interpreter is not there"},
+			"collector fail /bin/sh cannot be run: its interpreter is not there [runtimescope service install]"},
+		"neither can the one beside": {func(s *snapshot) {
+			s.candidate = programFacts{path: "/bin/x", why: "the file is empty", certain: true}
+		}, "collector fail /bin/x cannot be run: the file is empty [reinstall the collector, or runtimescope service install --collector PATH]"},
 		"may not be able to run": {func(s *snapshot) { s.installed.why = "it may have been built for another kind of processor" }, ""},
 		"both ports the same from the next start on": {func(s *snapshot) { s.state.processEnv, s.state.unitEnv = says, []string{httpPortEnv + "=6767"} },
 			`definition warn Restart needed: the definition has changed since the collector was started [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]

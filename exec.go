@@ -192,7 +192,8 @@ func lookPath(dirs []string, name string) string {
 		if !filepath.IsAbs(dir) {
 			continue
 		}
-		if path := filepath.Join(dir, programFile(name)); executable(path) == nil {
+		// not Join, which would take a ".." for more than it is
+		if path := strings.TrimSuffix(dir, string(filepath.Separator)) + string(filepath.Separator) + programFile(name); executable(path) == nil {
 			return path
 		}
 	}
@@ -219,6 +220,8 @@ func executable(path string) error {
 		return errors.New("a folder")
 	case !info.Mode().IsRegular():
 		return errors.New("not a regular file")
+	case !mayExecute(path) && info.Mode()&0o111 != 0 && noExec(path):
+		return errors.New("on a file system that is mounted noexec")
 	case !mayExecute(path):
 		return errors.New("not executable")
 	}

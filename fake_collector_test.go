@@ -143,7 +143,7 @@ func realMac(t *testing.T) *bench {
 	b.set(func(l *fakeLaunchd) {
 		l.Real, l.Throttle, l.KillAfter = true, 150*time.Millisecond, 300*time.Millisecond
 	})
-	b.app.alive = alive
+	b.app.alive, b.app.platform = alive, runtime.GOOS // whose program the real collector is
 	for _, key := range []string{httpPortEnv, wsPortEnv} {
 		b.env[key] = strconv.Itoa(freePort(t))
 	}

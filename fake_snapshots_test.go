@@ -211,6 +211,7 @@ func allOptions() []option {
 		change("restarted", func(s *snapshot) { s.state.restarts = ptr(3) }),
 		change("the collector is gone", func(s *snapshot) { s.installed.err = errors.New("not there") }),
 		change("the collector cannot run", func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is not there", true }),
+		change("the collector beside cannot run", func(s *snapshot) { s.candidate.why, s.candidate.certain = "the file is empty", true }),
 		change("the path is odd", func(s *snapshot) { s.candidate.cannotCarry = errors.New(`systemd cannot run "x": the character '"'`) }),
 		change("the path will not last", func(s *snapshot) { s.installed.wontLast, s.candidate.wontLast = "temporary", "temporary" }),
 		change("the manager does not look here", func(s *snapshot) { s.around.err = errors.New("does not look for units") }),

@@ -187,8 +187,10 @@ func (a *app) programs(s *snapshot, installed, candidate programFacts) {
 	if candidate.path == "" && s.installed.path != "" && s.installed.err == nil {
 		candidate = programFacts{path: s.installed.path}
 	}
-	if candidate.path != "" {
-		candidate.wontLast = whyPathWontLast(candidate.path)
+	if path := candidate.path; path != "" {
+		if candidate = s.installed; path != s.installed.path {
+			candidate = a.programOf(path)
+		}
 		_, candidate.cannotCarry = a.manager.render(definition{collector: candidate.path})
 	}
 	s.candidate = candidate

@@ -351,8 +351,7 @@ func changedSince(ctx context.Context, t processTable, pid int, path string) boo
 	return err == nil && lastChange(path).After(time.Now().Add(-age).Add(30*time.Millisecond)) // ages are known to two ticks of 10 ms
 }
 
-// lastChange is when the file at path, or a link on the way to it, last changed: a path may lead through several, such
-// as /usr/bin/x to /etc/alternatives/x to the file, or through the folder "current" to one that is named by its version.
+// lastChange is when the file at path, or a link on the way to it, last changed.
 func lastChange(path string) (last time.Time) {
 	note := func(info os.FileInfo, err error) {
 		if err == nil && changeTime(info).After(last) {
@@ -360,19 +359,10 @@ func lastChange(path string) (last time.Time) {
 		}
 	}
 	note(os.Stat(path))
-	for n, end := 0, 1; n < 40 && end <= len(path); end++ { // Linux gives up after 40 links, too
-		if end < len(path) && path[end] != filepath.Separator {
-			continue
+	for _, name := range wayTo(path) {
+		if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeSymlink != 0 {
+			note(info, nil)
 		}
-		target, err := os.Readlink(path[:end])
-		if err != nil {
-			continue
-		}
-		note(os.Lstat(path[:end]))
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path[:end]), target)
-		}
-		path, end, n = target+path[end:], 0, n+1
 	}
 	return last
 }

@@ -17,6 +17,12 @@ func changeTime(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
+// noExec tells whether a file is on a file system from which nothing may be run (<sys/mount.h>: MNT_NOEXEC).
+func noExec(path string) bool {
+	var fs syscall.Statfs_t
+	return syscall.Statfs(path, &fs) == nil && fs.Flags&4 != 0
+}
+
 // choose gives the app launchd. The commands need nothing in their environment besides our own.
 func (a *app) choose() (environ []string) {
 	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}

@@ -23,6 +23,12 @@ func changeTime(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
+// noExec tells whether a file is on a file system from which nothing may be run (statfs(2): ST_NOEXEC).
+func noExec(path string) bool {
+	var fs syscall.Statfs_t
+	return syscall.Statfs(path, &fs) == nil && fs.Flags&8 != 0
+}
+
 // choose gives the app systemd. It returns what the commands need in their environment besides our own:
 // XDG_RUNTIME_DIR, where su, cron and sudo -i left it out.
 func (a *app) choose() (environ []string) {

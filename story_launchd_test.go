@@ -334,11 +334,14 @@ func TestMacKickstartStartsWhatBootstrapLeftIdle(t *testing.T) {
 func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	b.write(filepath.Join(b.fake.dir, "app", programFile(collectorName)), "#!/no/such/interpreter\n", 0o755)
+	collector := filepath.Join(b.fake.dir, "app", programFile(collectorName))
+	b.write(collector, "\xcf\xfa\xed\xfe", 0o755)
 	b.behaves("crash 78")
-	b.want(1, "service install", "✗ The collector could not be run: status 78/EX_CONFIG", "its interpreter /no/such/interpreter is not there")
+	b.want(1, "service install", "✗ The collector could not be run: status 78/EX_CONFIG", "macOS may have quarantined it")
 	b.want(0, "service status", "crash-looping")
+	b.write(collector, "#!/no/such/interpreter\n", 0o755)
 	b.want(1, "service doctor", "its interpreter /no/such/interpreter is not there")
+	b.want(1, "service restart", "cannot be run: its interpreter /no/such/interpreter is not there", "Try: reinstall the collector")
 }
 
 func TestMacALogThatCannotBeOpenedIsNamedForExit78(t *testing.T) {

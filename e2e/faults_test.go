@@ -70,19 +70,48 @@ func TestE2ECleanEndAtStartIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestE2EMissingInterpreterIsNamed(t *testing.T) {
+func TestE2EWhatCertainlyCannotRunIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
 	e := newE2E(t)
-	e.ok(os.Remove(e.collector))
-	e.write(e.collector, "#!/no/such/interpreter\n", 0o755)
-	r := e.exits(1, "service install").says("203/EXEC", "/no/such/interpreter")
-	if r.took > 5*time.Second {
-		t.Errorf("not at once: %v", r)
+	e.exits(0, "service install")
+	pid, program := e.serves(), e.read(e.collector)
+	foreign := []byte(program)
+	foreign[18], foreign[19] = 22, 0 // e_machine: S/390
+	for _, c := range []struct{ text, why string }{
+		{"", "the file is empty"},
+		{"#!/no/such/interpreter\n", "its interpreter /no/such/interpreter is not there"},
+		{program[:len(program)/2], "the file is cut off"},
+		{program[:len(program)-1], "the file is cut off"},
+		{string(foreign), "it was built for another kind of processor"},
+	} {
+		e.write(e.collector+".new", c.text, 0o755)
+		e.ok(os.Rename(e.collector+".new", e.collector))
+		e.changes()
+		for _, verb := range []string{"update", "restart", "install"} {
+			e.exits(1, "service "+verb).says("✗ "+e.collector+" cannot be run: "+c.why, "Try: reinstall the collector")
+		}
+		e.exits(0, "service status").says("⚠ " + e.collector + " cannot be run: " + c.why)
+		if e.wantChanges(); e.serves() != pid {
+			t.Errorf("%s: the healthy service was not left alone", c.why)
+		}
 	}
-	if got := e.agrees("crash-looping"); fmt.Sprint(got["last_exit"]) != "map[code:203]" {
-		t.Errorf("status: %v", got)
+	e.write(e.collector+".new", program, 0o755)
+	e.ok(os.Rename(e.collector+".new", e.collector))
+	e.exits(0, "service update").says("✓ Collector is healthy")
+	if e.serves() == pid {
+		t.Error("the good one was not adopted")
 	}
-	e.exits(0, "service uninstall").says("✓ Service uninstalled")
-	e.gone()
+}
+
+func TestE2EANoexecFileSystemIsNamed(t *testing.T) {
+	e := newE2E(t)
+	if !e.mayUseNamespaces() {
+		t.Skip("no file system may be mounted here")
+	}
+	dir := filepath.Join(e.home, "noexec")
+	e.mkdir(dir)
+	e.prefix = inNamespace("mount -t tmpfs -o noexec none " + dir + " && cp " + e.collector + " " + dir)
+	e.exits(1, "service install --collector "+dir+"/collector-server").says("collector-server: on a file system that is mounted noexec")
+	e.wantChanges()
 }
 
 func TestE2EKilledCollectorComesBackAndIsCounted(t *testing.T) {

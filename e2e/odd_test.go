@@ -220,8 +220,8 @@ func TestE2EAConditionThatDoesNotHoldIsNamed(t *testing.T) {
 func TestE2ECrashOfAUnitThatChecksItsStartIsExplained(t *testing.T) {
 	e := newE2E(t)
 	e.dropIn("[Service]\nType=exec\n")
-	e.write(e.collector, "#!/nowhere/node\n", 0o755)
-	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter /nowhere/node is not there", "Changes were rolled back")
+	e.write(e.collector, "#!nowhere\n", 0o755) // looked for in the service's folder, so that it is tried
+	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter nowhere is not there", "Changes were rolled back")
 	if _, err := os.Lstat(e.unit); err == nil || e.show("UnitFileState") == "enabled" {
 		t.Error("the unit was left behind")
 	}

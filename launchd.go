@@ -53,13 +53,14 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	if code := exitCode(err); code != 0 && code != 113 {
 		return state{phase: unknown}, m.unreachable(err)
 	}
-	if err == nil && !strings.HasPrefix(listed, "{") {
-		return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(listed, 200))
-	}
 	domain := m.domain()
 	printed, printErr := run.Run(ctx, launchctl("print", domain+"/"+label)...)
-	if code := exitCode(printErr); err != nil && (code == 112 || code == 125) {
-		return state{phase: unknown}, m.unreachable(printErr)
+	var noSession error // at the screen; then no agent can be loaded
+	if noDomain(printErr) {
+		noSession = m.unreachable(printErr)
+	}
+	if err != nil && noSession != nil {
+		return state{phase: unknown}, noSession
 	}
 	if err == nil && exitCode(printErr) != 0 { // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
@@ -73,8 +74,17 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	if printErr != nil {
 		printed = ""
 	}
+	if err == nil && !strings.HasPrefix(strings.TrimSpace(listed), "{") {
+		if printed == "" {
+			return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(listed, 200))
+		}
+		listed = ""
+	}
 	s := parseJobState(listed, printed)
-	s.domain, s.loaded = domain, m.path()
+	s.domain, s.noSession = domain, noSession
+	if s.loaded == "" || s.loaded == m.path() || sameFile(s.loaded, m.path()) {
+		s.loaded, s.program = m.path(), "" // the file says it
+	}
 	if why := m.unusable(); why != nil {
 		s.loadError = why.Error()
 	}
@@ -83,6 +93,9 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	}
 	return s, nil
 }
+
+// noDomain tells whether launchctl says that the domain is not there: nobody is logged in at the screen.
+func noDomain(err error) bool { return exitCode(err) == 112 || exitCode(err) == 125 }
 
 // whyNotExecuted says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
 func (m launchd) whyNotExecuted() string {
@@ -134,21 +147,15 @@ func (m launchd) unusable() error {
 
 // parseJobState reads "launchctl list LABEL" and "launchctl print DOMAIN/LABEL"; either may be empty.
 func parseJobState(listed, printed string) state {
-	s := state{}
-	p := map[string]string{}
-	for _, line := range strings.Split(printed, "\n") {
-		if rest, ok := strings.CutPrefix(line, "\t"); ok { // what is nested keeps a tab
-			if key, value, _ := strings.Cut(rest, " = "); p[key] == "" {
-				p[key] = value
-			}
-		}
-	}
+	p := jobFields(printed)
+	s := state{rawState: p["state"], cause: endReason(p), loadedIdle: true, loaded: p["path"], program: p["program"]}
 	last := 0
 	if listed != "" {
 		s.pid, _ = strconv.Atoi(listValue(listed, "PID"))
 		last, _ = strconv.Atoi(listValue(listed, "LastExitStatus"))
-	} else {
-		s.pid, _ = strconv.Atoi(p["pid"])
+	}
+	if pid, err := strconv.Atoi(p["pid"]); err == nil && s.pid == 0 && p["state"] != "not running" && p["state"] != "spawn scheduled" {
+		s.pid = pid // asked later than "list"
 	}
 	s.lastExit = jobExit(last, p)
 	if s.lastExit != nil {
@@ -160,64 +167,110 @@ func parseJobState(listed, printed string) state {
 	if timeout, err := strconv.Atoi(p["exit timeout"]); err == nil {
 		s.exitTimeout = time.Duration(timeout) * time.Second
 	}
-	s.rawState = p["state"]
-	s.invocation = strconv.Itoa(s.pid)
-	s.loadedIdle = true
-	readJobPhase(&s)
-	s.next = jobNext(s.phase)
-	if s.rawState == "" {
-		s.rawState = string(s.phase)
+	if s.pid == 0 && !strings.HasPrefix(p["pended nondemand spawn"], "(") {
+		s.deferred = p["pended nondemand spawn"]
 	}
+	s.invocation = strconv.Itoa(s.pid)
+	s.phase, s.maybeNotStarted = jobPhase(s, p["job state"])
+	if listed != "" && printed == "" && s.lastExit == nil && s.pid == 0 && listValue(listed, "LastExitStatus") == "0" {
+		s.lastExit, s.lastName = &exitStatus{}, "status 0" // or it was never started
+	}
+	s.next = jobNext(s)
+	s.rawState = cmp.Or(s.rawState, string(s.phase))
 	return s
+}
+
+// jobFields are the "key = value" lines of "launchctl print", but for those inside of "key = {" … "}". Arguments and variables are
+// printed as they are, line breaks and all: what came before them stays, and of what comes after them the last line counts.
+func jobFields(printed string) map[string]string {
+	fields, fixed := map[string]string{}, map[string]bool{}
+	inside, blocks := false, 0
+	for _, line := range topLines(printed) {
+		key, value, _ := strings.Cut(line, " = ")
+		switch {
+		case inside:
+			inside = key != "}"
+		case value == "{":
+			inside, blocks = true, blocks+1
+		case !fixed[key]:
+			fields[key], fixed[key] = value, blocks == 0
+		}
+	}
+	return fields
 }
 
 // jobExit reads how the job last ended, from the raw wait status that "list" prints, and where that does not see the job
 // from what "print" says; nil: unknown or never.
 func jobExit(last int, p map[string]string) *exitStatus {
 	// the signal is in the low seven bits, else the exit status in the next byte
-	if signal := last & 0x7f; signal != 0 {
+	if signal := last & 0x7f; signal != 0 && last > 0 {
 		return &exitStatus{signal: signal}
 	}
-	if last != 0 {
+	if last > 0 {
 		return &exitStatus{code: last >> 8 & 0xff}
 	}
-	if _, number, ok := strings.Cut(p["last terminating signal"], ": "); ok {
-		if n, err := strconv.Atoi(number); err == nil {
+	if signal := p["last terminating signal"]; last == 0 && signal != "" { // "Killed: 9", "9: Killed: 9"
+		if n, err := strconv.Atoi(signal[strings.LastIndexByte(signal, ' ')+1:]); err == nil && n > 0 {
 			return &exitStatus{signal: n}
 		}
 	}
-	if code, _, _ := strings.Cut(p["last exit code"], ":"); code != "" {
-		if n, err := strconv.Atoi(code); err == nil {
-			return &exitStatus{code: n}
-		}
+	code, _, _ := strings.Cut(p["last exit code"], ":")
+	n, err := strconv.Atoi(code)
+	switch {
+	case last < 0:
+		return &exitStatus{signal: -last}
+	case err != nil:
+		return nil
+	case n < 0:
+		return &exitStatus{signal: -n}
 	}
-	return nil
+	return &exitStatus{code: n}
 }
 
-// readJobPhase reads what the job is doing.
-func readJobPhase(s *state) {
+// endReason is the word of macOS for why it ended or refused the program: "codesigning", "tcc", "dyld", "jetsam"; "" when it says none.
+func endReason(p map[string]string) string {
+	reason, _, _ := strings.Cut(p["last exit reason"], " ")
+	if strings.HasPrefix(reason, "(") {
+		return ""
+	}
+	if strings.Contains(reason, "JETSAM") {
+		return "jetsam"
+	}
+	return strings.ToLower(strings.TrimPrefix(reason, "OS_REASON_"))
+}
+
+// jobPhase tells what the job is doing, and whether "stopped" may mean that it has not been started yet.
+func jobPhase(s state, jobState string) (p phase, maybeNotStarted bool) {
+	failedToSpawn := jobState == "spawn failed"
 	switch {
 	case s.pid != 0 && strings.HasPrefix(s.rawState, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
-		s.phase = stopped
+		return stopped, false
 	case s.pid != 0:
-		s.phase = running
-	case s.lastExit != nil && *s.lastExit != exitStatus{}:
-		s.phase = crashLooping // launchd never gives up, it only slows down
-	case s.lastExit != nil:
-		s.phase = stopped
-	case s.rawState == "spawn scheduled" || s.rawState == "spawning" || s.rawState == "xpcproxy":
-		s.phase = starting
-	default:
-		s.phase, s.maybeNotStarted = stopped, true // not yet started, or ended cleanly: "list" does not tell
+		return running, false
+	case s.rawState == "spawning" || s.rawState == "xpcproxy":
+		return starting, false
+	case failedToSpawn && s.rawState == "not running":
+		return failed, false
+	case failedToSpawn || s.cause != "" || s.lastExit != nil && *s.lastExit != exitStatus{}:
+		return crashLooping, false // launchd only slows down
+	case s.rawState == "spawn scheduled":
+		return starting, false
 	}
+	return stopped, s.lastExit == nil // not yet started, or ended cleanly: "list" does not tell
 }
 
-// jobNext says what launchd does next about a job that has ended.
-func jobNext(p phase) string {
-	switch p {
-	case crashLooping:
+// jobNext says what launchd does next about a job that does not run.
+func jobNext(s state) string {
+	switch {
+	case s.deferred == "inefficient":
+		return "macOS has put the start off (Low Power Mode or battery)"
+	case s.deferred != "":
+		return "macOS has put the start off"
+	case s.phase == crashLooping:
 		return "launchd starts it again, ten seconds after the last start at the earliest"
-	case stopped:
+	case s.phase == failed:
+		return "launchd has stopped trying to start it"
+	case s.phase == stopped:
 		return "launchd does not start it again after a clean end"
 	}
 	return "launchd has started it again already"
@@ -225,18 +278,33 @@ func jobNext(p phase) string {
 
 // listValue finds a top-level value in the dictionary that "launchctl list LABEL" prints: <tab>"KEY" = VALUE;
 func listValue(listed, key string) string {
-	for _, line := range strings.Split(listed, "\n") {
-		if value, ok := strings.CutPrefix(line, "\t\""+key+"\" = "); ok {
+	for _, line := range topLines(listed) {
+		if value, ok := strings.CutPrefix(line, "\""+key+"\" = "); ok {
 			return strings.TrimSuffix(value, ";")
 		}
 	}
 	return ""
 }
 
+// topLines are the lines of launchctl that are indented as the first one after the "{" is: by a tab, up to 10.12 by spaces.
+func topLines(text string) (found []string) {
+	lines := strings.Split(text, "\n")
+	indent := "\t"
+	if len(lines) > 1 && strings.HasSuffix(strings.TrimSpace(lines[0]), "{") {
+		indent = cmp.Or(lines[1][:len(lines[1])-len(strings.TrimLeft(lines[1], " \t"))], indent)
+	}
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, indent); ok {
+			found = append(found, strings.TrimRight(rest, " \r"))
+		}
+	}
+	return found
+}
+
 // surroundings says why the agent could not be loaded into the user's domain, and whether it is loaded at the next login.
 func (m launchd) surroundings(ctx context.Context, run Runner) (around surroundings) {
 	_, err := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
-	if code := exitCode(err); code == 112 || code == 125 || notFound(err) {
+	if noDomain(err) || notFound(err) {
 		around.err = m.unreachable(err)
 	}
 	around.enabled = m.enabled(ctx, run)
@@ -248,7 +316,7 @@ func (m launchd) unreachable(err error) error {
 	if notFound(err) {
 		return hint(errors.New("launchctl is not on this system"), runCommand)
 	}
-	if code := exitCode(err); code == 112 || code == 125 {
+	if noDomain(err) {
 		return hint(fmt.Errorf("user %s has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (%w)", m.user, err),
 			runCommand)
 	}
@@ -276,7 +344,7 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 		return err
 	}
 	printed, printErr := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
-	if printErr == nil && strings.Contains(printed, "\tstate = SIG") {
+	if printErr == nil && strings.HasPrefix(jobFields(printed)["state"], "SIG") {
 		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
 	}
 	if on := m.enabled(ctx, run); on != nil && !*on {
@@ -414,7 +482,7 @@ func (m launchd) registered(ctx context.Context, run Runner, domain string) (loa
 			return false, false, err
 		}
 	}
-	return err == nil, strings.Contains(printed, "\n\tstate = SIG"), nil
+	return err == nil, strings.HasPrefix(jobFields(printed)["state"], "SIG"), nil
 }
 
 // jobExitName names an exit: 78 is what launchd reports when it could not run the program at all.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"os"
@@ -211,7 +212,7 @@ func TestTheStateOfAJob(t *testing.T) {
 		{"", "running", state{phase: running, rawState: "running", pid: 28474, invocation: "28474", lastExit: &exitStatus{code: 1}, restarts: ptr(2), exitTimeout: 5 * time.Second}},
 		{"", "running-first", state{phase: running, rawState: "running", pid: 28474, invocation: "28474", restarts: ptr(0), exitTimeout: 5 * time.Second}},
 		{"stopped", "stopped", state{phase: stopped, rawState: "not running", invocation: "0", lastExit: &exitStatus{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
-		{"stopped", "", state{phase: stopped, rawState: "stopped", invocation: "0", maybeNotStarted: true}},
+		{"stopped", "", state{phase: stopped, rawState: "stopped", invocation: "0", lastExit: &exitStatus{}, maybeNotStarted: true}},
 		{"", "stopped", state{phase: stopped, rawState: "not running", invocation: "0", lastExit: &exitStatus{}, restarts: ptr(0), exitTimeout: 5 * time.Second}},
 		{"stopped", "never-exited", state{phase: stopped, rawState: "not running", invocation: "0", maybeNotStarted: true, restarts: ptr(0), exitTimeout: 5 * time.Second}},
 		{"stopped", "xpcproxy", state{phase: starting, rawState: "xpcproxy", invocation: "0", restarts: ptr(0), exitTimeout: 5 * time.Second}},
@@ -232,14 +233,92 @@ func TestTheStateOfAJob(t *testing.T) {
 			}
 			return fakebinText(t, "launchctl-"+tool+"-"+name+".txt")
 		}
-		c.want.loadedIdle, c.want.next = true, jobNext(c.want.phase)
+		c.want.loadedIdle, c.want.next = true, jobNext(c.want)
 		if c.want.lastExit != nil {
 			c.want.lastName = jobExitName(*c.want.lastExit)
 		}
-		if got := parseJobState(text("list", c.listed), text("print", c.printed)); !reflect.DeepEqual(got, c.want) {
+		got := parseJobState(text("list", c.listed), text("print", c.printed))
+		if got.loaded, got.program = "", ""; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("list %q, print %q: got\n%s\nwant\n%s", c.listed, c.printed, systemdSummary(got), systemdSummary(c.want))
 		}
 	}
+}
+
+// TestLaunchdSamples reads what real Macs printed (testdata/fakebin/launchd): each file says what must be read in it.
+func TestLaunchdSamples(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/fakebin/launchd/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, rest, _ := strings.Cut("\n"+strings.ReplaceAll(string(text), "\r\n", "\n"), "\n## ")
+			_, expect, ok := strings.Cut(head, "\n# expect ")
+			if expect, _, _ = strings.Cut(expect, "\n"); !ok || rest == "" {
+				t.Fatal("it expects nothing, or has no section")
+			}
+			got := readSample(t, rest)
+			for _, word := range strings.Fields(expect) {
+				key, want, _ := strings.Cut(word, "=")
+				if have, known := got[key]; !known || have != want {
+					t.Errorf("%s is %q, want %q", key, have, want)
+				}
+			}
+		})
+	}
+}
+
+// readSample has the fake launchctl print the sections of a sample, and returns what is read in them.
+func readSample(t *testing.T, sections string) map[string]string {
+	t.Helper()
+	m := launchd{home: "/Users/u", uid: 501, user: "u"}
+	calls := map[string]string{"list": launchdList, "print": launchdPrint, "print-disabled": launchdOff}
+	answers := map[string]plant{}
+	for _, section := range strings.Split(sections, "\n## ") {
+		name, text, _ := strings.Cut(section, "\n")
+		name = strings.TrimSpace(name)
+		if calls[name] == "" {
+			t.Fatalf("what is %q?", name)
+		}
+		answers[name] = plant{Stdout: text}
+	}
+	var plants []plant
+	for name, call := range calls {
+		p, ok := answers[name]
+		if p.Call = call; !ok {
+			p.Code = 113
+		}
+		for p.Nth = 1; p.Nth < 9; p.Nth++ { // the first, the second one …
+			plants = append(plants, p)
+		}
+	}
+	fake := fakeMachine{dir: t.TempDir()}
+	fake.store(fakeState{Uid: m.uid})
+	planted, err := json.Marshal(plants)
+	if err == nil {
+		err = os.WriteFile(fake.path("plants"), planted, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := m.state(context.Background(), inProcess{fake})
+	got := map[string]string{"phase": string(s.phase), "pid": strconv.Itoa(s.pid), "cause": s.cause, "loaded": s.loaded, "program": s.program,
+		"exit": "none", "signal": "none", "deferred": map[bool]string{true: "yes", false: "no"}[s.deferred != ""], "disabled": "unknown"}
+	if e := s.lastExit; e != nil && e.signal != 0 {
+		got["signal"] = strconv.Itoa(e.signal)
+	} else if e != nil {
+		got["exit"] = strconv.Itoa(e.code)
+	}
+	if on := m.surroundings(context.Background(), inProcess{fake}).enabled; on != nil {
+		got["disabled"] = map[bool]string{true: "no", false: "yes"}[*on]
+	}
+	return got
 }
 
 func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
@@ -256,6 +335,16 @@ func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 		"\truns = 0\n":                                                func(s state) bool { return *s.restarts == 0 },
 		"\truns = many\n\texit timeout = long\n":                      func(s state) bool { return s.restarts == nil && s.exitTimeout == 0 },
 		"\tlast exit code = 0\n":                                      func(s state) bool { return s.phase == stopped && !s.maybeNotStarted && *s.lastExit == exitStatus{} },
+		"x = {\n    state = running\n    pid = 7\n    a = {\n        pid = 8\n    }\n": func(s state) bool { return s.pid == 7 && s.phase == running },
+		"\tstate = not running\n\targuments = {\n\t\tsh\n\tpid = 99\n\t}\n\tpid = 98\n\t}\n\tlast exit code = 3: x\n": func(s state) bool {
+			return s.pid == 0 && *s.lastExit == exitStatus{code: 3} && s.phase == crashLooping
+		},
+		"\tlast terminating signal = 9: Killed: 9\n":                  func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
+		"\tlast exit reason = OS_REASON_EXEC\n\tlast exit code = 0\n": func(s state) bool { return s.cause == "exec" && s.phase == crashLooping },
+		"\tlast exit reason = (none)\n":                               func(s state) bool { return s.cause == "" && s.phase == stopped },
+		"\tstate = spawn scheduled\n\tlast exit code = 0\n":           func(s state) bool { return s.phase == starting },
+		"\tpended nondemand spawn = (none)\n":                         func(s state) bool { return s.deferred == "" },
+		"\tstate = running\n\tpid = 5\n\tpended nondemand spawn = x":  func(s state) bool { return s.deferred == "" },
 		"\tlast terminating signal = Killed\n":                        func(s state) bool { return s.lastExit == nil },
 		"\tlast terminating signal = Hangup: one\n":                   func(s state) bool { return s.lastExit == nil },
 	} {
@@ -330,7 +419,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		{what: "neither works", list: fails(113), print: fails(1), phase: notInstalled, calls: []string{launchdList, launchdPrint}},
 	} {
 		var calls []string
-		m := launchd{home: t.TempDir(), uid: 501, user: "ada"}
+		m := launchd{home: "/Users/ada", uid: 501, user: "ada"}
 		run := planRunner{calls: &calls, outputs: map[string]string{}, answers: map[string]error{launchdList: c.list, launchdPrint: c.print, launchdUser: c.user}}
 		for call, text := range map[string]string{launchdList: listed, launchdPrint: printed, launchdUser: printed} {
 			if run.answers[call] == nil || c.half {
@@ -348,7 +437,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		if c.half && s.restarts != nil {
 			t.Errorf("%s: what it printed is believed: %s", c.what, systemdSummary(s))
 		}
-		if err == nil && s.domain != domain || c.loaded && s.loaded != m.path() || !c.loaded && s.loaded != "" {
+		if err == nil && s.domain != domain || c.loaded && filepath.ToSlash(s.loaded) != filepath.ToSlash(m.path()) || !c.loaded && s.loaded != "" {
 			t.Errorf("%s: domain %s, loaded %q", c.what, s.domain, s.loaded)
 		}
 		if s.phase == notInstalled && s.next != "launchd does not know the job any more" {
@@ -774,10 +863,10 @@ func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 		}
 	}
 	for p, want := range map[phase]string{
-		crashLooping: "launchd starts it again, ten seconds after the last start at the earliest", stopped: "launchd does not start it again after a clean end",
+		failed: "launchd has stopped trying to start it", crashLooping: "launchd starts it again, ten seconds after the last start at the earliest", stopped: "launchd does not start it again after a clean end",
 		running: "launchd has started it again already", starting: "launchd has started it again already",
 	} {
-		if got := jobNext(p); got != want {
+		if got := jobNext(state{phase: p}); got != want {
 			t.Errorf("%s: got %s", p, got)
 		}
 	}

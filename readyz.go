@@ -316,7 +316,7 @@ func (w wait) death(logged bool, idleCause string) string {
 		return "The collector could not be run: " + s.lastName
 	case s.lastExit != nil && s.lastExit.signal != 0:
 		return "The collector was ended by " + s.lastName + " before it was ready"
-	case s.lastExit != nil:
+	case s.lastExit != nil && !s.maybeNotStarted:
 		return "The collector exited with " + s.lastName + " before it was ready"
 	case s.skipped != "":
 		return "The collector was not started: " + s.skipped

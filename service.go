@@ -52,6 +52,8 @@ type state struct {
 	lastPID        int         // of the process that lastExit is about
 	notExecuted    bool        // lastExit means that the program was not run at all
 	whyNotExecuted string      // why that is, "" when no cause is seen
+	cause          string      // why macOS ended or refused the program, in its own word; "" when it says nothing
+	deferred       string      // why macOS has put the next start off, in its own word; "" when it has not
 
 	loaded    string   // the file the manager has the definition from, "" when it has none
 	stale     bool     // the manager says that file has changed since
@@ -71,6 +73,7 @@ type state struct {
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
 
 	domain      string // launchd's domain
+	noSession   error  // why launchd could not load it again once it is stopped
 	exitTimeout time.Duration
 
 	processEnv []string // K=V that the running process was given; nil: unknown

@@ -100,11 +100,12 @@ func (s *fakeState) keep(l *fakeLaunchd) {
 	s.Launchd = text
 }
 
-// elapsed is how long the process has been running, as ps(1) says it.
+// elapsed is how long the process has been running, as Apple's ps(1) may say it: the whole seconds of now minus those of the start, so
+// up to one second too many.
 func (s *fakeState) elapsed() string {
 	for _, j := range s.mac().Jobs {
 		if j.PID != 0 {
-			age := time.Since(j.Began)
+			age := time.Since(j.Began).Truncate(time.Second) + time.Second
 			return fmt.Sprintf("%02d:%02d", int(age.Minutes()), int(age.Seconds())%60)
 		}
 	}

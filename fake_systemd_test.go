@@ -326,7 +326,7 @@ func (m fakeMachine) lsof(s *fakeState, args []string, stdout, _ io.Writer) int 
 	var port, pid int
 	if _, err := fmt.Sscanf(call, "-nP -iTCP:%d -sTCP:LISTEN -Fpun", &port); err == nil {
 		owner, ok := m.held(*s)[port]
-		if !ok {
+		if _, foreign := m.foreignHolder(); !ok || owner == foreignPID && foreign == "" { // another user's, whom lsof shows to root alone
 			return 1
 		}
 		fmt.Fprintf(stdout, "p%d\nu%d\nf7\nn127.0.0.1:%d\n", owner, s.Uid, port)
@@ -373,11 +373,12 @@ func (m fakeMachine) ps(s *fakeState, args []string, stdout, _ io.Writer) int {
 		}
 		return 0
 	}
-	if _, err := fmt.Sscanf(call, "-o etime=,rss= -p %d", &pid); err == nil {
+	var column string
+	if _, err := fmt.Sscanf(call, "-o %s -p %d", &column, &pid); err == nil && (column == "etime=" || column == "rss=") {
 		if pid != s.PID || pid == 0 {
 			return 1
 		}
-		fmt.Fprintf(stdout, "   %s 62464\n", s.elapsed())
+		fmt.Fprintln(stdout, "  ", map[string]string{"etime=": s.elapsed(), "rss=": "62464"}[column])
 		return 0
 	}
 	return 64

@@ -109,7 +109,7 @@ func main() {
 	}
 	environ = append(environ, w.choose()...)
 	w.run = osRunner{
-		path:    append(path, "/usr/bin", "/bin", "/usr/sbin", "/sbin"), // a bare PATH hides no service manager
+		path:    commandPath(runtime.GOOS, path),
 		env:     environ,
 		timeout: 10 * time.Second,
 	}
@@ -123,6 +123,16 @@ func main() {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// commandPath is where the commands of the system are looked for: a bare PATH hides no service manager. On macOS its own come first:
+// of others of these names, ps asks for what it may not know (NixOS/nixpkgs has such a ps).
+func commandPath(platform string, path []string) []string {
+	system := []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"}
+	if platform == "darwin" {
+		return append(system, path...)
+	}
+	return append(path, system...)
 }
 
 // rendererFor is the manager whose definition "unit" prints, on any system.

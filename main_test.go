@@ -448,3 +448,12 @@ func TestASignalEndsTheContext(t *testing.T) {
 	stop()
 	<-ctx.Done()
 }
+
+func TestWhereTheCommandsOfTheSystemAreLookedFor(t *testing.T) {
+	t.Parallel()
+	for platform, want := range map[string]string{"darwin": "/usr/bin /bin /usr/sbin /sbin /nix/bin", "linux": "/nix/bin /usr/bin /bin /usr/sbin /sbin"} {
+		if got := strings.Join(commandPath(platform, []string{"/nix/bin"}), " "); got != want {
+			t.Errorf("%s: %s", platform, got)
+		}
+	}
+}

@@ -100,7 +100,7 @@ func (p ports) environment() []string {
 // A holder is a process with a listening socket on a port where 127.0.0.1 is answered.
 type holder struct {
 	pid     int // 0: it is another user's, or gone already, and cannot be looked into
-	uid     int // -1: unknown
+	uid     int // -1: unknown; without a PID, not this user's
 	command string
 	stop    string // the command that ends the service of systemd it is part of; "" when it is of none
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
@@ -109,6 +109,9 @@ type holder struct {
 }
 
 func (h holder) String() string {
+	if h.pid == 0 && h.uid == -1 {
+		return "a process that this user may not look into"
+	}
 	if h.pid == 0 {
 		return fmt.Sprintf("a process that this user may not look into (uid %d)", h.uid)
 	}
@@ -178,7 +181,7 @@ func socketOwner(port int, f portFacts, uid int) ownership {
 		return ownership{doubt: fmt.Sprintf("no process is seen to hold port %d", port)}
 	case ours == len(f.holders):
 		return ownership{verified: true}
-	case other.pid == 0 && (other.uid == uid || other.uid == -1):
+	case other.pid == 0 && other.uid == uid:
 		return ownership{doubt: fmt.Sprintf("the process that holds port %d may not be looked into", port)}
 	case ours > 0:
 		return ownership{doubt: fmt.Sprintf("port %d is also held by %s", port, other)}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -768,7 +769,7 @@ func TestHoldersThroughLsofAndPs(t *testing.T) {
 		var calls []string
 		run := planRunner{calls: &calls, answers: map[string]error{lsof: c.err, "ps -o command= -p 7896": planFailed(1, "", "ps")},
 			outputs: map[string]string{lsof: c.out, "ps -o command= -p 7793": "/x/parent --flag\n"}}
-		who, err := lsofTable{run}.holders(context.Background(), 7001)
+		who, err := lsofTable{run: run}.holders(context.Background(), 7001)
 		if (err != nil) != c.wantErr {
 			t.Errorf("%s: %v", c.what, err)
 		}
@@ -783,6 +784,41 @@ func TestHoldersThroughLsofAndPs(t *testing.T) {
 			t.Errorf("%s: ran %q, want %q", c.what, calls, want)
 		}
 	}
+}
+
+func TestAPortThatAnswersThoughLsofSeesNobodyIsHeld(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		seen    []string // what lsof says, look by look
+		answers bool
+		want    []holder
+	}{
+		"nobody":                         {[]string{""}, false, nil},
+		"another user's":                 {[]string{"", ""}, true, []holder{{uid: -1}}},
+		"ours, since the first look":     {[]string{"", "p5\nu501\nn*:7001\n"}, true, []holder{{pid: 5, uid: 501}}},
+		"ours, and it need not be asked": {[]string{"p5\nu501\nn*:7001\n"}, true, []holder{{pid: 5, uid: 501}}},
+	} {
+		looks := 0
+		run := answering(func(argv []string) string {
+			if argv[0] != "lsof" {
+				return ""
+			}
+			looks++
+			return c.seen[looks-1]
+		})
+		who, err := lsofTable{run: run, answers: func(int) bool { return c.answers }}.holders(context.Background(), 7001)
+		if err != nil || !slices.Equal(who(0), c.want) || looks != len(c.seen) {
+			t.Errorf("%s: got %v, %v after %d looks", what, who(0), err, looks)
+		}
+	}
+}
+
+// An answering runner says what a function says, and never fails.
+type answering func(argv []string) string
+
+func (r answering) Run(_ context.Context, argv ...string) (string, error) { return r(argv), nil }
+func (r answering) Start(io.Writer, io.Writer, []string, ...string) (process, error) {
+	return nil, errors.New("nothing is started here")
 }
 
 func TestWhatLsofSays(t *testing.T) {
@@ -836,15 +872,15 @@ func TestAProcessOfMacOSBelongsByItsAncestors(t *testing.T) {
 		{10, state{pid: 10}, true}, {11, state{pid: 10}, true}, {12, state{pid: 10}, true}, {10, state{pid: 11}, false}, {20, state{pid: 10}, false},
 		{30, state{pid: 10}, false}, {99, state{pid: 10}, false}, {10, state{}, false}, {0, state{}, false}, {0, state{pid: 10}, false},
 	} {
-		if got := (lsofTable{run}).belongs(context.Background(), c.pid, c.s); got != c.want {
+		if got := (lsofTable{run: run}).belongs(context.Background(), c.pid, c.s); got != c.want {
 			t.Errorf("%d to %d: got %v", c.pid, c.s.pid, got)
 		}
 	}
 	run.answers = map[string]error{ps: planFailed(1, "", "ps")}
-	if (lsofTable{run}).belongs(context.Background(), 11, state{pid: 10}) {
+	if (lsofTable{run: run}).belongs(context.Background(), 11, state{pid: 10}) {
 		t.Error("it belongs though ps failed")
 	}
-	if !(lsofTable{run}).belongs(context.Background(), 10, state{pid: 10}) {
+	if !(lsofTable{run: run}).belongs(context.Background(), 10, state{pid: 10}) {
 		t.Error("the service itself does not belong to it")
 	}
 	chain := ""
@@ -852,32 +888,60 @@ func TestAProcessOfMacOSBelongsByItsAncestors(t *testing.T) {
 		chain += fmt.Sprintf("%d %d\n", pid, pid-1)
 	}
 	run = planRunner{outputs: map[string]string{ps: chain}}
-	if !(lsofTable{run}).belongs(context.Background(), 66, state{pid: 2}) || (lsofTable{run}).belongs(context.Background(), 67, state{pid: 2}) {
+	if !(lsofTable{run: run}).belongs(context.Background(), 66, state{pid: 2}) || (lsofTable{run: run}).belongs(context.Background(), 67, state{pid: 2}) {
 		t.Error("the chain is not followed for 64 steps")
 	}
 }
 
 func TestFactsOfAProcessThroughPs(t *testing.T) {
 	t.Parallel()
-	const ps = "ps -o etime=,rss= -p 5"
+	const etime, rss = "ps -o etime= -p 5", "ps -o rss= -p 5"
 	for _, c := range []struct {
-		out    string
-		err    error
-		age    time.Duration
-		memory int64
-		says   string
+		age, memory string
+		wantAge     time.Duration
+		wantMemory  int64
+		says        string
 	}{
-		{"   02:13  62464\n", nil, 133 * time.Second, 63963136, ""},
-		{"1-00:00:01 1\n", nil, 24*time.Hour + time.Second, 1024, ""},
-		{"", nil, 0, 0, "ps says nothing of process 5"},
-		{"02:13\n", nil, 0, 0, "ps says nothing of process 5"},
-		{"x 5\n", nil, 0, 5120, `ps: no elapsed time: "x"`},
-		{"", planFailed(1, "", "ps"), 0, 0, "ps: exit status 1"},
+		{"   02:13\n", "  62464\n", 132 * time.Second, 63963136, ""},
+		{"1-00:00:01\n", "1", 24 * time.Hour, 1024, ""},
+		{"00:00\n", "1", 0, 1024, ""},
+		{"02:13", "", 132 * time.Second, 0, ""}, // "ps: rss: requires entitlement"
+		{"", "62464", 0, 63963136, "ps: exit status 1"},
+		{"x\n", "5", 0, 5120, `ps: no elapsed time: "x"`},
+		{"\n", "5", 0, 5120, `ps: no elapsed time: ""`},
 	} {
-		run := planRunner{answers: map[string]error{ps: c.err}, outputs: map[string]string{ps: c.out}}
-		age, memory, err := lsofTable{run}.facts(context.Background(), 5)
-		if age != c.age || memory != c.memory || errText(err) != c.says {
-			t.Errorf("%q: got %s, %d, %v", c.out, age, memory, err)
+		run := planRunner{answers: map[string]error{}, outputs: map[string]string{etime: c.age, rss: c.memory}}
+		for call, text := range run.outputs {
+			if text == "" {
+				run.answers[call] = planFailed(1, "", "ps")
+			}
+		}
+		age, memory, err := lsofTable{run: run}.facts(context.Background(), 5)
+		if age != c.wantAge || memory != c.wantMemory || errText(err) != c.says {
+			t.Errorf("%q %q: got %s, %d, %v", c.age, c.memory, age, memory, err)
+		}
+		kernel := func(int) (time.Time, error) { return time.Now().Add(-time.Hour), nil }
+		if age, memory, err := (lsofTable{run: run, started: kernel}).facts(context.Background(), 5); age.Round(time.Minute) != time.Hour || memory != c.wantMemory || err != nil {
+			t.Errorf("with a kernel that tells: got %s, %d, %v", age, memory, err)
+		}
+		refuses := func(int) (time.Time, error) { return time.Time{}, os.ErrPermission }
+		if age, _, err := (lsofTable{run: run, started: refuses}).facts(context.Background(), 5); age != c.wantAge || errText(err) != c.says {
+			t.Errorf("with a kernel that refuses: got %s, %v", age, err)
+		}
+	}
+}
+
+func TestWhatTheKernelOfMacOSSaysOfAProcess(t *testing.T) {
+	t.Parallel()
+	raw := make([]byte, kinfoProcSize)
+	copy(raw, "\x80\x43\x6d\x69\x00\x00\x00\x00\x40\xe2\x01\x00\xff\xff\xff\xff") // 123456 microseconds; then padding
+	copy(raw[40:], "\x92\x10\x00\x00")
+	if at, err := parseKinfoProc(raw, 4242); !at.Equal(time.Unix(0x696d4380, 123456000)) || err != nil {
+		t.Errorf("got %s, %v", at, err)
+	}
+	for _, bad := range [][]byte{nil, raw[:647], make([]byte, kinfoProcSize)} {
+		if _, err := parseKinfoProc(bad, 4242); errText(err) != "the kernel says nothing of process 4242" {
+			t.Errorf("%d bytes: %v", len(bad), err)
 		}
 	}
 }
@@ -916,7 +980,7 @@ func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
 	if inode(info) == "" {
 		t.Skip("files have no inode number on", runtime.GOOS)
 	}
-	const lsof, ps = "lsof -a -p 5 -d txt -Fin", "ps -o etime=,rss= -p 5"
+	const lsof, ps = "lsof -a -p 5 -d txt -Fin", "ps -o etime= -p 5"
 	for _, c := range []struct {
 		what, out, age, path string
 		err                  error
@@ -928,13 +992,14 @@ func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
 		{"no inode", "p5\nn" + path + "\n", "01:00:00", path, nil, false},
 		{"a script, changed", "p5\ni1\nn/bin/sh\n", "01:00:00", path, nil, true},
 		{"a script, not changed", "p5\ni1\nn/bin/sh\n", "00:00", path, nil, false},
+		{"a script, not changed, and ps is one second too far", "p5\ni1\nn/bin/sh\n", "00:01", path, nil, false},
 		{"lsof failed, changed", "", "01:00:00", path, planFailed(1, "", "lsof"), true},
 		{"lsof failed, not changed", "", "00:00", path, planFailed(1, "", "lsof"), false},
 		{"neither lsof nor ps", "", "", path, planFailed(1, "", "lsof"), false},
 		{"the program is gone", "p5\ni1\nn" + path + "\n", "01:00:00", filepath.Join(dir, "none"), nil, false},
 	} {
-		run := planRunner{answers: map[string]error{lsof: c.err}, outputs: map[string]string{lsof: c.out, ps: c.age + " 5"}}
-		if got := (lsofTable{run}).replaced(context.Background(), 5, c.path); got != c.want {
+		run := planRunner{answers: map[string]error{lsof: c.err}, outputs: map[string]string{lsof: c.out, ps: c.age}}
+		if got := (lsofTable{run: run}).replaced(context.Background(), 5, c.path); got != c.want {
 			t.Errorf("%s: got %v", c.what, got)
 		}
 	}

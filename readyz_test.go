@@ -329,7 +329,7 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 		{"both, the other way round", []holder{alien, own}, nil, ownership{doubt: "port 7001 is also held by PID 7 (vite)"}},
 		{"ours and another user's", []holder{own, {uid: 33}}, nil, ownership{doubt: "port 7001 is also held by " + holder{uid: 33}.String()}},
 		{"one of this user that may not be looked into", []holder{{uid: 1000}}, nil, ownership{doubt: "the process that holds port 7001 may not be looked into"}},
-		{"one of nobody knows whom", []holder{{uid: -1}}, nil, ownership{doubt: "the process that holds port 7001 may not be looked into"}},
+		{"one that lsof does not see", []holder{{uid: -1}}, nil, ownership{foreign: &holder{uid: -1}}},
 		{"nobody's", nil, nil, ownership{doubt: "no process is seen to hold port 7001"}},
 		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
 	} {

@@ -277,8 +277,8 @@ type readyFacts struct {
 // processFacts are what is known of the running main process.
 type processFacts struct {
 	age               time.Duration
-	memory            int64 // bytes
-	err               error // why these two are not known
+	memory            int64 // bytes; 0: unknown
+	err               error // why the age is not known
 	definitionChanged bool  // the definition's file is newer than the process
 	replaced          bool  // the program's file is another than the one that runs
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 const ioctlGetTermios = syscall.TIOCGETA
@@ -26,7 +27,18 @@ func noExec(path string) bool {
 // choose gives the app launchd. The commands need nothing in their environment besides our own.
 func (a *app) choose() (environ []string) {
 	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}
-	a.processes = lsofTable{}
+	a.processes = lsofTable{started: startTime, answers: answers}
 	a.lock = folderLock(a.home)
 	return nil
+}
+
+// startTime asks the kernel when a process was started, to the microsecond (sysctl(3)).
+func startTime(pid int) (time.Time, error) {
+	name, raw, size := append(kernProcPID[:], int32(pid)), make([]byte, kinfoProcSize), uintptr(kinfoProcSize)
+	_, _, errno := syscall.Syscall6(syscall.SYS___SYSCTL, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)),
+		uintptr(unsafe.Pointer(&raw[0])), uintptr(unsafe.Pointer(&size)), 0, 0)
+	if errno != 0 {
+		return time.Time{}, errno
+	}
+	return parseKinfoProc(raw[:size], pid)
 }

@@ -341,7 +341,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		b.manager = launchd{home: home, uid: b.uid, user: "ada"}
 	}
 	if manager == "launchd" || runtime.GOOS == "windows" { // where a test may not make the links of /proc
-		b.processes = lsofTable{run: b.app.run}
+		b.processes = lsofTable{run: b.app.run, answers: b.heldByAny}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -404,9 +404,15 @@ func link(t testing.TB, from, to string) {
 func (b *bench) quick() *bench {
 	b.app.run = inProcess{b.fake}
 	if _, ok := b.processes.(lsofTable); ok {
-		b.processes = lsofTable{run: b.app.run}
+		b.processes = lsofTable{run: b.app.run, answers: b.heldByAny}
 	}
 	return b
+}
+
+// heldByAny tells whether a connection to a port would be accepted, by whomever.
+func (b *bench) heldByAny(port int) (held bool) {
+	b.fake.locked(func() { _, held = b.fake.held(b.fake.load())[port] })
+	return held
 }
 
 // answer is the collector's HTTP side: it answers while the fake manager says that the collector runs.

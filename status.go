@@ -41,7 +41,7 @@ type exitShape struct {
 
 // memory is what the service uses, in bytes: all of it where the manager counts, else its main process; nil: unknown.
 func (s snapshot) memory() *int64 {
-	if s.state.memory == nil && s.state.pid != 0 && s.process.err == nil {
+	if s.state.memory == nil && s.process.memory != 0 {
 		return &s.process.memory
 	}
 	return s.state.memory

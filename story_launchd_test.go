@@ -25,6 +25,7 @@ func TestMacInstallLoadsTheAgentAndSaysWhereItLogs(t *testing.T) {
 		t.Errorf("the job is %+v", j)
 	}
 	b.want(0, "service status --exit-code", "✓ Service running — PID 4243, up 0 s")
+	b.silentOn("Restart needed") // though ps says a second too many
 }
 
 func TestMacInstallMakesTheFoldersThatAreMissing(t *testing.T) {
@@ -782,6 +783,27 @@ func TestMacPortHeldByTheEditorsCollectorIsRefused(t *testing.T) {
 	b.wantCalls()
 	if files := b.files(); len(files) != 0 {
 		t.Errorf("files: %v", files)
+	}
+}
+
+func TestMacAPortOfAnotherUserIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, down := range []bool{true, false} {
+		b := mac(t)
+		port := defaultWSPort
+		if !down { // theirs answers in place of ours, which crash-loops
+			port = b.httpPort()
+			b.installed()
+			b.behaves("crash 3")
+			b.want(1, "service restart")
+			b.calls()
+		}
+		b.foreign(port, "")
+		held := fmt.Sprintf("port %d is held by a process that this user may not look into", port)
+		b.want(1, "service install", held, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN", port))
+		b.wantCalls()
+		b.want(1, "service doctor", "✗ ports: "+held)
+		b.want(0, "service status", held)
 	}
 }
 

@@ -125,7 +125,8 @@ func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, er
 // of seconds and 32 of microseconds (<sys/_types/_timeval.h>), is its first field, and p_pid is at 40.
 const kinfoProcSize, kinfoProcPID = 648, 40
 
-var kernProcPID = [3]int32{1, 14, 1}
+// kernProcPID is the name of that question in sysctl(3).
+func kernProcPID(pid int) []int32 { return []int32{1, 14, 1, int32(pid)} }
 
 // parseKinfoProc reads when the process with that PID was started.
 func parseKinfoProc(raw []byte, pid int) (time.Time, error) {

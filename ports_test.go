@@ -933,6 +933,9 @@ func TestFactsOfAProcessThroughPs(t *testing.T) {
 
 func TestWhatTheKernelOfMacOSSaysOfAProcess(t *testing.T) {
 	t.Parallel()
+	if got := kernProcPID(4242); !slices.Equal(got, []int32{1, 14, 1, 4242}) {
+		t.Errorf("it asks %v", got)
+	}
 	raw := make([]byte, kinfoProcSize)
 	copy(raw, "\x80\x43\x6d\x69\x00\x00\x00\x00\x40\xe2\x01\x00\xff\xff\xff\xff") // 123456 microseconds; then padding
 	copy(raw[40:], "\x92\x10\x00\x00")

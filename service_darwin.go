@@ -34,7 +34,7 @@ func (a *app) choose() (environ []string) {
 
 // startTime asks the kernel when a process was started, to the microsecond (sysctl(3)).
 func startTime(pid int) (time.Time, error) {
-	name, raw, size := append(kernProcPID[:], int32(pid)), make([]byte, kinfoProcSize), uintptr(kinfoProcSize)
+	name, raw, size := kernProcPID(pid), make([]byte, kinfoProcSize), uintptr(kinfoProcSize)
 	_, _, errno := syscall.Syscall6(syscall.SYS___SYSCTL, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)),
 		uintptr(unsafe.Pointer(&raw[0])), uintptr(unsafe.Pointer(&size)), 0, 0)
 	if errno != 0 {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // page is where the dashboard of a bench is.
@@ -56,9 +55,10 @@ func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
 	eachManager(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
 		b.installed()
-		opener := b.on("xdg-open", "open")
+		opener, real := b.on("xdg-open", "open"), b.app.run
 		b.plant(plant{Call: opener, Code: 3})
-		b.want(0, "dashboard", b.page(), "exit status 3")
+		b.quick().want(0, "dashboard", b.page(), "exit status 3")
+		b.app.run = real
 		if strings.Contains(b.stdout.String(), "Opening") {
 			t.Errorf("a ✓ for what failed:\n%s", b.stdout.String())
 		}
@@ -72,11 +72,7 @@ func TestABrowserThatStaysIsNoFailure(t *testing.T) {
 	b := newBench(t, "systemd").installed()
 	b.env["DISPLAY"] = ":0"
 	b.plant(plant{Call: "xdg-open", Hang: true})
-	start := time.Now()
 	b.want(0, "dashboard", "Opening "+b.page())
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("it took %s", took)
-	}
 }
 
 func TestDashboardStartsWhatIsStopped(t *testing.T) {
@@ -118,10 +114,6 @@ func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *test
 	port = other.URL[strings.LastIndexByte(other.URL, ':')+1:]
 	b.write(b.manager.names().path, strings.ReplaceAll(b.read(b.manager.names().path), old, port), 0o644) // as an install that was killed leaves it
 	b.env[httpPortEnv] = port
-	signals := make(chan os.Signal, 1)
-	b.signals = func(...os.Signal) <-chan os.Signal { return signals }
-	limit := time.AfterFunc(10*time.Second, func() { signals <- os.Interrupt })
-	defer limit.Stop()
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy and serving on http://127.0.0.1:"+port)
 }
 

@@ -27,7 +27,7 @@ func execShell(t *testing.T) string {
 }
 
 func execRunner() osRunner {
-	return osRunner{path: []string{"/bin"}, env: []string{"LC_ALL=C", "A=1"}, timeout: 20 * time.Second}
+	return osRunner{path: []string{"/bin"}, env: []string{"LC_ALL=C", "A=1"}, timeout: time.Hour}
 }
 
 // execStops is shell text that never ends, costs nothing, and outlives SIGHUP and SIGCONT.
@@ -79,16 +79,23 @@ func TestRunReturnsExitStatusAndTrimmedStderr(t *testing.T) {
 	}
 }
 
+// execHangs runs shell text that hangs once it has said something, with as much time as it takes here to say it.
+func execHangs(t *testing.T, script string) (out string, err error) {
+	t.Helper()
+	sh, r := execShell(t), execRunner()
+	for r.timeout = 50 * time.Millisecond; out == "" && r.timeout < time.Hour; r.timeout *= 2 {
+		begin := time.Now()
+		out, err = r.Run(context.Background(), sh, "-c", script)
+		if took := time.Since(begin); took < r.timeout {
+			t.Errorf("it took %s", took)
+		}
+	}
+	return out, err
+}
+
 func TestRunKillsACommandThatHangsAndSaysSo(t *testing.T) {
 	t.Parallel()
-	sh := execShell(t)
-	r := execRunner()
-	r.timeout = 100 * time.Millisecond
-	begin := time.Now()
-	out, err := r.Run(context.Background(), sh, "-c", "echo begun; echo why >&2; "+execStops)
-	if took := time.Since(begin); took < r.timeout || took > 10*time.Second {
-		t.Errorf("it took %s", took)
-	}
+	out, err := execHangs(t, "echo why >&2; echo begun; "+execStops)
 	if out != "begun\n" || exitCode(err) != -1 || errors.Is(err, context.Canceled) {
 		t.Errorf("got %q, %d, %v", out, exitCode(err), err)
 	}
@@ -99,10 +106,7 @@ func TestRunKillsACommandThatHangsAndSaysSo(t *testing.T) {
 
 func TestACommandThatHangsIsKilledWithWhatItStarted(t *testing.T) {
 	t.Parallel()
-	sh := execShell(t)
-	r := execRunner()
-	r.timeout = 300 * time.Millisecond
-	out, err := r.Run(context.Background(), sh, "-c", `/bin/sh -c '`+execStops+`' & echo $!; `+execStops)
+	out, err := execHangs(t, `/bin/sh -c '`+execStops+`' & echo $!; `+execStops)
 	pid, _ := strconv.Atoi(strings.TrimSpace(out))
 	if pid == 0 || err == nil {
 		t.Fatalf("got %q, %v", out, err)
@@ -111,11 +115,7 @@ func TestACommandThatHangsIsKilledWithWhatItStarted(t *testing.T) {
 		stat, err := procfs{root: "/proc"}.stat(pid)
 		return !alive(pid) || err == nil && stat[0] == "Z" // ended, and nobody has asked for its status
 	}
-	for end := time.Now().Add(10 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("a grandchild lives on")
-		}
-	}
+	until(t, gone, func() string { return "a grandchild lives on" })
 }
 
 func TestRunHonoursTheDeadlineOfItsContextInsteadOfItsOwn(t *testing.T) {
@@ -123,7 +123,7 @@ func TestRunHonoursTheDeadlineOfItsContextInsteadOfItsOwn(t *testing.T) {
 	sh := execShell(t)
 	r := execRunner()
 	r.timeout = time.Nanosecond
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	if out, err := r.Run(ctx, sh, "-c", "echo done"); out != "done\n" || err != nil {
 		t.Errorf("got %q, %v", out, err)
@@ -167,8 +167,7 @@ func TestRunKeepsAMegabyteOfEachStreamAndReadsTheRest(t *testing.T) {
 func TestAGrandchildThatHoldsThePipeDoesNotHoldUs(t *testing.T) {
 	t.Parallel()
 	sh := execShell(t)
-	begin := time.Now()
-	out, err := execRunner().Run(context.Background(), sh, "-c", `/bin/sh -c '`+execStops+`' & echo $!`)
+	out, err := execRunner().Run(context.Background(), sh, "-c", `/bin/sh -c '`+execStops+`' & echo $!`) // or it never ends
 	pid, _ := strconv.Atoi(strings.TrimSpace(out))
 	if pid > 0 {
 		defer func() {
@@ -179,9 +178,6 @@ func TestAGrandchildThatHoldsThePipeDoesNotHoldUs(t *testing.T) {
 	}
 	if err != nil || pid == 0 {
 		t.Errorf("got %q, %v", out, err)
-	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %s", took)
 	}
 }
 

@@ -23,6 +23,12 @@ import (
 func standIn() int {
 	text, _ := os.ReadFile(filepath.Join(filepath.Dir(os.Args[0]), "standin"))
 	words := strings.Fields(string(text))
+	ended := make(chan os.Signal, 1)
+	if len(words) == 1 && words[0] == "deaf" {
+		signal.Ignore(syscall.SIGTERM)
+	} else {
+		signal.Notify(ended, syscall.SIGTERM, os.Interrupt)
+	}
 	fmt.Fprintln(os.Stderr, "stand-in", os.Getpid(), "starting")
 	if len(words) > 1 && words[0] == "exit" {
 		if words[1] == "once" {
@@ -37,12 +43,6 @@ func standIn() int {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(os.Args[0]), "standin")); err != nil {
 			words = nil
 		}
-	}
-	ended := make(chan os.Signal, 1)
-	if len(words) == 1 && words[0] == "deaf" {
-		signal.Ignore(syscall.SIGTERM)
-	} else {
-		signal.Notify(ended, syscall.SIGTERM, os.Interrupt)
 	}
 	for _, key := range []string{wsPortEnv, httpPortEnv} {
 		listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv(key))
@@ -141,7 +141,7 @@ func realMac(t *testing.T) *bench {
 	}
 	b := mac(t)
 	b.set(func(l *fakeLaunchd) {
-		l.Real, l.Throttle, l.KillAfter = true, 150*time.Millisecond, 300*time.Millisecond
+		l.Real, l.Throttle, l.KillAfter = true, 150*time.Millisecond, time.Hour
 	})
 	b.app.alive, b.app.platform = alive, runtime.GOOS // whose program the real collector is
 	for _, key := range []string{httpPortEnv, wsPortEnv} {
@@ -157,7 +157,7 @@ func realMac(t *testing.T) *bench {
 	}
 	link(t, self, program)
 	t.Cleanup(func() {
-		for end := time.Now().Add(5 * time.Second); ; {
+		until(t, func() bool {
 			left := 0
 			b.set(func(l *fakeLaunchd) {
 				for target, j := range l.Jobs {
@@ -170,15 +170,8 @@ func realMac(t *testing.T) *bench {
 				}
 				left = l.Watchers
 			})
-			if left == 0 {
-				return
-			}
-			if time.Now().After(end) {
-				t.Error("a stand-in did not end")
-				return
-			}
-			time.Sleep(2 * time.Millisecond)
-		}
+			return left == 0
+		}, func() string { return "a stand-in did not end" })
 	})
 	return b
 }

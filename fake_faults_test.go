@@ -357,9 +357,10 @@ func raced() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// A fault is what happens at one point of a run, counted from 1; 0: never.
+// A fault is what happens at the nth meeting of a point in a run, counted from 1; 0: never.
 type fault struct {
-	at   int
+	at   string
+	nth  int
 	mode string
 }
 
@@ -408,11 +409,27 @@ type faultSeams struct {
 // meets notes a point and tells whether it is the one that fails.
 func (s *faultSeams) meets(p point) (mode string) {
 	s.run.points = append(s.run.points, p)
-	if len(s.run.points) == s.fault.at {
-		s.run.met = true
-		return s.fault.mode
+	if p.String() == s.fault.at {
+		if s.fault.nth--; s.fault.nth == 0 {
+			s.run.met = true
+			return s.fault.mode
+		}
 	}
 	return ""
+}
+
+// way is what a run came by, however often it looked: between two changes each question once.
+func (r faultRun) way() (way []string) {
+	asked := map[string]bool{}
+	for _, p := range append(r.points, point{op: "the end"}) {
+		if p.argv != nil && readsOnly(p.argv) {
+			asked[p.String()] = true
+			continue
+		}
+		way = append(append(way, slices.Sorted(maps.Keys(asked))...), p.String())
+		clear(asked)
+	}
+	return way
 }
 
 func (s *faultSeams) Run(ctx context.Context, argv ...string) (string, error) {

@@ -154,7 +154,7 @@ func (a *app) holdersOf(ctx context.Context, look portLook, port int, s state) p
 		h := &f.holders[i]
 		h.ours = h.pid != 0 && a.processes.belongs(ctx, h.pid, s)
 		if h.wildcard6 && !h.ours && !f.answers {
-			f.answers = answers(port)
+			f.answers = a.answers(port)
 		}
 	}
 	return f

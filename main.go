@@ -43,6 +43,7 @@ type app struct {
 
 // timings are all durations that a test shortens.
 type timings struct {
+	answer      time.Duration // to a probe: the collector answers in a millisecond or not at all
 	probe, slow time.Duration // between two probes, at first and after fast
 	fast        time.Duration
 	headStart   time.Duration // of the manager's command before status looks at all the rest
@@ -101,8 +102,8 @@ func main() {
 		executables: func() []string { return executables(os.Args[0], path) },
 		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
 		disk:        osDisk{},
-		timings: timings{headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond, fast: 2 * time.Second,
-			look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
+		timings: timings{answer: 500 * time.Millisecond, headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond,
+			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: time.Second},
 		alive:   alive,
 		signals: catchSignals,

@@ -17,9 +17,6 @@ import (
 	"time"
 )
 
-// How long one probe may take. The collector answers in a millisecond or not at all.
-const probeTimeout = 500 * time.Millisecond
-
 // answerLimit bounds what is read of an answer, in bytes.
 const answerLimit = 64 << 10
 
@@ -32,8 +29,8 @@ type connection interface {
 // get asks the collector for a path. It returns the HTTP status and the body, cut after answerLimit. The connection
 // is closed before it returns: the collector waits for open ones when it ends. No proxy, no redirect: another path
 // or place is another question. An answer that ends before its Content-Length is an error (RFC 9112, section 8).
-func get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+func (a *app) get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.timings.answer)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	conn, err := dial(port, deadline)
@@ -71,8 +68,8 @@ func get(ctx context.Context, port int, path string) (status int, body []byte, e
 }
 
 // answers tells whether anything accepts connections on a port of 127.0.0.1. A socket that listens on [::] may not.
-func answers(port int) bool {
-	conn, err := dial(port, time.Now().Add(probeTimeout))
+func (a *app) answers(port int) bool {
+	conn, err := dial(port, time.Now().Add(a.timings.answer))
 	if err == nil {
 		conn.Close()
 	}
@@ -81,13 +78,13 @@ func answers(port int) bool {
 
 // probe asks /readyz once. nil: a 2xx answer came, whole.
 func (a *app) probe(ctx context.Context, port int) error {
-	status, _, err := get(ctx, port, "/readyz")
+	status, _, err := a.get(ctx, port, "/readyz")
 	var errno syscall.Errno
 	switch {
 	case errors.As(err, &errno):
 		return errno
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %s", probeTimeout)
+		return fmt.Errorf("no answer within %s", a.timings.answer)
 	case err != nil:
 		return err
 	case status/100 != 2:
@@ -98,7 +95,7 @@ func (a *app) probe(ctx context.Context, port int) error {
 
 // collectorVersion asks /api/health; "" when it does not say.
 func (a *app) collectorVersion(ctx context.Context, port int) string {
-	status, body, err := get(ctx, port, "/api/health")
+	status, body, err := a.get(ctx, port, "/api/health")
 	var health struct {
 		Version string `json:"version"`
 	}

@@ -30,6 +30,9 @@ func readyzServer(t testing.TB, answer http.HandlerFunc) (port int) {
 	return server.Listener.Addr().(*net.TCPAddr).Port
 }
 
+// patient is an app that waits for an answer for as long as it takes.
+func patient() *app { return &app{timings: timings{answer: time.Hour}} }
+
 // readyzSpeaks is a server that reads a request, says text, and hangs up once hold has ended.
 func readyzSpeaks(t testing.TB, text string, hold func(net.Conn)) (port int) {
 	t.Helper()
@@ -93,10 +96,10 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 		{"a status that is none", `no HTTP status: "HTTP/1.1 99 x"`, readyzSpeaks(t, "HTTP/1.1 99 x\r\n\r\n", nil)},
 		{"a status that is too long", `no HTTP status: "HTTP/1.1 1000 x"`, readyzSpeaks(t, "HTTP/1.1 1000 x\r\n\r\n", nil)},
 		{"garbage", `no HTTP answer: "\x00\x01` + strings.Repeat("x", 57) + `…"`, readyzSpeaks(t, "\x00\x01\xff"+strings.Repeat("x", 500), nil)},
-		{"no word at all", "no answer within 500ms", readyzSpeaks(t, "", waits)},
-		{"no end", "no answer within 500ms", readyzSpeaks(t, head+"\r\nready", waits)},
-		{"no end of the head", "no answer within 500ms", readyzSpeaks(t, head, waits)},
-		{"an endless trickle", "no answer within 500ms", readyzSpeaks(t, head+"\r\n", func(conn net.Conn) {
+		{"no word at all", "no answer within 50ms", readyzSpeaks(t, "", waits)},
+		{"no end", "no answer within 50ms", readyzSpeaks(t, head+"\r\nready", waits)},
+		{"no end of the head", "no answer within 50ms", readyzSpeaks(t, head, waits)},
+		{"an endless trickle", "no answer within 50ms", readyzSpeaks(t, head+"\r\n", func(conn net.Conn) {
 			for {
 				if _, err := conn.Write([]byte(".")); err != nil {
 					return
@@ -107,13 +110,12 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
-			begin := time.Now()
-			err := new(app).probe(context.Background(), c.port)
-			if errText(err) != c.says {
-				t.Errorf("got %q, want %q", errText(err), c.says)
+			a := patient()
+			if strings.HasPrefix(c.says, "no answer") {
+				a.timings.answer = 50 * time.Millisecond
 			}
-			if took := time.Since(begin); took > 10*time.Second {
-				t.Errorf("it took %s", took)
+			if err := a.probe(context.Background(), c.port); errText(err) != c.says {
+				t.Errorf("got %q, want %q", errText(err), c.says)
 			}
 		})
 	}
@@ -121,13 +123,8 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 
 func TestAProbeOfAPortWhereNobodyListensIsRefused(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	listener.Close()
-	err = new(app).probe(context.Background(), port)
+	port := silentPort(t)
+	err := patient().probe(context.Background(), port)
 	if _, ok := err.(syscall.Errno); !ok || strings.Contains(err.Error(), strconv.Itoa(port)) {
 		t.Errorf("got %T %v; want the bare error", err, err)
 	}
@@ -135,16 +132,10 @@ func TestAProbeOfAPortWhereNobodyListensIsRefused(t *testing.T) {
 
 func TestWhetherAnybodyAcceptsConnections(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if !answers(port) {
+	if !patient().answers(readyzSpeaks(t, "", nil)) {
 		t.Error("nobody answers a port that is listened on")
 	}
-	listener.Close()
-	if answers(port) {
+	if patient().answers(silentPort(t)) {
 		t.Error("somebody answers a port that nobody listens on")
 	}
 }
@@ -180,20 +171,15 @@ func TestAProbeIsTheRequestThatTheCollectorExpects(t *testing.T) {
 		closed <- err
 	}()
 	port := listener.Addr().(*net.TCPAddr).Port
-	if err := new(app).probe(context.Background(), port); err != nil {
+	if err := patient().probe(context.Background(), port); err != nil {
 		t.Error(err)
 	}
 	want := fmt.Sprintf("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", port)
 	if request := <-got; request != want {
 		t.Errorf("got %q, want %q", request, want)
 	}
-	select {
-	case err := <-closed:
-		if err == nil {
-			t.Error("it said more")
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("the connection stays open: the collector would wait for it when it ends")
+	if err := <-closed; err == nil { // were the connection left open, the collector would wait for it when it ends
+		t.Error("it said more")
 	}
 }
 
@@ -204,7 +190,7 @@ func TestAProbeFollowsNoRedirect(t *testing.T) {
 	port := readyzServer(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, collectorURL(elsewhere)+"/readyz", http.StatusFound)
 	})
-	if err := new(app).probe(context.Background(), port); errText(err) != "answer 302" || asked.Load() != 0 {
+	if err := patient().probe(context.Background(), port); errText(err) != "answer 302" || asked.Load() != 0 {
 		t.Errorf("got %v, and %d requests elsewhere", err, asked.Load())
 	}
 }
@@ -219,7 +205,7 @@ func TestAProbeUsesNoProxy(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	port := readyzServer(t, func(http.ResponseWriter, *http.Request) {})
-	if err := new(app).probe(context.Background(), port); err != nil || asked.Load() != 0 {
+	if err := patient().probe(context.Background(), port); err != nil || asked.Load() != 0 {
 		t.Errorf("got %v, and %d requests to the proxy", err, asked.Load())
 	}
 }
@@ -231,14 +217,10 @@ func TestAProbeEndsWithItsContext(t *testing.T) {
 		cancel()
 		conn.Read(make([]byte, 1))
 	})
-	begin := time.Now()
-	if err := new(app).probe(ctx, port); err == nil {
+	if err := patient().probe(ctx, port); err == nil { // or it takes an hour
 		t.Error("a cancelled probe is ready")
 	}
-	if took := time.Since(begin); took >= probeTimeout {
-		t.Errorf("it took %s", took)
-	}
-	if err := new(app).probe(ctx, port); err == nil {
+	if err := patient().probe(ctx, port); err == nil {
 		t.Error("a probe that was cancelled before is ready")
 	}
 }
@@ -247,13 +229,13 @@ func TestOfALongAnswerTheBeginningIsRead(t *testing.T) {
 	t.Parallel()
 	for _, head := range []string{"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"} {
 		port := readyzSpeaks(t, head+strings.Repeat("x", 1000000), nil)
-		status, body, err := get(context.Background(), port, "/x")
+		status, body, err := patient().get(context.Background(), port, "/x")
 		if status != 200 || len(body) != answerLimit-len(head) || err != nil {
 			t.Errorf("got %d, %d bytes, %v", status, len(body), err)
 		}
 	}
 	port := readyzSpeaks(t, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X: y\r\n", 100000), nil)
-	if _, _, err := get(context.Background(), port, "/x"); errText(err) != "the answer was cut off" {
+	if _, _, err := patient().get(context.Background(), port, "/x"); errText(err) != "the answer was cut off" {
 		t.Errorf("an endless head: %v", err)
 	}
 }
@@ -281,12 +263,12 @@ func TestTheVersionOfTheCollector(t *testing.T) {
 			w.WriteHeader(c.status)
 			io.WriteString(w, c.body)
 		})
-		if got := new(app).collectorVersion(context.Background(), port); got != c.want {
+		if got := patient().collectorVersion(context.Background(), port); got != c.want {
 			t.Errorf("%d %s: got %q", c.status, c.body, got)
 		}
 	}
 	port := readyzSpeaks(t, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"version":"0.10.7"}`, nil)
-	if got := new(app).collectorVersion(context.Background(), port); got != "" {
+	if got := patient().collectorVersion(context.Background(), port); got != "" {
 		t.Errorf("of an answer that was cut off: %q", got)
 	}
 }
@@ -447,7 +429,7 @@ func FuzzAnswers(f *testing.F) {
 		if len(text) > answerLimit {
 			return
 		}
-		status, _, err := get(context.Background(), readyzSpeaks(t, text, nil), "/readyz")
+		status, _, err := patient().get(context.Background(), readyzSpeaks(t, text, nil), "/readyz")
 		// What the standard library reads to its end must agree, unless it is more tolerant.
 		response, httpErr := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
 		if err == nil && (status < 100 || status > 999 || !strings.HasPrefix(text, "HTTP/1.") && strings.TrimSpace(text)[:7] != "HTTP/1.") {
@@ -490,11 +472,11 @@ func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timi
 	t.Helper()
 	m.serviceManager = systemd{}
 	w := &app{manager: m, processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
-		timings: timings{probe: time.Millisecond, slow: 2 * time.Millisecond, fast: time.Minute, look: 2 * time.Millisecond, grace: 40 * time.Millisecond}}
+		timings: timings{answer: time.Hour, probe: time.Millisecond, slow: 2 * time.Millisecond, fast: time.Minute, look: 2 * time.Millisecond, grace: 40 * time.Millisecond}}
 	if change != nil {
 		change(&w.timings)
 	}
-	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, logMark{}, 10*time.Second)
+	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, logMark{}, time.Hour)
 }
 
 // A waitTable knows of no environment.
@@ -516,7 +498,7 @@ func then(s state, n int, others ...state) []state {
 func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 	t.Parallel()
 	one, two, _, idle, over := waitStates()
-	nobody := freePort(t)
+	nobody := silentPort(t)
 	for name, c := range map[string]struct {
 		answers []state
 		logged  []string
@@ -531,11 +513,10 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		"seen, and then nobody knows": {then(one, 3, idle), nil, "The collector ended cleanly before it was ready", idle},
 	} {
 		m := &scripted{answers: c.answers, logged: c.logged}
-		start := time.Now()
 		_, err := waitFor(t, m, nobody, holder{pid: 1}, nil)
 		var f *failure
-		if !errors.As(err, &f) || !strings.HasPrefix(f.headline, c.says) || time.Since(start) > 5*time.Second {
-			t.Errorf("%s: %v after %s", name, err, time.Since(start))
+		if !errors.As(err, &f) || !strings.HasPrefix(f.headline, c.says) {
+			t.Errorf("%s: %v", name, err)
 		}
 		if m.logOf.invocation != c.of.invocation || m.logOf.lastPID != c.of.lastPID {
 			t.Errorf("%s: the log of %+v", name, m.logOf)
@@ -554,7 +535,7 @@ func TestTheWaitLetsPassingStatesPass(t *testing.T) {
 		"answers before it is running":    then(half, 3, one),
 		"a manager that is deaf at times": then(mute, 2, half, mute, mute, one),
 	} {
-		result, err := waitFor(t, &scripted{answers: answers}, port, holder{pid: 1}, func(p *timings) { p.grace = 10 * time.Second })
+		result, err := waitFor(t, &scripted{answers: answers}, port, holder{pid: 1}, func(p *timings) { p.grace = time.Hour })
 		if err != nil || result.state.pid != 1 || result.port != port || result.doubt != "" {
 			t.Errorf("%s: %+v, %v", name, result, err)
 		}
@@ -577,7 +558,7 @@ func TestTheWaitDoesNotLetThemPassForLong(t *testing.T) {
 	} {
 		start := time.Now()
 		_, err := waitFor(t, &scripted{answers: []state{c.s}}, port, c.held, nil)
-		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), c.says) || took < c.after || took > 5*time.Second {
+		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), c.says) || took < c.after {
 			t.Errorf("%s: %v after %s", name, err, took)
 		}
 	}
@@ -590,7 +571,7 @@ func TestADeafManagerThatHearsAgainStartsAnew(t *testing.T) {
 	for range 100 { // deaf half of the time, for longer than it may be deaf at a stretch
 		answers = append(answers, mute, state{phase: starting, pid: 1, invocation: "1"})
 	}
-	port := freePort(t)
+	port := silentPort(t)
 	result, err := waitFor(t, &scripted{answers: append(answers, over)}, port, holder{pid: 1}, func(p *timings) { p.grace = 40 * time.Millisecond })
 	if err == nil || strings.Contains(err.Error(), "no answer") {
 		t.Errorf("%+v, %v", result, err)

@@ -67,7 +67,6 @@ func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *ben
 	}
 	b.processes = procfs{root: "/proc"}
 	b.out, b.signals = printer{stdout: r.out, stderr: r.out}, func(...os.Signal) <-chan os.Signal { return r.signals }
-	b.timings.late = 20 * time.Second
 	for _, prepare := range last {
 		prepare(r, b)
 	}
@@ -78,27 +77,22 @@ func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *ben
 // says waits until the run has said a text n times.
 func (r *foregroundRun) says(n int, text string) {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); strings.Count(r.out.String(), text) < n; time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			r.signals <- os.Kill
-			r.t.Fatalf("it does not say %q %d times:\n%s", text, n, r.out.String())
-		}
-	}
+	until(r.t, func() bool { return strings.Count(r.out.String(), text) >= n }, func() string {
+		r.signals <- os.Kill
+		return fmt.Sprintf("it does not say %q %d times:\n%s", text, n, r.out.String())
+	})
 }
 
 // ends waits for the exit status.
 func (r *foregroundRun) ends(want int) {
 	r.t.Helper()
-	select {
-	case code := <-r.code:
-		if code != want {
-			r.t.Errorf("exit %d, want %d\n%s", code, want, r.out.String())
-		}
-		if said := r.out.String(); strings.Contains(said, "✗") != (want != 0) {
-			r.t.Errorf("exit %d does not go with the words:\n%s", code, said)
-		}
-	case <-time.After(20 * time.Second):
-		r.t.Fatalf("it does not end:\n%s", r.out.String())
+	until(r.t, func() bool { return len(r.code) > 0 }, func() string { return "it does not end:\n" + r.out.String() })
+	code, said := <-r.code, r.out.String()
+	if code != want {
+		r.t.Errorf("exit %d, want %d\n%s", code, want, said)
+	}
+	if strings.Contains(said, "✗") != (want != 0) {
+		r.t.Errorf("exit %d does not go with the words:\n%s", code, said)
 	}
 }
 
@@ -146,7 +140,7 @@ func TestRunBetweenTwoStartsEndsWithTheStatusOfTheLast(t *testing.T) {
 
 func TestRunKillsACollectorThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
-	r := foregroundOf(t, "deaf")
+	r := foregroundOf(t, "deaf", func(_ *foregroundRun, b *bench) { b.timings.kill = time.Millisecond })
 	r.says(1, "Collector is healthy and serving on")
 	r.signals <- syscall.SIGTERM
 	r.says(1, "⚠ The collector has not ended within ")
@@ -157,6 +151,7 @@ func TestRunTellsByWhichSignalTheCollectorEnded(t *testing.T) {
 	t.Parallel()
 	r := foregroundOf(t, "")
 	r.says(1, "Collector is healthy and serving on")
+	r.says(1, " starting\n")
 	_, said, _ := strings.Cut(r.out.String(), "stand-in ")
 	pid, _ := strconv.Atoi(strings.Fields(said)[0])
 	collector, err := os.FindProcess(pid)
@@ -254,12 +249,7 @@ func TestRunCollectsOrphansWhereItIsTheFirstProcess(t *testing.T) {
 		}
 	})
 	for range 3 {
-		select {
-		case keep := <-kept:
-			r.says(1, fmt.Sprintf("stand-in %d starting", keep))
-		case <-time.After(20 * time.Second):
-			t.Fatal("it does not look for orphans")
-		}
+		r.says(1, fmt.Sprintf("stand-in %d starting", <-kept))
 	}
 	r.signals <- syscall.SIGTERM
 	r.ends(0)

@@ -34,7 +34,11 @@ var fakeNames = []string{"systemctl", "launchctl", "journalctl", "lsof", "ps", "
 func TestMain(m *testing.M) {
 	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 	if folder := os.Getenv(fakeFolderEnv); folder != "" && slices.Contains(fakeNames, name) {
-		os.Exit(fakeMachine{dir: folder}.main(append([]string{name}, os.Args[1:]...), os.Stdout, os.Stderr))
+		code := fakeMachine{dir: folder}.main(append([]string{name}, os.Args[1:]...), os.Stdout, os.Stderr)
+		for _, err := os.Stat(folder); code == hangs && err == nil; _, err = os.Stat(folder) {
+			time.Sleep(20 * time.Millisecond)
+		}
+		os.Exit(code)
 	}
 	if os.Getenv(fakeFolderEnv) != "" && name == "runtimescope" {
 		main()
@@ -101,7 +105,7 @@ type plant struct {
 	Code   int
 	Stdout string
 	Stderr string
-	Hang   bool
+	Hang   bool // for as long as the machine is there
 	Also   bool // the call is carried out all the same
 }
 
@@ -116,16 +120,16 @@ func (m fakeMachine) locked(f func()) {
 		return
 	}
 	lock := m.path("lock")
-	for range 4000 {
-		if file, err := os.OpenFile(lock, os.O_CREATE|os.O_EXCL, 0o600); err == nil { // a folder would take longer
-			file.Close()
-			defer os.Remove(lock)
-			f()
-			return
-		}
+	file, err := os.OpenFile(lock, os.O_CREATE|os.O_EXCL, 0o600) // a folder would take longer
+	for ; errors.Is(err, os.ErrExist) || runtime.GOOS == "windows" && err != nil; file, err = os.OpenFile(lock, os.O_CREATE|os.O_EXCL, 0o600) {
 		time.Sleep(time.Millisecond)
 	}
-	panic("the fake machine is locked for good")
+	if err != nil {
+		panic(err)
+	}
+	file.Close()
+	defer os.Remove(lock)
+	f()
 }
 
 func (m fakeMachine) load() (s fakeState) {
@@ -165,6 +169,9 @@ func (m fakeMachine) change(f func(*fakeState)) {
 	})
 }
 
+// hangs stands for the exit status of a command that does not end.
+const hangs = 199
+
 // main is one call of one fake command.
 func (m fakeMachine) main(argv []string, stdout, stderr io.Writer) (code int) {
 	hang := false
@@ -200,7 +207,7 @@ func (m fakeMachine) main(argv []string, stdout, stderr io.Writer) (code int) {
 		}
 	})
 	if hang {
-		time.Sleep(time.Minute)
+		return hangs
 	}
 	return code
 }
@@ -274,6 +281,9 @@ func (r inProcess) Run(ctx context.Context, argv ...string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return stdout.String(), &commandError{argv: argv, code: -1, cause: err}
 	}
+	if code == hangs {
+		return "", &commandError{argv: argv, code: -1, cause: fmt.Errorf("no answer within 10s: %w", context.DeadlineExceeded)}
+	}
 	if code != 0 {
 		return stdout.String(), &commandError{argv: argv, code: code, stderr: strings.TrimSpace(stderr.String())}
 	}
@@ -324,11 +334,12 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		platform:    map[string]string{"systemd": "linux", "launchd": "darwin"}[manager],
 		executables: func() []string { return []string{filepath.Join(dir, "app", programFile("runtimescope"))} },
 		commandLine: "runtimescope service x",
-		run: osRunner{path: []string{filepath.Join(dir, "bin")}, timeout: 20 * time.Second,
+		run: osRunner{path: []string{filepath.Join(dir, "bin")}, timeout: time.Hour,
 			env: []string{"LC_ALL=C", "GORACE=atexit_sleep_ms=0", fakeFolderEnv + "=" + dir, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}},
 		disk: osDisk{},
-		timings: timings{probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
-			grace: 80 * time.Millisecond, journal: 10 * time.Second, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Second, kill: time.Second, reap: 5 * time.Millisecond},
+		timings: timings{answer: time.Hour, probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
+			grace: 80 * time.Millisecond, journal: time.Hour, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Hour, kill: time.Hour,
+			reap: 5 * time.Millisecond},
 		alive:   func(int) bool { return true },
 		signals: func(...os.Signal) <-chan os.Signal { return nil },
 		lock:    folderLock(home),
@@ -370,19 +381,53 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 // portsGiven counts the ports that freePort has given.
 var portsGiven atomic.Int64
 
-// freePort returns a port for a program that a test starts. No other test of this run gets it, and no system gives it
-// away by itself: their own choices, for listeners on port 0 and for connections, begin at 32768.
+// freePort returns a port for a program that a test starts. No system gives it away by itself: their own choices, for
+// listeners on port 0 and for connections, begin at 32768. No other test gets it, of this run or of another one at the
+// same time: the port of the same number for UDP is held until the test is over.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 1000 {
+	for range 12000 {
 		port := 20000 + (int64(os.Getpid())*97+portsGiven.Add(1))%12000
-		if listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		place := fmt.Sprintf("127.0.0.1:%d", port)
+		mine, err := net.ListenPacket("udp4", place)
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { mine.Close() })
+		if listener, err := net.Listen("tcp4", place); err == nil {
 			listener.Close()
 			return int(port)
 		}
 	}
 	t.Fatal("no port is free")
 	return 0
+}
+
+// silentPort returns a port on which nobody listens and nobody else can, until the test is over: a connection has it.
+func silentPort(t testing.TB) int {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp4", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(); listener.Close() })
+	return conn.LocalAddr().(*net.TCPAddr).Port
+}
+
+// until waits for a condition. It counts its looks, not the time: on a busy machine they take longer.
+func until(t testing.TB, holds func() bool, why func() string) {
+	t.Helper()
+	for range 5000 {
+		if holds() {
+			return
+		}
+		time.Sleep(4 * time.Millisecond)
+	}
+	t.Fatal(why())
 }
 
 // link makes a link, or a copy where links are not to be had.

@@ -37,7 +37,7 @@ func TestAPortThatTheProcessWasToldOtherwiseIsFollowed(t *testing.T) {
 func TestAPortThatWasAskedForAndIsNotTheServicesIsAFailure(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
-	port := freePort(t)
+	port := silentPort(t)
 	b.plantAfterPreflight(func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
 	b.want(1, "service install", fmt.Sprintf("✗ the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so", port, defaultWSPort, b.httpPort(), defaultWSPort))
 	if strings.Contains(b.stdout.String(), "✓ Collector") {

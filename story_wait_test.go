@@ -27,12 +27,8 @@ func TestACrashIsToldAtOnceAndHow(t *testing.T) {
 				return
 			}
 			b.behaves(c.behave)
-			start := time.Now()
-			b.want(1, "service install", "✓ Wrote "+b.manager.names().path, says, "It logged:", "fatal: told to "+c.behave,
+			b.want(1, "service install --timeout 1h", "✓ Wrote "+b.manager.names().path, says, "It logged:", "fatal: told to "+c.behave,
 				"The service stays installed.", "See: runtimescope service status")
-			if took := time.Since(start); took > 15*time.Second {
-				t.Errorf("it took %s", took)
-			}
 			if b.read(b.manager.names().path) == "" {
 				t.Error("the definition is gone")
 			}
@@ -75,7 +71,7 @@ func TestACrashAfterItWasSeenRunningIsTold(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.behaves("crash later 4")
 		b.unready = 1 << 30
-		b.want(1, "service install --timeout 20s", "✗ The collector exited with status 4 before it was ready", "told to crash later 4")
+		b.want(1, "service install --timeout 1h", "✗ The collector exited with status 4 before it was ready", "told to crash later 4")
 	})
 }
 
@@ -114,7 +110,7 @@ func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 		}
 		dead = true
 		b.behaves("crash later 4")
-		b.want(1, "service restart --timeout 20s", "✗ The collector exited with status 4 before it was ready")
+		b.want(1, "service restart --timeout 1h", "✗ The collector exited with status 4 before it was ready")
 	})
 }
 
@@ -133,7 +129,7 @@ func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
 	b.installed()
-	b.timings.look, b.timings.grace = time.Millisecond, 4*time.Second
+	b.timings.look, b.timings.grace = time.Millisecond, time.Hour
 	deaf := &deafManager{Runner: b.app.run, left: 3}
 	b.app.run = deaf
 	b.want(0, "service restart", "✓ Collector is healthy")
@@ -143,8 +139,8 @@ func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
 	b.timings.grace = 10 * time.Millisecond
 	b.app.run = &deafManager{Runner: deaf.Runner, left: 1 << 30}
 	start := time.Now()
-	b.want(1, "service restart --timeout 20s", "the manager is busy")
-	if took := time.Since(start); took < 50*time.Millisecond || took > 15*time.Second {
+	b.want(1, "service restart --timeout 1h", "the manager is busy")
+	if took := time.Since(start); took < 50*time.Millisecond {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -172,7 +168,7 @@ func TestNotReadyInTimeIsAFailure(t *testing.T) {
 		start := time.Now()
 		b.want(1, "service install --timeout 300ms", "✗ Collector did not respond on /readyz within 0.3s.", "answer 503",
 			"and stays installed", "See: runtimescope service status")
-		if took := time.Since(start); took < 300*time.Millisecond || took > 10*time.Second {
+		if took := time.Since(start); took < 300*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
 		if strings.Contains(b.stdout.String(), "✓ Collector") || b.fakeState().PID == 0 {
@@ -209,7 +205,7 @@ func TestAnotherProcessThatAnswersIsNotTheService(t *testing.T) {
 		b.unready = 0
 		b.want(0, "service stop")
 		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
-		b.want(1, "service restart --timeout 20s", "✗ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
+		b.want(1, "service restart --timeout 1h", "✗ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
 		if strings.Contains(b.stdout.String(), "✓") {
 			t.Errorf("a ✓ for somebody else's answer:\n%s", b.stdout.String())
 		}
@@ -222,9 +218,9 @@ func TestACollectorThatFindsItsPortTakenIsHeardBeforeWhoHasIt(t *testing.T) {
 		b.installed()
 		b.want(0, "service stop")
 		b.behaves("crash later 3")
-		b.timings.look, b.timings.grace = time.Millisecond, 20*time.Second
+		b.timings.look, b.timings.grace = time.Millisecond, time.Hour
 		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
-		b.want(1, "service restart --timeout 15s", "✗ The collector exited with status 3 before it was ready")
+		b.want(1, "service restart --timeout 1h", "✗ The collector exited with status 3 before it was ready")
 	})
 }
 

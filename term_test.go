@@ -102,11 +102,7 @@ func TestOnATerminalTheWaitingLineCountsTheSeconds(t *testing.T) {
 			if got := out.String(); got != want[0] {
 				t.Errorf("at first %q, want %q", got, want[0])
 			}
-			for end := time.Now().Add(20 * time.Second); !strings.HasPrefix(out.String(), want[0]+want[1]); time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("after some seconds %q", out.String())
-				}
-			}
+			until(t, func() bool { return strings.HasPrefix(out.String(), want[0]+want[1]) }, out.String)
 			stop()
 			said := out.String()
 			if !strings.HasSuffix(said, "\n") || strings.Count(said, "\n") != 1 {

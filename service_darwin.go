@@ -27,7 +27,7 @@ func noExec(path string) bool {
 // choose gives the app launchd. The commands need nothing in their environment besides our own.
 func (a *app) choose() (environ []string) {
 	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}
-	a.processes = lsofTable{started: startTime, answers: answers}
+	a.processes = lsofTable{started: startTime, answers: a.answers}
 	a.lock = folderLock(a.home)
 	return nil
 }

@@ -86,16 +86,18 @@ func sameFile(a, b string) bool {
 // absolutePath is the absolute name of the file that the kernel finds at path. A ".." after a link goes up from where that
 // leads (path_resolution(7)), so such a link is resolved; all others stay.
 func absolutePath(path string) (string, error) {
+	if runtime.GOOS == "windows" { // which goes up in the name, before it looks for a link
+		return filepath.Abs(path)
+	}
 	if !filepath.IsAbs(path) {
 		folder, err := os.Getwd()
 		if err != nil {
 			return "", err
 		}
-		path = folder + string(filepath.Separator) + path
+		path = folder + "/" + path
 	}
-	volume := filepath.VolumeName(path)
-	at := volume + string(filepath.Separator)
-	for _, name := range strings.Split(path[len(volume):], string(filepath.Separator)) {
+	at := "/"
+	for _, name := range strings.Split(path, "/") {
 		if _, err := os.Readlink(at); err == nil && name == ".." {
 			if at, err = filepath.EvalSymlinks(at); err != nil {
 				return "", err
@@ -106,7 +108,7 @@ func absolutePath(path string) (string, error) {
 	if slices.ContainsFunc(wayTo(at), func(name string) bool {
 		return strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/dev/fd/")
 	}) {
-		return "", errors.New("that name means another file to each process")
+		return "", errors.New("that name is a different file in each process")
 	}
 	return at, nil
 }
@@ -141,7 +143,7 @@ func whyPathWontLast(path string) string {
 		{"^/run/current-system/", ""}, // NixOS and Guix: the link to the system in use
 		{"^/run/wrappers/", ""},
 		{"^/run/media/", "the disk may not be there at login"},
-		{"/fnm_multishells/", "fnm makes it anew for each shell"},
+		{"/fnm_multishells/", "fnm creates it for each shell"},
 		{"^" + filepath.Clean(os.TempDir()) + "/", temporary},
 		{"^/tmp/", temporary},
 		{"^/var/tmp/", temporary},
@@ -287,8 +289,8 @@ func readELF(r io.ReaderAt, size uint64) (e elfFile, ok bool) {
 		order = binary.BigEndian
 	}
 	f := elfReader{r: r, size: size, order: order, long: head[4] == 2}
-	if f.read(0, 52); f.long {
-		f.read(0, 64)
+	if f.has(0, 52); f.long {
+		f.has(0, 64)
 	}
 	e.machine = order.Uint16(head[18:])
 	for _, segment := range f.table(head, f.number(head, 28, 32), 42) {

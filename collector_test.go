@@ -123,7 +123,7 @@ func TestThePathOfACollectorIsTheOneThatTheKernelMeans(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer open.Close()
-	fd, thisProcess := fmt.Sprint(open.Fd()), "that name means another file to each process"
+	fd, thisProcess := fmt.Sprint(open.Fd()), "that name is a different file in each process"
 	for _, c := range []struct{ at, asked, want, why string }{
 		{"", "a/link/../collector-server", "real/collector-server", ""},
 		{"", dir + "/a/abs/../collector-server", "real/collector-server", ""},
@@ -271,8 +271,8 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"/home/ada/.cache/uv/archive-v0/x1y/bin/x":           "caches are emptied",
 		"/Users/ada/Library/Caches/pnpm/dlx/ab12/x":          "caches are emptied",
 		"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x":  "pnpm dlx empties its folder",
-		"/home/ada/.local/state/fnm_multishells/12_34/bin/x": "fnm makes it anew for each shell",
-		"/run/user/1000/fnm_multishells/12_34/bin/x":         "fnm makes it anew for each shell",
+		"/home/ada/.local/state/fnm_multishells/12_34/bin/x": "fnm creates it for each shell",
+		"/run/user/1000/fnm_multishells/12_34/bin/x":         "fnm creates it for each shell",
 		"/run/user/1000/x/collector-server":                  temporary,
 		"/run/media/ada/DISK/collector-server":               "the disk may not be there at login",
 		"/snap/runtimescope/42/bin/collector-server":         version,

@@ -55,12 +55,8 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	}
 	domain := m.domain()
 	printed, printErr := run.Run(ctx, launchctl("print", domain+"/"+label)...)
-	var noSession error // at the screen; then no agent can be loaded
-	if noDomain(printErr) {
-		noSession = m.unreachable(printErr)
-	}
-	if err != nil && noSession != nil {
-		return state{phase: unknown}, noSession
+	if err != nil && noDomain(printErr) {
+		return state{phase: unknown}, m.unreachable(printErr)
 	}
 	if err == nil && exitCode(printErr) != 0 { // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
@@ -81,7 +77,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 		listed = ""
 	}
 	s := parseJobState(listed, printed)
-	s.domain, s.noSession = domain, noSession
+	s.domain = domain
 	if s.loaded == "" || s.loaded == m.path() || sameFile(s.loaded, m.path()) {
 		s.loaded, s.program = m.path(), "" // the file says it
 	}

@@ -339,14 +339,15 @@ func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 		"\tstate = not running\n\targuments = {\n\t\tsh\n\tpid = 99\n\t}\n\tpid = 98\n\t}\n\tlast exit code = 3: x\n": func(s state) bool {
 			return s.pid == 0 && *s.lastExit == exitStatus{code: 3} && s.phase == crashLooping
 		},
-		"\tlast terminating signal = 9: Killed: 9\n":                  func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
-		"\tlast exit reason = OS_REASON_EXEC\n\tlast exit code = 0\n": func(s state) bool { return s.cause == "exec" && s.phase == crashLooping },
-		"\tlast exit reason = (none)\n":                               func(s state) bool { return s.cause == "" && s.phase == stopped },
-		"\tstate = spawn scheduled\n\tlast exit code = 0\n":           func(s state) bool { return s.phase == starting },
-		"\tpended nondemand spawn = (none)\n":                         func(s state) bool { return s.deferred == "" },
-		"\tstate = running\n\tpid = 5\n\tpended nondemand spawn = x":  func(s state) bool { return s.deferred == "" },
-		"\tlast terminating signal = Killed\n":                        func(s state) bool { return s.lastExit == nil },
-		"\tlast terminating signal = Hangup: one\n":                   func(s state) bool { return s.lastExit == nil },
+		"\tstate = not running\n\targuments = {\n\t\tsh\n\tlast exit code = 9\n\t}\n": func(s state) bool { return s.lastExit == nil },
+		"\tlast terminating signal = 9: Killed: 9\n":                                  func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
+		"\tlast exit reason = OS_REASON_EXEC\n\tlast exit code = 0\n":                 func(s state) bool { return s.cause == "exec" && s.phase == crashLooping },
+		"\tlast exit reason = (none)\n":                                               func(s state) bool { return s.cause == "" && s.phase == stopped },
+		"\tstate = spawn scheduled\n\tlast exit code = 0\n":                           func(s state) bool { return s.phase == starting },
+		"\tpended nondemand spawn = (none)\n":                                         func(s state) bool { return s.deferred == "" },
+		"\tstate = running\n\tpid = 5\n\tpended nondemand spawn = x":                  func(s state) bool { return s.deferred == "" },
+		"\tlast terminating signal = Killed\n":                                        func(s state) bool { return s.lastExit == nil },
+		"\tlast terminating signal = Hangup: one\n":                                   func(s state) bool { return s.lastExit == nil },
 	} {
 		if s := parseJobState("", printed); !check(s) {
 			t.Errorf("%q: got %s", printed, systemdSummary(s))

@@ -126,8 +126,8 @@ func main() {
 	os.Exit(code)
 }
 
-// commandPath is where the commands of the system are looked for: a bare PATH hides no service manager. On macOS its own come first:
-// of others of these names, ps asks for what it may not know (NixOS/nixpkgs has such a ps).
+// commandPath is where the commands of the system are looked for, also with a bare PATH. On macOS its own come first: the ps of
+// nixpkgs, for one, lacks the entitlement to tell a process's memory.
 func commandPath(platform string, path []string) []string {
 	system := []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"}
 	if platform == "darwin" {

@@ -28,7 +28,7 @@ type processTable interface {
 	holders(ctx context.Context, port int) (who func(first int) []holder, err error)
 	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
 	belongs(ctx context.Context, pid int, s state) bool
-	// facts tells how long a process has been running, at the most, and how much memory it uses, in bytes; 0: unknown.
+	// facts tells how long a process has been running at least, and how much memory it uses, in bytes; 0: unknown.
 	facts(ctx context.Context, pid int) (age time.Duration, memory int64, err error)
 	// environ lists the K=V words that a process was started with; nil where that cannot be told.
 	environ(pid int) []string

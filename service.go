@@ -73,7 +73,6 @@ type state struct {
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
 
 	domain      string // launchd's domain
-	noSession   error  // why launchd could not load it again once it is stopped
 	exitTimeout time.Duration
 
 	processEnv []string // K=V that the running process was given; nil: unknown

@@ -102,6 +102,21 @@ func TestE2EWhatCertainlyCannotRunIsRefusedBeforeTheServiceIsStopped(t *testing.
 	}
 }
 
+func TestE2EAMissingInterpreterIsNamed(t *testing.T) {
+	e := newE2E(t)
+	e.ok(os.Remove(e.collector))
+	e.write(e.collector, "#!nowhere\n", 0o755) // looked for in the service's folder, so that it is tried
+	r := e.exits(1, "service install").says("203/EXEC", "its interpreter nowhere is not there")
+	if r.took > 5*time.Second {
+		t.Errorf("not at once: %v", r)
+	}
+	if got := e.agrees("crash-looping"); fmt.Sprint(got["last_exit"]) != "map[code:203]" {
+		t.Errorf("status: %v", got)
+	}
+	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	e.gone()
+}
+
 func TestE2EANoexecFileSystemIsNamed(t *testing.T) {
 	e := newE2E(t)
 	if !e.mayUseNamespaces() {

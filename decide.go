@@ -110,7 +110,7 @@ func targetOf(s snapshot, r request) definition {
 
 // serving tells whether the service runs on what is on disk, or is about to.
 func (s snapshot) serving() bool {
-	return (s.state.phase == running || s.state.phase == starting) && s.restartReason() == ""
+	return (s.state.phase == running || s.state.phase == starting) && !s.state.empty && s.restartReason() == ""
 }
 
 // inUse tells whether a definition is the one that the service has.
@@ -157,7 +157,7 @@ func effectsOf(s snapshot, r request) effects {
 
 // upToDate tells whether the service runs what is on disk, or is stopped and so will.
 func (s snapshot) upToDate() bool {
-	return s.state.phase == stopped || s.state.phase == running && s.restartReason() == ""
+	return s.state.phase == stopped || s.state.phase == running && !s.state.empty && s.restartReason() == ""
 }
 
 // plannedVerb is the plan that carries a request out; look: none.

@@ -176,7 +176,7 @@ func commonChecks() []check {
 			if s.silent != nil {
 				return false, "whether the service runs cannot be found out"
 			}
-			return true, fmt.Sprintf("running (PID %d) for %s", s.state.pid, duration(s.process.age))
+			return true, "running" + inBrackets(s.state.pid) + s.uptimeText(" for ")
 		}},
 		{"ready", readyEvidence},
 		{"ports", portsEvidence},
@@ -256,6 +256,7 @@ func commonKinds() []kind {
 		{"failed", "process", findFailed},
 		{"stopped", "process", findStopped},
 		{"starting", "process", findStarting},
+		{"exited", "process", findExited},
 		{"restarted", "process", findRestarted},
 
 		{"not-ready", "ready", findNotReady},
@@ -410,7 +411,7 @@ const (
 
 func (s snapshot) restartReason() restartReason {
 	switch {
-	case s.state.pid == 0:
+	case s.state.pid == 0 && s.process.pid == 0:
 		return ""
 	case s.state.stale:
 		return definitionReplaced
@@ -541,10 +542,24 @@ func findStopped(s snapshot) (problem, bool) {
 	if broken, ok := findDefinitionBroken(s); ok { // a start fails
 		p.fix, p.advice = broken.fix, broken.advice
 	}
-	if s.state.pid != 0 {
-		p.summary, p.fix, p.advice = fmt.Sprintf("stopping (PID %d)", s.state.pid), "", ""
+	if s.state.pid != 0 || s.state.ending {
+		p.summary, p.fix, p.advice = "stopping"+inBrackets(s.state.pid), "", ""
 	}
 	return p, s.silent == nil && s.state.phase == stopped
+}
+
+// findExited finds what systemd calls active though no process of it is left.
+func findExited(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: s.state.rawState + ": no process of it runs", fix: restartCommand},
+		s.silent == nil && s.state.phase == running && s.state.empty
+}
+
+// inBrackets names a main process where there is one.
+func inBrackets(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (PID %d)", pid)
 }
 
 func findStarting(s snapshot) (problem, bool) {
@@ -556,7 +571,7 @@ func findRestarted(s snapshot) (problem, bool) {
 	if s.silent != nil || st.phase != running || st.restarts == nil || *st.restarts == 0 {
 		return none()
 	}
-	return problem{severity: warning, summary: fmt.Sprintf("running (PID %d), restarted %s after it failed", st.pid, count(*st.restarts, "time")),
+	return problem{severity: warning, summary: fmt.Sprintf("running%s, restarted %s after it failed", inBrackets(st.pid), count(*st.restarts, "time")),
 		fix: logsCommand}, true
 }
 

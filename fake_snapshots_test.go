@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"time"
 )
 
 // An option is one thing that a machine may have; those of a snapshot are applied in order.
@@ -89,6 +90,19 @@ func inPhase(p phase, rawState string, lastExit *exitStatus) option {
 	}}
 }
 
+func noMainProcess() option {
+	return change("no main process", func(s *snapshot) {
+		s.state.phase, s.state.rawState, s.state.pid, s.state.activeFor = running, "active (exited)", 0, ptr(time.Minute)
+	})
+}
+
+func empty() option {
+	return change("no process at all", func(s *snapshot) {
+		noMainProcess().set(s)
+		s.state.empty, s.ready.err = true, errors.New("connection refused")
+	})
+}
+
 func startLimited() option {
 	return option{"start limit", func(s *snapshot) {
 		inPhase(failed, "failed", &exitStatus{}).set(s)
@@ -160,7 +174,7 @@ func allOptions() []option {
 	return []option{
 		installed(), runningAs(4242), inPhase(stopped, "inactive", nil), inPhase(starting, "activating (start)", nil),
 		inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3}), inPhase(failed, "failed", &exitStatus{code: 3}), inPhase(unknown, "odd", nil),
-		startLimited(), ending(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
+		startLimited(), ending(), noMainProcess(), empty(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
 		portHeldBy(snapHTTP, otherCollector), portHeldBy(snapHTTP, editorPlugin), portHeldBy(snapHTTP, stranger), portHeldBy(snapHTTP, anotherUsers),
 		portHeldBy(snapWS, stranger), portHeldBy(snapWS, unitsCollector), portHeldBy(7000, stranger),
 		change("a mask as a file", func(s *snapshot) {
@@ -196,6 +210,7 @@ func allOptions() []option {
 		change("ports by a drop-in", func(s *snapshot) {
 			s.state.dropIns, s.state.unitEnv, s.state.file.ours = []string{"/x/y.conf"}, []string{httpPortEnv + "=7000", wsPortEnv + "=7000"}, true
 		}),
+		change("ending without a main process", func(s *snapshot) { ending().set(s); s.state.pid = 0 }),
 		change("changed on disk", func(s *snapshot) { s.state.stale = true }),
 		change("changed since the start", func(s *snapshot) { s.process.definitionChanged = true }),
 		change("replaced", func(s *snapshot) { s.process.replaced = true }),

@@ -197,20 +197,25 @@ func (a *app) programs(s *snapshot, installed, candidate programFacts) {
 	s.sameProgram = sameFile(candidate.path, s.installed.path)
 }
 
-// processFacts adds what is known of the main process.
+// processFacts adds what is known of the process that runs.
 func (a *app) processFacts(ctx context.Context, s *snapshot) {
-	st := s.state
-	if st.pid == 0 {
+	st, pid := s.state, s.state.pid
+	for _, h := range s.ports[s.live().http].holders {
+		if pid == 0 && h.ours {
+			pid = h.pid
+		}
+	}
+	if s.process.pid = pid; pid == 0 {
 		return
 	}
-	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, st.pid)
+	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, pid)
 	// who makes links makes them anew
 	if st.file.link == "" {
 		s.process.definitionChanged = slices.ContainsFunc(append([]string{st.definitionPath()}, st.dropIns...), func(path string) bool {
-			return changedSince(ctx, a.processes, st.pid, path)
+			return changedSince(ctx, a.processes, pid, path)
 		})
 	}
-	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, st.pid, st.collector())
+	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, pid, st.collector())
 }
 
 // logFacts adds the sizes of the log files, and whether their folder is there.

@@ -532,7 +532,13 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 		{41, state{cgroup: ours, pid: 2}, true},
 		{42, state{cgroup: ours, pid: 2}, false},
 		{43, state{cgroup: "/with:colons" + ours, pid: 2}, true},
-		{40, state{cgroup: ours}, false},          // nothing of it is to run
+		{40, state{cgroup: ours}, false}, // nothing of it is to run
+		{40, state{cgroup: ours, phase: running}, true},
+		{40, state{cgroup: ours, phase: starting}, true},
+		{40, state{cgroup: ours, phase: stopped, ending: true}, true},
+		{40, state{cgroup: ours, phase: crashLooping}, false},
+		{42, state{cgroup: ours, phase: running}, false},
+		{20, state{phase: running}, false},
 		{60, state{cgroup: ours, pid: 10}, false}, // left behind by an earlier start
 		{60, state{cgroup: ours, pid: 60}, true},
 		{61, state{cgroup: ours, pid: 10}, true},

@@ -27,6 +27,7 @@ type processTable interface {
 	// that have them. first is a PID to try before all others, or 0.
 	holders(ctx context.Context, port int) (who func(first int) []holder, err error)
 	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
+	// While the manager knows no main process, any of the control group is.
 	belongs(ctx context.Context, pid int, s state) bool
 	// facts tells how long a process has been running at least, and how much memory it uses, in bytes; 0: unknown.
 	facts(ctx context.Context, pid int) (age time.Duration, memory int64, err error)
@@ -262,27 +263,33 @@ func (p procfs) stop(pid int) string {
 }
 
 func (p procfs) belongs(_ context.Context, pid int, s state) bool {
-	if s.pid == 0 || pid == s.pid {
-		return s.pid != 0
+	if pid == s.pid {
+		return pid != 0
 	}
-	if s.cgroup != "" {
-		text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
-		for _, line := range strings.Split(string(text), "\n") {
-			if f := strings.SplitN(line, ":", 3); len(f) == 3 && (f[2] == s.cgroup || strings.HasPrefix(f[2], s.cgroup+"/")) {
-				return !p.startedBefore(pid, s.pid)
-			}
-		}
+	// between two starts what is left in the control group is of an earlier one
+	known := s.pid != 0 || s.ending || s.phase == running || s.phase == starting
+	if known && s.cgroup != "" && p.inCgroup(pid, s.cgroup) {
+		return s.pid == 0 || !p.startedBefore(pid, s.pid)
 	}
 	for range 64 { // up to the ancestors; a loop there can only be a torn read
 		f, err := p.stat(pid)
 		if err != nil {
 			return false
 		}
-		if pid, _ = strconv.Atoi(f[1]); pid == s.pid {
+		if pid, _ = strconv.Atoi(f[1]); pid == s.pid && pid != 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// inCgroup tells whether a process is in a control group, or in one below it.
+func (p procfs) inCgroup(pid int, cgroup string) bool {
+	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
+	return slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		f := strings.SplitN(line, ":", 3)
+		return len(f) == 3 && (f[2] == cgroup || strings.HasPrefix(f[2], cgroup+"/"))
+	})
 }
 
 // startedBefore tells whether a process was started before another: then an earlier start of the service has left it behind.

@@ -183,8 +183,12 @@ func (w wait) answered() bool {
 func (w wait) ended() bool {
 	s := w.state
 	switch {
-	case s.phase == running || s.phase == starting:
-		return w.first.invocation != "" && s.invocation != "" && s.pid != 0 && s.invocation != w.first.invocation
+	case s.phase == running && s.empty:
+		return true
+	case s.phase == running || s.phase == starting && s.pid != 0:
+		return w.first.invocation != "" && s.invocation != "" && s.invocation != w.first.invocation
+	case s.phase == starting:
+		return false
 	case s.phase == unknown, s.ending:
 		return false
 	}
@@ -209,7 +213,7 @@ func (w *wait) saw(s state, err error, at time.Time) {
 	if s.processEnv != nil {
 		w.live = s.livePorts()
 	}
-	if w.first.invocation == "" && s.pid != 0 {
+	if w.first.invocation == "" && (s.pid != 0 || s.phase == running) {
 		w.first = s
 	}
 	if s.maybeNotStarted && w.first.pid == 0 {

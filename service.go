@@ -33,17 +33,20 @@ const (
 // nothing was started; lastName, next and the like are "" when there is nothing to say.
 type state struct {
 	phase      phase
-	rawState   string // the manager's own word
-	pid        int    // of the main process, 0 when there is none
-	invocation string // tells one start of the service from the next: the invocation ID, or the PID
-	cgroup     string // systemd's control group
-	restarts   *int   // automatic ones since the service was last started; nil: unknown
-	memory     *int64 // bytes; nil: unknown
-	next       string // what the manager does next, in words
+	rawState   string         // the manager's own word
+	pid        int            // of the main process, 0 when there is none
+	invocation string         // tells one start of the service from the next: the invocation ID, or the PID
+	cgroup     string         // systemd's control group
+	activeAt   time.Duration  // by the clock of the manager; 0: unknown
+	activeFor  *time.Duration // nil: unknown
+	restarts   *int           // automatic ones since the service was last started; nil: unknown
+	memory     *int64         // bytes; nil: unknown
+	next       string         // what the manager does next, in words
 
 	maybeNotStarted bool // stopped, or not started yet: the manager does not tell which
 	loadedIdle      bool // no process runs, but the manager may start one at any time, until the job is unloaded
 	ending          bool // the manager is stopping the service and has not ended all its processes
+	empty           bool // it counts as active, and none of its processes is left
 	startLimit      bool // the manager refuses to start it: too many starts in a short time
 
 	skipped        string      // the condition of the definition that did not hold, so that it was not started
@@ -273,9 +276,10 @@ type readyFacts struct {
 	version string
 }
 
-// processFacts are what is known of the running main process.
+// processFacts are what is known of the process that runs.
 type processFacts struct {
 	age               time.Duration
+	pid               int   // the main process, or where the manager knows none, the one that holds the port; 0: none
 	memory            int64 // bytes; 0: unknown
 	err               error // why the age is not known
 	definitionChanged bool  // the definition's file is newer than the process

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 const ioctlGetTermios = syscall.TCGETS
@@ -32,7 +33,8 @@ func noExec(path string) bool {
 // choose gives the app systemd. It returns what the commands need in their environment besides our own:
 // XDG_RUNTIME_DIR, where su, cron and sudo -i left it out.
 func (a *app) choose() (environ []string) {
-	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv, runtimeDir: a.getenv("XDG_RUNTIME_DIR")}
+	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv,
+		runtimeDir: a.getenv("XDG_RUNTIME_DIR"), clock: monotonic}
 	if own := "/run/user/" + strconv.Itoa(a.uid); m.runtimeDir == "" {
 		if info, err := os.Stat(own); err == nil {
 			if owner, ok := fileOwner(info); ok && owner == a.uid {
@@ -154,4 +156,11 @@ func sockDiag() ([]listener, error) {
 		}
 	}
 	return all, nil
+}
+
+// monotonic is the time on CLOCK_MONOTONIC, by which systemd tells how long a unit has been active.
+func monotonic() time.Duration {
+	var now syscall.Timespec
+	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&now)), 0)
+	return time.Duration(now.Nano())
 }

@@ -47,6 +47,23 @@ func (s snapshot) memory() *int64 {
 	return s.state.memory
 }
 
+// uptime is how long the service has been running: its main process, or where it has none, by its manager; nil: unknown.
+func (s snapshot) uptime() *time.Duration {
+	if s.state.pid != 0 && s.process.err == nil {
+		return &s.process.age
+	}
+	return s.state.activeFor
+}
+
+// uptimeText is that in words, after others; "" where it is not known.
+func (s snapshot) uptimeText(before string) string {
+	up := s.uptime()
+	if up == nil {
+		return ""
+	}
+	return before + duration(*up)
+}
+
 func (s snapshot) report() statusReport {
 	st, p := s.state, s.live()
 	r := statusReport{
@@ -62,7 +79,9 @@ func (s snapshot) report() statusReport {
 	}
 	if st.pid != 0 {
 		r.PID = &st.pid
-		r.UptimeSeconds = ptr(int64(s.process.age.Seconds()))
+	}
+	if up := s.uptime(); up != nil {
+		r.UptimeSeconds = ptr(int64(up.Seconds()))
 	}
 	if path := st.collector(); path != "" {
 		r.Collector = &path
@@ -121,8 +140,12 @@ func (s snapshot) unhealthy() string {
 	switch {
 	case s.state.masked:
 		return "masked"
+	case s.state.ending && s.state.phase == stopped:
+		return "stopping"
 	case s.state.phase != running:
 		return string(s.state.phase)
+	case s.state.empty:
+		return "no process of it runs"
 	case s.ready.err != nil:
 		return "running, but /readyz: " + s.ready.err.Error()
 	}
@@ -181,8 +204,12 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 	switch {
 	case s.silent != nil:
 		a.out.warn("Service installed, but its state is unknown")
+	case st.phase == running && st.empty:
+		a.out.warn("Service state: %s — no process of it runs. Run: %s", st.rawState, fix)
+	case st.phase == running && st.pid == 0:
+		a.out.done("%s%s", s.names.upLabel, s.uptimeText(" — up "))
 	case st.phase == running:
-		a.out.done("%s — PID %d, up %s", s.names.upLabel, st.pid, duration(s.process.age))
+		a.out.done("%s — PID %d%s", s.names.upLabel, st.pid, s.uptimeText(", up "))
 	case st.phase == crashLooping:
 		a.out.warn("Service state: %s — crash-looping: %s. See: %s", st.rawState, st.next, fix)
 	case st.phase == failed && fix == logsCommand:
@@ -191,6 +218,8 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 		a.out.warn("Service state: %s — %s. Run: %s", st.rawState, st.next, fix)
 	case st.pid != 0 && st.phase == stopped:
 		a.out.warn("Service state: %s — PID %d is ending", st.rawState, st.pid)
+	case st.ending && st.phase == stopped:
+		a.out.warn("Service state: %s — its processes are ending", st.rawState)
 	case st.phase == stopped && fix == startCommand && s.names.sessionEnd != "":
 		a.out.warn("Service installed but not currently running. Run: %s", fix)
 	case st.phase == stopped && fix == startCommand:

@@ -257,6 +257,12 @@ func TestTheWordsOfStatus(t *testing.T) {
 		want    string
 	}{
 		"well": {nil, headline + healthy + tail},
+		"no main process": {[]option{change("", func(s *snapshot) { s.state.pid, s.state.activeFor = 0, ptr(61*time.Second) })},
+			strings.Replace(headline, "PID 42, up 1 min 30 s", "up 1 min 1 s", 1) + healthy + tail},
+		"no process at all": {[]option{noAnswer, change("", func(s *snapshot) { s.state.pid, s.state.empty, s.state.rawState = 0, true, "active (exited)" })},
+			"⚠ Service state: active (exited) — no process of it runs. Run: runtimescope service restart\n⚠ Collector does not answer on http://127.0.0.1:6768: no answer\n" + tail},
+		"ending without a main process": {[]option{ending(), change("", func(s *snapshot) { s.state.pid = 0 })},
+			"⚠ Service state: deactivating (stop-sigterm) — its processes are ending\n" + tail},
 		"masked while it runs": {[]option{maskedRuntime()},
 			headline + healthy + tail + "⚠ the service is masked, so systemd will not start it (" + unit + "). Fix: systemctl --user unmask --runtime runtimescope.service\n"},
 		"masked": {[]option{down, maskedRuntime()},
@@ -304,9 +310,6 @@ func TestTheWordsOfStatus(t *testing.T) {
 		s := snapshotOf("systemd", append([]option{installed(), runningAs(42), change("age", func(s *snapshot) {
 			s.process = processFacts{age: 90 * time.Second}
 		})}, c.options...)...)
-		if s.process.memory == 0 {
-			s.process.err = errors.New("not asked")
-		}
 		var stdout bytes.Buffer
 		a := &app{out: printer{stdout: &stdout}}
 		a.sayStatus(s, diagnose(s, systemd{}.judgements()))

@@ -155,7 +155,7 @@ func TestTheServiceOfAnotherHomeIsLeftAlone(t *testing.T) {
 	m := b.manager.(systemd)
 	m.home = b.home
 	b.manager = m
-	for _, args := range []string{"service install", "service uninstall", "service restart", "service update"} {
+	for _, args := range []string{"service install", "service uninstall", "service restart", "service update", "service stop"} {
 		b.refused(args, "✗ the user manager of systemd has the unit from /home/b b/.config/systemd/user/runtimescope.service: the HOME of this shell is another", "Try: export HOME='/home/b b'")
 	}
 }

@@ -25,7 +25,8 @@ type systemd struct {
 	uid        int
 	runtimeDir string // XDG_RUNTIME_DIR for systemctl; "" when there is none
 	getenv     func(string) string
-	root       string // prefix of /run, /proc, /var: "" but in tests
+	root       string               // prefix of /run, /proc, /var: "" but in tests
+	clock      func() time.Duration // CLOCK_MONOTONIC, by which systemd tells times; nil: unknown
 }
 
 func (m systemd) names() managerNames {
@@ -45,7 +46,7 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 var unitProperties = strings.Join([]string{"LoadState", "LoadError", "ActiveState", "SubState", "MainPID", "NRestarts", "Result",
 	"ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecStart", "Environment", "EnvironmentFiles", "RestartUSec", "MemoryCurrent", "ControlGroup",
 	"FragmentPath", "DropInPaths", "UnitFileState", "WantedBy", "NeedDaemonReload", "InvocationID",
-	"ConditionResult", "ConditionTimestampMonotonic"}, ",")
+	"ConditionResult", "ConditionTimestampMonotonic", "ActiveEnterTimestampMonotonic"}, ",")
 
 // state asks systemd for everything in one call.
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
@@ -71,6 +72,13 @@ func (m systemd) withFiles(s state) state {
 	}
 	s.stale = s.stale || s.loaded != "" && m.newDropIn(s.dropIns)
 	s.linger = m.linger()
+	if s.phase == running && s.activeAt != 0 && m.clock != nil {
+		s.activeFor = ptr(max(0, m.clock()-s.activeAt))
+	}
+	if s.phase == running && s.pid == 0 {
+		table := procfs{root: m.root + "/proc"}
+		s.empty = s.cgroup == "" || !slices.ContainsFunc(table.pids(), func(pid int) bool { return table.inCgroup(pid, s.cgroup) })
+	}
 	if s.notExecuted {
 		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
 	}
@@ -178,9 +186,9 @@ func shownProgram(execStart string) (program string) {
 func (p unitProps) readPhase(s *state) {
 	switch p["ActiveState"] {
 	case "active", "reloading", "refreshing":
-		s.phase = running
+		s.phase, s.activeAt = running, time.Duration(p.number("ActiveEnterTimestampMonotonic"))*time.Microsecond
 		if p["SubState"] == "exited" { // RemainAfterExit=
-			s.phase, s.rawState = stopped, "active (exited)"
+			s.rawState = "active (exited)"
 		}
 	case "activating":
 		s.phase = starting
@@ -191,7 +199,7 @@ func (p unitProps) readPhase(s *state) {
 		s.phase = failed
 	case "deactivating", "inactive":
 		s.phase = stopped
-		if p["LoadState"] == "not-found" && s.pid == 0 {
+		if p["LoadState"] == "not-found" && s.pid == 0 && !s.ending {
 			s.phase = notInstalled
 		}
 	default:
@@ -226,7 +234,7 @@ func (p unitProps) next(s state) string {
 		return "systemd has given up after " + count(p.number("NRestarts"), "restart")
 	case s.phase == failed:
 		return "systemd does not start it again"
-	case s.phase == stopped:
+	case s.phase == stopped, p["SubState"] == "exited":
 		return "systemd does not start it again after a clean end"
 	}
 	return "systemd has started it again already"

@@ -516,7 +516,10 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"UnitFileState=enabled", "UnitFileState=", func(s state) bool { return !*s.enabled }},
 		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=3\nExecMainStatus=11", func(s state) bool { return *s.lastExit == exitStatus{signal: 11} }},
 		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=1\nExecMainStatus=0", func(s state) bool { return *s.lastExit == exitStatus{} }},
-		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool { return s.phase == stopped && s.rawState == "active (exited)" }},
+		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool {
+			return s.phase == running && s.rawState == "active (exited)" && s.next == "systemd does not start it again after a clean end"
+		}},
+		{"UnitFileState=enabled", "ActiveEnterTimestampMonotonic=5000000", func(s state) bool { return s.activeAt == 5*time.Second }},
 		{"MainPID=31275", "MainPID=many", func(s state) bool { return s.pid == 0 }},
 		{"Environment=", "Environment=\nEnvironment=A=1", func(s state) bool { return slices.Equal(s.unitEnv, []string{"A=1"}) }},
 		{"NRestarts=0", "NRestarts=7", func(s state) bool { return *s.restarts == 7 }},
@@ -542,6 +545,9 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		if s, err := parseUnitState(text); err != nil || !c.check(s) {
 			t.Errorf("%s: %v, got %s", c.new, err, systemdSummary(s))
 		}
+	}
+	if s, err := parseUnitState("LoadState=not-found\nActiveState=deactivating\nMainPID=0\n"); err != nil || s.phase != stopped || s.gone() {
+		t.Errorf("a process of a unit that is gone: %v, %s", err, systemdSummary(s))
 	}
 	for _, text := range []string{"", "x", "ActiveState=active\n", "LoadState=loaded\n", "ActiveState=\nLoadState=loaded\n", strings.Repeat("x", 500)} {
 		s, err := parseUnitState(text)
@@ -605,9 +611,7 @@ func TestAUnitThatIsBeingStoppedHasNotEndedYet(t *testing.T) {
 
 func TestSystemctlIsAskedOnceForTheState(t *testing.T) {
 	t.Parallel()
-	const call = "systemctl --user show runtimescope.service -p LoadState,LoadError,ActiveState,SubState,MainPID,NRestarts,Result,ExecMainPID," +
-		"ExecMainCode,ExecMainStatus,ExecStart,Environment,EnvironmentFiles,RestartUSec,MemoryCurrent,ControlGroup,FragmentPath,DropInPaths," +
-		"UnitFileState,WantedBy,NeedDaemonReload,InvocationID,ConditionResult,ConditionTimestampMonotonic"
+	call := "systemctl --user show runtimescope.service -p " + unitProperties
 	var calls []string
 	run := planRunner{calls: &calls, outputs: map[string]string{call: fakebinText(t, "systemctl-show-running.txt")}}
 	m := systemd{user: ada}

@@ -209,6 +209,56 @@ func TestE2EAServiceThatStaysActiveAfterItsEndHasEnded(t *testing.T) {
 	}
 	e.exits(0, "service status").says("⚠ Service state: active (exited)").saysNot("PID 0")
 	e.exits(3, "service status --exit-code")
+	e.exits(1, "service doctor").says("✗ process: active (exited): no process of it runs")
+	e.standin()
+	e.exits(0, "service update").says("✓ Service restarted")
+	e.agrees("running")
+}
+
+func TestE2EAServiceWithoutAMainProcessIsTheServiceAllTheSame(t *testing.T) {
+	for _, how := range []string{"Type=forking\nGuessMainPID=no\n", "Type=oneshot\nRestart=no\nRemainAfterExit=yes\n"} {
+		t.Run(how, func(t *testing.T) {
+			e := newE2E(t)
+			program := e.another("real", "collector-server")
+			e.write(e.collector, "#!/bin/sh\n"+program+" </dev/null >/dev/null 2>&1 &\n", 0o755)
+			e.dropIn("[Service]\n" + how)
+			e.exits(0, "service install").says("✓ Collector is healthy")
+			e.exits(0, "service status").says("✓ Service is active — up ", "✓ Collector is healthy").saysNot("PID", "not by the service")
+			if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"state":"running","healthy":true,"verified":true,"pid":null,"uptime_seconds":`) ||
+				strings.Contains(r.out, `"uptime_seconds":null`) {
+				t.Error(r)
+			}
+			e.exits(0, "service doctor").says("✓ process: running for ", "✓ ports").saysNot("PID 0")
+			e.exits(0, "service update").says("Nothing to adopt")
+			e.copyProgram(program, e.collector)
+			e.exits(0, "service status").says("⚠ Restart needed: the binary has been replaced")
+			e.write(e.collector, "#!/bin/sh\n"+program+" </dev/null >/dev/null 2>&1 &\n", 0o755)
+			e.exits(0, "service restart").says("✓ Collector is healthy")
+			e.exits(0, "service stop").says("✓ Service stopped").saysNot("Still")
+			e.stopped()
+			e.exits(0, "service start")
+			e.exits(0, "service uninstall").says("✓ Service uninstalled").saysNot("Still")
+			e.stopped()
+		})
+	}
+}
+
+func TestE2EAServiceWhoseLastProcessIsEndingIsWaitedFor(t *testing.T) {
+	for _, args := range []string{"service stop", "service uninstall"} {
+		t.Run(args, func(t *testing.T) {
+			e := newE2E(t)
+			program := e.another("real", "collector-server")
+			e.write(filepath.Join(filepath.Dir(program), "standin"), "STANDIN_DEAF=1\n", 0o644)
+			e.write(e.collector, "#!/bin/sh\n"+program+" &\nwait\n", 0o755)
+			e.dropIn("[Service]\nTimeoutStopSec=3\n")
+			e.exits(0, "service install").says("✓ Collector is healthy")
+			e.systemctl("stop", "--no-block", "runtimescope.service")
+			e.until("only the child is left", func() bool { return e.show("ActiveState") == "deactivating" && e.pid() == 0 })
+			e.exits(0, "service status").says("⚠ Service state: deactivating", "its processes are ending").saysNot("service start", "another collector", "kill")
+			e.exits(0, args).saysNot("Still")
+			e.stopped()
+		})
+	}
 }
 
 func TestE2EAConditionThatDoesNotHoldIsNamed(t *testing.T) {
@@ -276,7 +326,7 @@ func TestE2EAnotherHomeDoesNotTouchTheService(t *testing.T) {
 	pid, home := e.serves(), e.home
 	e.env["HOME"] = filepath.Join(e.home, "another")
 	e.mkdir(e.env["HOME"])
-	for _, args := range []string{"service uninstall", "service install", "service update", "service restart"} {
+	for _, args := range []string{"service uninstall", "service install", "service update", "service restart", "service stop"} {
 		e.refused(args, "the user manager of systemd has the unit from "+e.unit, "Try: export HOME="+home)
 	}
 	if now := e.serves(); now != pid {

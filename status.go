@@ -204,28 +204,37 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 	switch {
 	case s.silent != nil:
 		a.out.warn("Service installed, but its state is unknown")
-	case st.phase == running && st.empty:
-		a.out.warn("Service state: %s — no process of it runs. Run: %s", st.rawState, fix)
-	case st.phase == running && st.pid == 0:
-		a.out.done("%s%s", s.names.upLabel, s.uptimeText(" — up "))
 	case st.phase == running:
-		a.out.done("%s — PID %d%s", s.names.upLabel, st.pid, s.uptimeText(", up "))
+		a.sayRunning(s, fix)
 	case st.phase == crashLooping:
 		a.out.warn("Service state: %s — crash-looping: %s. See: %s", st.rawState, st.next, fix)
 	case st.phase == failed && fix == logsCommand:
 		a.out.warn("Service state: %s — %s. See: %s", st.rawState, st.next, fix)
 	case st.phase == failed:
 		a.out.warn("Service state: %s — %s. Run: %s", st.rawState, st.next, fix)
-	case st.pid != 0 && st.phase == stopped:
-		a.out.warn("Service state: %s — PID %d is ending", st.rawState, st.pid)
-	case st.ending && st.phase == stopped:
-		a.out.warn("Service state: %s — its processes are ending", st.rawState)
+	case st.phase == stopped && (st.pid != 0 || st.ending):
+		what := "its processes are ending"
+		if st.pid != 0 {
+			what = fmt.Sprintf("PID %d is ending", st.pid)
+		}
+		a.out.warn("Service state: %s — %s", st.rawState, what)
 	case st.phase == stopped && fix == startCommand && s.names.sessionEnd != "":
 		a.out.warn("Service installed but not currently running. Run: %s", fix)
 	case st.phase == stopped && fix == startCommand:
 		a.out.warn("Service state: %s. Run: %s", st.rawState, fix)
 	default: // what keeps it from starting is said below
 		a.out.warn("Service state: %s", st.rawState)
+	}
+}
+
+func (a *app) sayRunning(s snapshot, fix string) {
+	switch {
+	case s.state.empty:
+		a.out.warn("Service state: %s — no process of it runs. Run: %s", s.state.rawState, fix)
+	case s.state.pid == 0:
+		a.out.done("%s%s", s.names.upLabel, s.uptimeText(" — up "))
+	default:
+		a.out.done("%s — PID %d%s", s.names.upLabel, s.state.pid, s.uptimeText(", up "))
 	}
 }
 

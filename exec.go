@@ -19,7 +19,7 @@ import (
 // A Runner runs commands, argv only, never through a shell.
 type Runner interface {
 	// Run runs one command to completion and returns its standard output, at most outputLimit bytes of it.
-	// A command that could not be run, did not end in time or exited non-zero is a *commandError.
+	// A command that could not be run, did not end in time, exited non-zero or said more than that is a *commandError.
 	Run(ctx context.Context, argv ...string) (stdout string, err error)
 	// Start starts a command that lasts, its output going where the caller says, env added to its environment.
 	Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error)
@@ -33,8 +33,11 @@ type process interface {
 	Wait() (exitStatus, error)
 }
 
-// outputLimit bounds what is kept of a command's output, in bytes: the longest sensible answer is a few kilobytes.
-const outputLimit = 1 << 20
+// outputLimit bounds what is kept of a command's output, in bytes: more than the variables of a process may take in all.
+const outputLimit = 4 << 20
+
+// errCut is the cause of a command that said more than is kept.
+var errCut = fmt.Errorf("its answer is longer than %d MiB and was cut off", outputLimit>>20)
 
 // A commandError is a command that did not do what it was asked.
 type commandError struct {
@@ -139,6 +142,9 @@ func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
 	cmd.Cancel = func() error { return killGroup(cmd.Process) } // with what it started
 	cmd.WaitDelay = 200 * time.Millisecond                      // a grandchild that holds the pipe must not hold us
 	err = cmd.Run()
+	if (err == nil || errors.Is(err, exec.ErrWaitDelay)) && stdout.cut {
+		return stdout.String(), &commandError{argv: argv, code: -1, cause: errCut}
+	}
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return stdout.String(), nil
 	}
@@ -229,10 +235,14 @@ func executable(path string) error {
 }
 
 // limitedBuffer keeps the first outputLimit bytes and swallows the rest.
-type limitedBuffer struct{ kept []byte }
+type limitedBuffer struct {
+	kept []byte
+	cut  bool
+}
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	b.kept = append(b.kept, p[:min(len(p), outputLimit-len(b.kept))]...)
+	n := min(len(p), outputLimit-len(b.kept))
+	b.kept, b.cut = append(b.kept, p[:n]...), b.cut || n < len(p)
 	return len(p), nil
 }
 

@@ -150,10 +150,10 @@ func TestRunTellsDeathByASignal(t *testing.T) {
 	}
 }
 
-func TestRunKeepsAMegabyteOfEachStreamAndReadsTheRest(t *testing.T) {
+func TestRunKeepsFourMegabytesOfEachStreamAndReadsTheRest(t *testing.T) {
 	t.Parallel()
 	sh := execShell(t)
-	script := `s=0123456789abcde; for i in 1 2 3 4 5 6; do s=$s$s; done; i=0; while [ $i -lt 1400 ]; do echo "$s"; echo "$s" >&2; i=$((i+1)); done; exit 7`
+	script := `s=0123456789abcde; for i in 1 2 3 4 5 6; do s=$s$s; done; i=0; while [ $i -lt 5000 ]; do echo "$s"; echo "$s" >&2; i=$((i+1)); done; exit 7`
 	out, err := execRunner().Run(context.Background(), sh, "-c", script)
 	var failed *commandError
 	if !errors.As(err, &failed) || failed.code != 7 {
@@ -161,6 +161,10 @@ func TestRunKeepsAMegabyteOfEachStreamAndReadsTheRest(t *testing.T) {
 	}
 	if len(out) != outputLimit || len(failed.stderr) < outputLimit-2 || len(failed.stderr) > outputLimit {
 		t.Errorf("kept %d and %d bytes", len(out), len(failed.stderr))
+	}
+	out, err = execRunner().Run(context.Background(), sh, "-c", strings.Replace(script, "exit 7", "exit 0", 1))
+	if len(out) != outputLimit || !errors.Is(err, errCut) || !strings.HasSuffix(err.Error(), ": its answer is longer than 4 MiB and was cut off") {
+		t.Errorf("kept %d bytes of an answer that is too long: %v", len(out), shorten(fmt.Sprint(err), 300))
 	}
 }
 

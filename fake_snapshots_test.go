@@ -211,6 +211,7 @@ func allOptions() []option {
 			s.state.dropIns, s.state.unitEnv, s.state.file.ours = []string{"/x/y.conf"}, []string{httpPortEnv + "=7000", wsPortEnv + "=7000"}, true
 		}),
 		change("ending without a main process", func(s *snapshot) { ending().set(s); s.state.pid = 0 }),
+		change("too long an answer", func(s *snapshot) { s.state.cut = "systemctl show: its answer was cut off" }),
 		change("changed on disk", func(s *snapshot) { s.state.stale = true }),
 		change("changed since the start", func(s *snapshot) { s.process.definitionChanged = true }),
 		change("replaced", func(s *snapshot) { s.process.replaced = true }),

@@ -60,7 +60,16 @@ func (m fakeMachine) systemctl(s *fakeState, args []string, stdout, stderr io.Wr
 		fmt.Fprintf(stdout, "UnitPath=%s /etc/systemd/user /usr/lib/systemd/user\n", filepath.Dir(m.unitPath(s)))
 		return 0
 	case "show " + unit + " -p " + unitProperties:
-		m.show(s, disk, masked, stdout)
+		var all strings.Builder
+		m.show(s, disk, masked, &all)
+		said := map[string]bool{}
+		for _, line := range strings.SplitAfter(all.String(), "\n") { // of what a test put before, too, each property once
+			key, value, _ := strings.Cut(line, "=")
+			if slices.Contains(strings.Split(unitProperties, ","), key) && !said[key] {
+				said[key] = value != "\n"
+				io.WriteString(stdout, line)
+			}
+		}
 		return 0
 	case "enable " + unit:
 		switch {

@@ -61,6 +61,7 @@ type state struct {
 	loaded    string   // the file the manager has the definition from, "" when it has none
 	stale     bool     // the manager says that file has changed since
 	loadError string   // why the manager cannot use the definition
+	cut       string   // that a part of what the manager says of the definition was too long, and is not known
 	dropIns   []string // other files that add to the definition
 	program   string   // the collector in the definition that the manager uses
 	unitEnv   []string // K=V in that definition

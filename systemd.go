@@ -43,20 +43,48 @@ func (m systemd) path() string { return m.names().path }
 
 func systemctl(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
 
-var unitProperties = strings.Join([]string{"LoadState", "LoadError", "ActiveState", "SubState", "MainPID", "NRestarts", "Result",
-	"ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecStart", "Environment", "EnvironmentFiles", "RestartUSec", "MemoryCurrent", "ControlGroup",
-	"FragmentPath", "DropInPaths", "UnitFileState", "WantedBy", "NeedDaemonReload", "InvocationID",
-	"ConditionResult", "ConditionTimestampMonotonic", "ActiveEnterTimestampMonotonic"}, ",")
+// What state asks for: properties whose values systemd makes up itself, and those that hold what somebody wrote, which may
+// have lines that look like other properties.
+var (
+	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainPID", "ExecMainCode", "ExecMainStatus",
+		"RestartUSec", "MemoryCurrent", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
+		"ActiveEnterTimestampMonotonic"}
+	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy"}
+	unitProperties = strings.Join(slices.Concat(plainProperties, freeProperties), ",")
+)
 
-// state asks systemd for everything in one call.
+// state asks systemd for everything in one call. Where the answer cannot be told apart, or is too long, it asks again.
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 	out, err := run.Run(ctx, systemctl("show", unitName, "-p", unitProperties)...)
+	p, clear := readUnitProps(out)
+	if errors.Is(err, errCut) || err == nil && !clear {
+		p, err = m.showApart(ctx, run)
+	}
 	if err != nil {
 		return m.withFiles(state{phase: unknown}), m.unreachable(err)
 	}
-	s, err := parseUnitState(out)
+	s, err := p.state(out)
 	return m.withFiles(s), err
 }
+
+// showApart asks for the plain properties, and then for each of the others alone, where all that is answered is its value.
+func (m systemd) showApart(ctx context.Context, run Runner) (unitProps, error) {
+	out, err := run.Run(ctx, systemctl("show", unitName, "-p", strings.Join(plainProperties, ","))...)
+	p, _ := readUnitProps(out)
+	for _, key := range freeProperties {
+		if err == nil {
+			p[key], err = run.Run(ctx, systemctl("show", unitName, "--value", "-p", key)...)
+			p[key] = strings.TrimSuffix(p[key], "\n")
+		}
+		if errors.Is(err, errCut) {
+			p[key], p[cutProperty], err = "", err.Error(), nil
+		}
+	}
+	return p, err
+}
+
+// cutProperty is where unitProps say that an answer was cut; no property of systemd has that name.
+const cutProperty = "cut"
 
 // withFiles adds what only files tell.
 func (m systemd) withFiles(s state) state {
@@ -111,14 +139,28 @@ func (p unitProps) number(key string) int {
 	return n
 }
 
-// parseUnitState reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
-func parseUnitState(out string) (state, error) {
-	p := unitProps{}
-	for _, line := range strings.Split(out, "\n") {
-		if key, value, ok := strings.Cut(line, "="); ok && p[key] == "" {
+// readUnitProps reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
+// clear is false where a line is none that was asked for, or there twice: then a value goes on over several lines.
+// Of files of variables there may be several.
+func readUnitProps(out string) (p unitProps, clear bool) {
+	p, clear = unitProps{}, true
+	asked := map[string]bool{}
+	for _, key := range slices.Concat(plainProperties, freeProperties) {
+		asked[key] = true
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(out, "\n"), "\n") {
+		key, value, ok := strings.Cut(line, "=")
+		clear = clear && ok && asked[key]
+		asked[key] = key == "EnvironmentFiles"
+		if ok && p[key] == "" {
 			p[key] = value
 		}
 	}
+	return p, clear
+}
+
+// state reads what was shown; out is the answer as it was.
+func (p unitProps) state(out string) (state, error) {
 	if p["ActiveState"] == "" || p["LoadState"] == "" {
 		return state{phase: unknown}, fmt.Errorf("systemctl show answered nothing that says a state: %q", shorten(out, 200))
 	}
@@ -141,6 +183,7 @@ func parseUnitState(out string) (state, error) {
 		lastPID:        p.number("ExecMainPID"),
 		unitEnv:        shownWords(p["Environment"]),
 		program:        shownProgram(p["ExecStart"]),
+		cut:            p[cutProperty],
 	}
 	if s.rawState != "active" && s.rawState != "inactive" && s.rawState != "failed" {
 		s.rawState += " (" + p["SubState"] + ")"
@@ -536,6 +579,7 @@ func (m systemd) judgements() judgements {
 			{"masked", "definition", findMasked},
 			{"other-home", "definition", findOtherHome},
 			{"manager-port", "manager", findManagerPort},
+			{"answer-cut", "manager", findAnswerCut},
 			{"no-linger", "linger", findNoLinger},
 		},
 	}
@@ -566,6 +610,15 @@ func findManagerPort(s snapshot) (problem, bool) {
 		}
 	}
 	return none()
+}
+
+// findAnswerCut finds a unit of which too much is to be said: of the rest nothing is known.
+func findAnswerCut(s snapshot) (problem, bool) {
+	p := problem{severity: warning, summary: s.state.cut}
+	if len(s.state.dropIns) > 0 {
+		p.advice = editDropIns(s.state)
+	}
+	return p, s.state.cut != ""
 }
 
 func findNoLinger(s snapshot) (problem, bool) {

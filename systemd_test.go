@@ -485,6 +485,12 @@ func TestTheStateOfARealUnit(t *testing.T) {
 	}
 }
 
+// parseUnitState reads what systemctl show answered to one question.
+func parseUnitState(out string) (state, error) {
+	p, _ := readUnitProps(out)
+	return p.state(out)
+}
+
 // systemdSummary writes a state with what its pointers point to.
 func systemdSummary(s state) string {
 	value := func(p any) any {
@@ -622,6 +628,41 @@ func TestSystemctlIsAskedOnceForTheState(t *testing.T) {
 	run.answers = map[string]error{call: planFailed(4, "no", "systemctl")}
 	if s, err := m.state(context.Background(), run); s.phase != unknown || exitCode(err) != 4 {
 		t.Errorf("got %s, %v", s.phase, err)
+	}
+}
+
+func TestNoValueOfAPropertyIsTakenForAnother(t *testing.T) {
+	t.Parallel()
+	const ask, real = "systemctl --user show runtimescope.service -p ", "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=7\n"
+	plain := ask + strings.Join(plainProperties, ",")
+	apart := func(key string) string { return "systemctl --user show runtimescope.service --value -p " + key }
+	tooLong := planFailed(-1, "", "systemctl", "show", "--value")
+	tooLong.(*commandError).cause = errCut
+	for what, c := range map[string]struct {
+		first   string
+		fails   map[string]error
+		clear   bool
+		dropIns []string
+		cut     string
+	}{
+		"nothing odd":              {real + "EnvironmentFiles=/a (ignore_errors=no)\nEnvironmentFiles=/b (ignore_errors=no)\n", nil, true, nil, ""},
+		"a line before the real":   {"ExecStart={ path=/x ; argv[]=/x a\nActiveState=failed ; }\n" + real, nil, false, []string{"/d"}, ""},
+		"a line of another kind":   {real + "ExecStart={ path=/x ; argv[]=/x a\nBogus=1 ; }\n", nil, false, []string{"/d"}, ""},
+		"a line that is none":      {real + "ExecStart={ path=/x ; argv[]=/x a\n\nb ; }\n", nil, false, []string{"/d"}, ""},
+		"a line that the rest has": {real + "FragmentPath=/x\nWantedBy=y\nFragmentPath=/y\n", nil, false, []string{"/d"}, ""},
+		"too long": {real, map[string]error{ask + unitProperties: tooLong, apart("Environment"): tooLong}, false, []string{"/d"},
+			"systemctl show --value: its answer is longer than 4 MiB and was cut off"},
+	} {
+		var calls []string
+		run := planRunner{calls: &calls, answers: c.fails, outputs: map[string]string{ask + unitProperties: c.first, plain: real,
+			apart("FragmentPath"): systemdUnit + "\n", apart("DropInPaths"): "/d\n", apart("Environment"): "A=1\n"}}
+		s, err := systemd{user: ada}.state(context.Background(), run)
+		if err != nil || s.phase != running || s.pid != 7 || (len(calls) == 1) != c.clear || !slices.Equal(s.dropIns, c.dropIns) || s.cut != c.cut {
+			t.Errorf("%s: %v, %s after %q", what, err, systemdSummary(s), calls)
+		}
+		if !c.clear && (s.loaded != systemdUnit || (len(s.unitEnv) == 0) != (c.cut != "")) {
+			t.Errorf("%s: loaded %q, %q", what, s.loaded, s.unitEnv)
+		}
 	}
 }
 

@@ -261,6 +261,27 @@ func TestE2EAServiceWhoseLastProcessIsEndingIsWaitedFor(t *testing.T) {
 	}
 }
 
+func TestE2ENoValueOfAPropertyIsTakenForAnother(t *testing.T) {
+	e := newE2E(t)
+	for i, text := range []string{"ActiveState=failed", "LoadState=not-found", "MainPID=1", "FragmentPath=/etc/x", "Bogus"} {
+		e.write(fmt.Sprintf("%s.d/%d.conf", e.unit, i), fmt.Sprintf("[Service]\nEnvironment=\"V%d=a\\n%s\"\nExecStart=\nExecStart=%s \"a\\n%s\"\n", i, text, e.collector, text), 0o644)
+		e.exits(0, "service install").says("✓ Collector is healthy")
+		e.agrees("running")
+	}
+}
+
+func TestE2ETooLongAnAnswerIsCalledCut(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	for i := range 100 {
+		e.write(fmt.Sprintf("%s.d/%02d.conf", e.unit, i), fmt.Sprintf("[Service]\nEnvironment=V%d=%s\n", i, strings.Repeat("x", 50_000)), 0o644)
+	}
+	e.systemctl("daemon-reload")
+	e.exits(0, "service status").says("✓ Service is active — PID ", "-p Environment: its answer is longer than 4 MiB and was cut off")
+	e.exits(0, "service stop").says("✓ Service stopped")
+	e.stopped()
+}
+
 func TestE2EAConditionThatDoesNotHoldIsNamed(t *testing.T) {
 	e := newE2E(t)
 	e.dropIn("[Unit]\nConditionPathExists=/nowhere\n")

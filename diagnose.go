@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -514,14 +515,10 @@ func findNotRunning(s snapshot) (problem, bool) {
 func (s snapshot) ended() string {
 	st := s.state
 	text := string(st.phase)
-	if st.lastExit != nil {
-		text += ", last exit " + st.lastName
+	if how, _ := st.exit(startLog{}); st.lastExit != nil {
+		text += ", last exit " + how
 	}
-	text += ": " + st.next
-	if st.notExecuted && s.installed.why != "" {
-		text += "; " + s.installed.why
-	}
-	return text
+	return cmp.Or(st.isolated, text+": "+st.next)
 }
 
 func findCrashLooping(s snapshot) (problem, bool) {

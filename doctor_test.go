@@ -336,9 +336,10 @@ ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]`}
 		"gave up, a program that cannot be run": {func(s *snapshot) {
 			down(s, failed)
 			s.state.lastExit, s.state.lastName, s.state.notExecuted, s.state.next = &exitStatus{code: 203}, "status 203/EXEC", true, "it stays so"
+			s.state.whyNotExecuted = "/gone is not there"
 			s.installed = programFacts{path: "/gone", err: errors.New("not there"), why: "/gone is not there", certain: true}
 		}, `collector fail cannot use the collector of the service, /gone: not there [runtimescope service install]
-process fail failed, last exit status 203/EXEC: it stays so; /gone is not there [runtimescope service logs]` + idle},
+process fail failed, last exit status 203/EXEC: /gone is not there: it stays so [runtimescope service logs]` + idle},
 		"gave up after an exit": {func(s *snapshot) {
 			down(s, failed)
 			s.state.lastExit, s.state.lastName, s.state.next = &exitStatus{code: 3}, "status 3", "it stays so"

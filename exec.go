@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -108,6 +109,15 @@ type osRunner struct {
 	path    []string      // where commands are looked for, in order
 	env     []string      // the environment they get, LC_ALL=C among it
 	timeout time.Duration // for a Run whose context has no deadline of its own
+}
+
+// commandEnv is what commands get of an environment: nothing that changes what they print, or what code they load.
+func commandEnv(environ []string) []string {
+	return append(slices.DeleteFunc(slices.Clone(environ), func(word string) bool {
+		return slices.ContainsFunc([]string{"SYSTEMD_", "LD_", "PAGER=", "LESS", "LC_ALL="}, func(start string) bool {
+			return strings.HasPrefix(word, start)
+		})
+	}), "LC_ALL=C")
 }
 
 func (r osRunner) command(ctx context.Context, argv, env []string) (*exec.Cmd, error) {

@@ -152,7 +152,9 @@ func (m fakeMachine) start(s *fakeState, stderr io.Writer, restart bool) int {
 	s.NextPID++
 	s.PID, s.LastPID = s.NextPID, s.NextPID
 	s.Active, s.Sub, s.Result, s.ExecCode, s.ExecStatus = "active", "running", "success", 0, 0
-	m.log(s, "starting")
+	if !strings.HasSuffix(s.Behave, " 203") { // which is not run at all
+		m.log(s, "starting", "")
+	}
 	if !strings.HasPrefix(s.Behave, "crash later") {
 		m.end(s)
 	}
@@ -177,7 +179,10 @@ func (m fakeMachine) end(s *fakeState) {
 	case "gave":
 		s.Active, s.Sub, s.Restarts = "failed", "failed", 5
 	}
-	m.log(s, "fatal: told to "+s.Behave)
+	if n != 203 {
+		m.log(s, "fatal: told to "+s.Behave, "")
+	}
+	m.log(s, "runtimescope.service: Main process exited", processEnd)
 	m.writeProc(*s)
 }
 
@@ -271,13 +276,13 @@ func (s fakeState) fakePorts() (http, ws int) {
 }
 
 // log adds a line to the journal.
-func (m fakeMachine) log(s *fakeState, text string) {
+func (m fakeMachine) log(s *fakeState, text, id string) {
 	file, err := os.OpenFile(m.path("journal"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		panic(err)
 	}
 	defer file.Close()
-	line, _ := json.Marshal(map[string]string{"MESSAGE": text, "SYSLOG_IDENTIFIER": "runtimescope", "_SYSTEMD_INVOCATION_ID": fmt.Sprintf("%032x", s.Invocation)})
+	line, _ := json.Marshal(map[string]string{"MESSAGE": text, "MESSAGE_ID": id, "SYSLOG_IDENTIFIER": "runtimescope", "_SYSTEMD_INVOCATION_ID": fmt.Sprintf("%032x", s.Invocation)})
 	fmt.Fprintf(file, "%s\n", line)
 }
 
@@ -290,7 +295,11 @@ func (m fakeMachine) journalctl(_ *fakeState, args []string, stdout, _ io.Writer
 			invocation = id
 		}
 	}
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if slices.Contains(args, "--reverse") {
+		slices.Reverse(lines)
+	}
+	for _, line := range lines {
 		var entry map[string]string
 		if json.Unmarshal([]byte(line), &entry) != nil || invocation != "" && entry["_SYSTEMD_INVOCATION_ID"] != invocation {
 			continue

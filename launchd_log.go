@@ -15,7 +15,7 @@ import (
 
 // mark remembers where the logs end, so that startLog can tell the lines of the next start.
 func (m launchd) mark() logMark {
-	mark := logMark{time.Now(), map[string]int64{}}
+	mark := logMark{time: time.Now(), lengths: map[string]int64{}}
 	for _, path := range m.logFiles() {
 		if info, err := os.Stat(path); err == nil && info.Size() <= logLimit { // a larger one is emptied at the start
 			mark.lengths[path] = info.Size()
@@ -25,13 +25,13 @@ func (m launchd) mark() logMark {
 }
 
 // startLog returns the last lines that were logged since mark.
-func (m launchd) startLog(_ context.Context, _ Runner, _ state, mark logMark) []string {
+func (m launchd) startLog(_ context.Context, _ Runner, _ state, mark logMark) startLog {
 	for _, path := range m.logFiles() {
-		if lines, _ := lastLines(path, mark.lengths[path], 40); len(lines) > 0 {
-			return lines
+		if lines, _ := lastLines(path, mark.lengths[path], 2000); len(lines) > 0 {
+			return startLog{lines: lines}
 		}
 	}
-	return nil
+	return startLog{}
 }
 
 // showLog shows both files.

@@ -779,7 +779,7 @@ func TestTheLogOfOneStartIsWhatCameAfterTheMark(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	log := func(mark logMark) []string { return m.startLog(context.Background(), nil, state{}, mark) }
+	log := func(mark logMark) []string { return m.startLog(context.Background(), nil, state{}, mark).lines }
 	if got := log(m.mark()); got != nil {
 		t.Errorf("without a log: %q", got)
 	}
@@ -797,10 +797,10 @@ func TestTheLogOfOneStartIsWhatCameAfterTheMark(t *testing.T) {
 	if got := log(mark); !slices.Equal(got, []string{"new output"}) {
 		t.Errorf("got %q", got)
 	}
-	for n := range 41 {
+	for n := range 2001 {
 		add(0, fmt.Sprintln("new", n))
 	}
-	if got := log(mark); len(got) != 40 || got[0] != "new 1" || got[39] != "new 40" {
+	if got := log(mark); len(got) != 2000 || got[0] != "new 1" || got[1999] != "new 2000" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -21,7 +21,7 @@ import (
 type app struct {
 	out         printer
 	getenv      func(string) string
-	environ     []string // for doctor, which shows names only
+	environ     []string // of this shell: what the collector that "run" starts gets; doctor shows names only
 	home        string
 	uid         int
 	platform    string          // as the error for an unsupported system names it
@@ -90,7 +90,7 @@ func (w *watchedWriter) Write(p []byte) (int, error) {
 func main() {
 	stdout := &watchedWriter{Writer: os.Stdout}
 	path := filepath.SplitList(os.Getenv("PATH"))
-	environ := append(os.Environ(), "LC_ALL=C")
+	environ := commandEnv(os.Environ())
 	w := &app{
 		out:         newPrinter(stdout, os.Stderr, isTerminal(os.Stdout.Fd()), isTerminal(os.Stderr.Fd()), os.Getenv),
 		getenv:      os.Getenv,

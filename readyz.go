@@ -5,12 +5,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -299,31 +301,34 @@ func (a *app) diedEarly(ctx context.Context, w wait, mark logMark) error {
 	of := w.state
 	if w.first.invocation != "" && of.invocation != w.first.invocation && of.pid != 0 { // running again already
 		of = w.first
-		of.lastPID = w.first.pid
 	}
-	logged := logNotes(a.manager.startLog(ctx, a.run, of, mark))
-	f := &failure{headline: w.death(len(logged) > 0, a.manager.names().idleCause)}
-	f.notes = append(logged, w.state.next+". The service stays installed.", seeStatus)
+	if of.skipped { // what else is known is of an earlier start
+		of.invocation = ""
+	}
+	l := a.manager.startLog(ctx, a.run, of, mark)
+	f := &failure{headline: w.death(l, a.manager.names().idleCause)}
+	f.notes = append(logNotes(l), w.state.next+". The service stays installed.", seeStatus)
 	return f
 }
 
 // death says how the collector ended.
-func (w wait) death(logged bool, idleCause string) string {
+func (w wait) death(l startLog, idleCause string) string {
 	s := w.state
+	how, ran := s.exit(l)
 	switch {
-	case s.notExecuted && s.whyNotExecuted != "":
-		return "The collector could not be run: " + s.lastName + ": " + s.whyNotExecuted
-	case s.notExecuted:
-		return "The collector could not be run: " + s.lastName
+	case s.skipped, l.skipped != "":
+		return "The collector was not started: a condition of its unit does not hold" + cmp.Or(l.skipped, ". See: systemctl --user status "+unitName)
+	case !ran && s.notExecuted:
+		return "The collector could not be run: " + how
+	case !ran:
+		return "The collector was not started: " + how
 	case s.lastExit != nil && s.lastExit.signal != 0:
-		return "The collector was ended by " + s.lastName + " before it was ready"
+		return "The collector was ended by " + how + " before it was ready"
 	case s.lastExit != nil && !s.maybeNotStarted:
-		return "The collector exited with " + s.lastName + " before it was ready"
-	case s.skipped != "":
-		return "The collector was not started: " + s.skipped
+		return "The collector exited with " + how + " before it was ready"
 	case s.phase != stopped:
 		return "The collector ended before it was ready"
-	case w.first.invocation == "" && !logged && idleCause != "":
+	case w.first.invocation == "" && len(l.lines) == 0 && idleCause != "":
 		return "The collector is not running: " + idleCause
 	}
 	return "The collector ended cleanly before it was ready"
@@ -336,20 +341,25 @@ func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
 		f.notes = append(f.notes, fmt.Sprintf("%s/readyz: %v", collectorURL(w.ports.http), w.answer))
 	}
 	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", w.state.rawState, w.state.pid))
-	of := w.state
-	of.lastPID = of.pid
-	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, of, mark))...)
+	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, w.state, mark))...)
 	f.notes = append(f.notes, seeStatus)
 	return f
 }
 
-// logNotes presents the last lines of a log.
-func logNotes(lines []string) []string {
-	if len(lines) == 0 {
-		return nil
+// logNotes presents a log: the last lines or, where there are more, those from the first line of an error on.
+func logNotes(l startLog) []string {
+	if len(l.lines) == 0 {
+		return slices.DeleteFunc([]string{l.none}, func(note string) bool { return note == "" })
+	}
+	first := max(0, len(l.lines)-20)
+	if at := slices.IndexFunc(l.lines, func(line string) bool {
+		line = strings.ToLower(line)
+		return strings.Contains(line, "error") || strings.Contains(line, "fatal") || strings.Contains(line, "panic") || strings.Contains(line, "exception")
+	}); first > 0 && at >= 0 {
+		first = at
 	}
 	notes := []string{"It logged:"}
-	for _, line := range lines[max(0, len(lines)-12):] {
+	for _, line := range l.lines[first:min(len(l.lines), first+20)] {
 		notes = append(notes, "  "+shorten(strings.TrimRight(line, "\r\n"), 400))
 	}
 	return notes

@@ -353,47 +353,61 @@ func TestAStartIsOverWhenItHasEndedOrAnotherHasBegun(t *testing.T) {
 // A logAsked is a systemd that remembers whose log it was asked for.
 type logAsked struct {
 	systemd
-	of *state
+	of  *state
+	log startLog
 }
 
-func (m logAsked) startLog(_ context.Context, _ Runner, of state, _ logMark) []string {
+func (m logAsked) startLog(_ context.Context, _ Runner, of state, _ logMark) startLog {
 	*m.of = of
-	return []string{"its last words"}
+	return m.log
 }
 
 func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 	t.Parallel()
-	first := state{phase: running, rawState: "active", invocation: "1", pid: 5, lastPID: 5}
+	first := state{phase: running, rawState: "active", invocation: "1", pid: 5}
 	crashed := &exitStatus{code: 3}
+	refused := func(code int, step, why string) state {
+		return state{phase: failed, invocation: "1", lastExit: &exitStatus{code: code}, lastName: fmt.Sprintf("status %d/%s", code, step), notExecuted: code == 203, whyNotExecuted: why}
+	}
 	for _, c := range []struct {
 		what       string
 		first, now state
 		says       string
 		start      string
-		pid        int
+		log        startLog
 	}{
-		{"another has begun", first, state{phase: running, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "1", 5},
-		{"another is about to begin", first, state{phase: crashLooping, invocation: "2", lastPID: 5, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", 5},
-		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastPID: 7, lastExit: &exitStatus{signal: 9}, lastName: "SIGKILL"}, "The collector was ended by SIGKILL before it was ready", "1", 7},
-		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastPID: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", 6},
-		{"it could not be run", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 203}, lastName: "status 203/EXEC", notExecuted: true, whyNotExecuted: "/nowhere is not there"}, "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", 5},
-		{"why is not known", first, state{phase: failed, invocation: "1", lastPID: 5, lastExit: &exitStatus{code: 216}, lastName: "status 216/GROUP", notExecuted: true}, "The collector could not be run: status 216/GROUP", "1", 5},
-		{"a condition", state{}, state{phase: stopped, skipped: "a condition of its unit does not hold. See: systemctl --user status runtimescope.service"}, "The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", 0},
-		{"a clean end", first, state{phase: stopped, invocation: "1", lastPID: 5}, "The collector ended cleanly before it was ready", "1", 5},
-		{"an end of which nothing is known", first, state{phase: failed, invocation: "1", lastPID: 5}, "The collector ended before it was ready", "1", 5},
+		{"another has begun", first, state{phase: running, invocation: "2", pid: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "1", startLog{}},
+		{"another is about to begin", first, state{phase: crashLooping, invocation: "2", lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", startLog{}},
+		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastExit: &exitStatus{signal: 9}, lastName: "SIGKILL"}, "The collector was ended by SIGKILL before it was ready", "1", startLog{}},
+		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", startLog{}},
+		{"a clean end", first, state{phase: stopped, invocation: "1"}, "The collector ended cleanly before it was ready", "1", startLog{}},
+		{"an end of which nothing is known", first, state{phase: failed, invocation: "1"}, "The collector ended before it was ready", "1", startLog{}},
+		{"it could not be run", first, refused(203, "EXEC", "/nowhere is not there"), "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", startLog{}},
+		{"why is not known", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC", "1", startLog{}},
+		{"systemd knows", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC: Failed at step EXEC spawning /x: Text file busy", "1", startLog{refusal: "Failed at step EXEC spawning /x: Text file busy"}},
+		{"systemd does not see it", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC: systemd does not see this file: Failed at step EXEC spawning /x: No such file or directory", "1", startLog{refusal: "Failed at step EXEC spawning /x: No such file or directory"}},
+		{"after a command that logged", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC: Failed at step EXEC spawning /x: Permission denied", "1", startLog{lines: []string{"x"}, refusal: "Failed at step EXEC spawning /x: Permission denied"}},
+		{"it was run", first, refused(203, "EXEC", "/nowhere is not there"), "The collector exited with status 203 before it was ready", "1", startLog{lines: []string{"x"}}},
+		{"another step", first, refused(216, "GROUP", ""), "The collector was not started: status 216/GROUP: Failed at step GROUP spawning /x: Operation not permitted", "1", startLog{refusal: "Failed at step GROUP spawning /x: Operation not permitted"}},
+		{"a status of its own", first, refused(216, "GROUP", ""), "The collector exited with status 216 before it was ready", "1", startLog{lines: []string{"x"}}},
+		{"nobody knows whose status", first, refused(216, "GROUP", ""), "The collector exited with status 216/GROUP before it was ready", "1", startLog{}},
+		{"a condition", first, state{phase: stopped, invocation: "1", lastExit: &exitStatus{}, lastName: "status 0", skipped: true},
+			"The collector was not started: a condition of its unit does not hold: ConditionUser=b", "", startLog{skipped: ": ConditionUser=b"}},
+		{"a condition without a name", state{}, state{phase: stopped, skipped: true},
+			"The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", startLog{}},
 	} {
 		var of state
-		a := &app{manager: logAsked{of: &of}}
+		a := &app{manager: logAsked{of: &of, log: c.log}}
 		err := a.diedEarly(context.Background(), wait{first: c.first, state: c.now}, logMark{})
-		if errText(err) != c.says || of.invocation != c.start || of.lastPID != c.pid {
-			t.Errorf("%s: got %v, with the log of start %q of %d", c.what, err, of.invocation, of.lastPID)
+		if errText(err) != c.says || of.invocation != c.start {
+			t.Errorf("%s: got %v, with the log of start %q", c.what, err, of.invocation)
 		}
 	}
 	var of state
-	err := (&app{manager: logAsked{of: &of}}).tooLate(context.Background(), wait{ports: ports{http: 7001}, answer: errors.New("answer 503"), state: state{rawState: "active", pid: 5}, timeout: time.Second}, logMark{})
+	err := (&app{manager: logAsked{of: &of, log: startLog{lines: []string{"its last words"}}}}).tooLate(context.Background(), wait{ports: ports{http: 7001}, answer: errors.New("answer 503"), state: state{rawState: "active", pid: 5}, timeout: time.Second}, logMark{})
 	var told *failure
-	if !errors.As(err, &told) || of.lastPID != 5 {
-		t.Fatalf("got %v, with the log of %d", err, of.lastPID)
+	if !errors.As(err, &told) || of.pid != 5 {
+		t.Fatalf("got %v, with the log of %d", err, of.pid)
 	}
 	if want := []string{"http://127.0.0.1:7001/readyz: answer 503", "The service is active (PID 5) and stays installed.",
 		"It logged:", "  its last words", "See: runtimescope service status"}; !reflect.DeepEqual(told.notes, want) {
@@ -401,21 +415,36 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 	}
 }
 
-func TestLogLinesAreShownIndentedTheLastTwelveOfThem(t *testing.T) {
+func TestLogLinesAreShownIndentedTwentyOfThemFromTheFirstErrorOn(t *testing.T) {
 	t.Parallel()
-	if got := logNotes(nil); got != nil {
-		t.Errorf("got %q", got)
+	for _, c := range []struct {
+		log  startLog
+		want []string
+	}{
+		{startLog{}, nil},
+		{startLog{none: "It logged nothing."}, []string{"It logged nothing."}},
+		{startLog{lines: []string{"a\r\n", "", strings.Repeat("x", 401)}, none: "no"}, []string{"It logged:", "  a", "  ", "  " + strings.Repeat("x", 400) + "…"}},
+	} {
+		if got := logNotes(c.log); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: got %q", c.log, got)
+		}
 	}
-	got := logNotes([]string{"a\r\n", "", strings.Repeat("x", 401)})
-	if want := []string{"It logged:", "  a", "  ", "  " + strings.Repeat("x", 400) + "…"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q", got)
-	}
-	var lines []string
-	for n := range 13 {
-		lines = append(lines, strconv.Itoa(n))
-	}
-	if got := logNotes(lines); len(got) != 13 || got[1] != "  1" || got[12] != "  12" {
-		t.Errorf("got %q", got)
+	for _, c := range []struct {
+		lines, error int // that many, and which of them tells of one
+		first, last  int // of those shown
+	}{{20, 19, 0, 19}, {21, -1, 1, 20}, {21, 0, 0, 19}, {5000, 4999, 4999, 4999}, {100, 30, 30, 49}} {
+		for _, word := range []string{"TypeError: x", "FATAL", "panic:", "an Exception"} {
+			lines := make([]string, c.lines)
+			for n := range lines {
+				if lines[n] = strconv.Itoa(n); n >= c.error && c.error >= 0 && n%2 == c.error%2 {
+					lines[n] += " " + word
+				}
+			}
+			got := logNotes(startLog{lines: lines})
+			if got[1] != "  "+lines[c.first] || got[len(got)-1] != "  "+lines[c.last] {
+				t.Errorf("%+v, %s: got %q", c, word, got)
+			}
+		}
 	}
 }
 
@@ -462,9 +491,9 @@ func (m *scripted) state(context.Context, Runner) (state, error) {
 	return s, nil
 }
 
-func (m *scripted) startLog(_ context.Context, _ Runner, s state, _ logMark) []string {
+func (m *scripted) startLog(_ context.Context, _ Runner, s state, _ logMark) startLog {
 	m.logOf = s
-	return m.logged
+	return startLog{lines: m.logged}
 }
 
 // waitFor waits for a service that its manager describes so, on a port where ours holds the socket.
@@ -505,7 +534,7 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		says    string
 		of      state // whose log is shown
 	}{
-		"another start":               {then(one, 3, two), nil, "The collector ended before it was ready", state{invocation: "1", lastPID: 1}},
+		"another start":               {then(one, 3, two), nil, "The collector ended before it was ready", state{invocation: "1"}},
 		"the end":                     {then(one, 3, over), []string{"bye"}, "The collector ended cleanly before it was ready", over},
 		"the end, without a word":     {then(one, 3, over), nil, "The collector ended cleanly before it was ready", over},
 		"never seen":                  {then(over, 1), nil, "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold", over},
@@ -518,7 +547,7 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		if !errors.As(err, &f) || !strings.HasPrefix(f.headline, c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if m.logOf.invocation != c.of.invocation || m.logOf.lastPID != c.of.lastPID {
+		if m.logOf.invocation != c.of.invocation {
 			t.Errorf("%s: the log of %+v", name, m.logOf)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -109,8 +110,8 @@ func (p forwardWriter) Write(text []byte) (int, error) {
 
 // runOnce runs the collector to its end. asked tells whether a signal asked us to end.
 func (a *app) runOnce(ctx context.Context, collector string, p ports, signals chan os.Signal) (asked bool, e exitStatus, err error) {
-	child, err := a.run.Start(forwardWriter{a.out.stdout, signals}, forwardWriter{a.out.stderr, signals}, []string{"LC_ALL=" + a.getenv("LC_ALL"),
-		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)}, collector)
+	child, err := a.run.Start(forwardWriter{a.out.stdout, signals}, forwardWriter{a.out.stderr, signals}, append(slices.Clone(a.environ), "LC_ALL="+a.getenv("LC_ALL"),
+		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)), collector)
 	if err != nil {
 		if why, _ := whyNotRun(collector, a.platform); why != "" {
 			err = fmt.Errorf("%w: %s", err, why)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -49,14 +50,15 @@ type state struct {
 	empty           bool // it counts as active, and none of its processes is left
 	startLimit      bool // the manager refuses to start it: too many starts in a short time
 
-	skipped        string      // the condition of the definition that did not hold, so that it was not started
-	lastExit       *exitStatus // how the process last ended; nil: unknown or never
-	lastName       string      // that in the manager's terms, such as "status 203/EXEC"
-	lastPID        int         // of the process that lastExit is about
-	notExecuted    bool        // lastExit means that the program was not run at all
-	whyNotExecuted string      // why that is, "" when no cause is seen
-	cause          string      // why macOS ended or refused the program, in its own word; "" when it says nothing
-	deferred       string      // why macOS has put the next start off, in its own word; "" when it has not
+	skipped        bool          // a condition of the definition did not hold, so that it was not started; lastExit is of an earlier start
+	startedAt      time.Duration // of the main process, since boot; 0: unknown
+	lastExit       *exitStatus   // how the process last ended; nil: unknown or never
+	lastName       string        // that in the manager's terms, such as "status 203/EXEC"
+	isolated       string        // of a failure that is no crash loop: what is said of it
+	notExecuted    bool          // lastExit means that the program was not run at all, unless it logged something
+	whyNotExecuted string        // why that is, "" when no cause is certain
+	cause          string        // why macOS ended or refused the program, in its own word; "" when it says nothing
+	deferred       string        // why macOS has put the next start off, in its own word; "" when it has not
 
 	loaded    string   // the file the manager has the definition from, "" when it has none
 	stale     bool     // the manager says that file has changed since
@@ -86,6 +88,24 @@ type state struct {
 // gone tells whether no process of the service is left.
 func (s state) gone() bool {
 	return s.pid == 0 && !s.ending && (s.phase == stopped || s.phase == failed || s.phase == notInstalled)
+}
+
+// exit says how the process last ended, and why it was not run at all where that is certain or its manager says so. ran tells
+// whether it was run: a status from 200 on is the program's own where it has logged something.
+func (s state) exit(l startLog) (text string, ran bool) {
+	why := l.refusal
+	if s.notExecuted && s.whyNotExecuted != "" {
+		why = s.whyNotExecuted
+	} else if s.notExecuted && strings.HasSuffix(why, ": No such file or directory") { // which is there as seen from here
+		why = "systemd does not see this file: " + why
+	}
+	switch ran = l.refusal == "" && (!s.notExecuted || len(l.lines) > 0); {
+	case !ran && why != "":
+		return strings.TrimPrefix(s.lastName+": "+why, ": "), ran
+	case ran && len(l.lines) > 0 && s.lastExit != nil && s.lastExit.code >= 200:
+		return fmt.Sprintf("status %d", s.lastExit.code), ran
+	}
+	return s.lastName, ran
 }
 
 // up tells whether the manager runs the service, or is about to.
@@ -205,6 +225,15 @@ func isTrue(b *bool) bool { return b != nil && *b }
 type logMark struct {
 	time    time.Time
 	lengths map[string]int64
+	before  string // the invocation of the start before
+}
+
+// A startLog is what one start of the service logged.
+type startLog struct {
+	lines   []string // its own
+	refusal string   // its manager's line that says why the program was not started
+	skipped string   // the condition that did not hold, so that it was not
+	none    string   // what to say where it has no line
 }
 
 // managerNames are the words of one manager: plain data.
@@ -219,9 +248,9 @@ type managerNames struct {
 	logFiles   []string // the files of the log; nil where it is in a journal
 	unit       string   // the unit of systemd; "" where there are none
 	forbid     string   // the command that forbids the service to start; "" where there is none
+	idleCause  string   // why nothing may run where nothing was logged; "" where no cause is known
 	show       string   // the command that prints the definition with all that adds to it; "" where there is none
 	sessionEnd string   // why the service ends with the login session whatever is set; "" where linger decides
-	idleCause  string   // why nothing may run where nothing was logged; "" where no cause is known
 }
 
 // A serviceManager speaks to one init system. It reads, and says which steps would change things; it never writes.
@@ -239,7 +268,7 @@ type serviceManager interface {
 	plan(v verb, s snapshot, text string) plan // pure
 
 	mark() logMark
-	startLog(ctx context.Context, run Runner, s state, since logMark) []string
+	startLog(ctx context.Context, run Runner, s state, since logMark) startLog
 	showLog(ctx context.Context, a *app, o options) error
 }
 

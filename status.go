@@ -2,12 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -90,7 +92,8 @@ func (s snapshot) report() statusReport {
 		r.Version = &s.ready.version
 	}
 	if e := st.lastExit; e != nil && e.signal != 0 {
-		r.LastExit = &exitShape{Signal: st.lastName}
+		name, _, _ := strings.Cut(st.lastName, " (") // out of memory
+		r.LastExit = &exitShape{Signal: name}
 	} else if e != nil {
 		r.LastExit = &exitShape{Code: &e.code}
 	}
@@ -143,7 +146,7 @@ func (s snapshot) unhealthy() string {
 	case s.state.ending && s.state.phase == stopped:
 		return "stopping"
 	case s.state.phase != running:
-		return string(s.state.phase)
+		return cmp.Or(s.state.isolated, string(s.state.phase))
 	case s.state.empty:
 		return "no process of it runs"
 	case s.ready.err != nil:
@@ -207,7 +210,7 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 	case st.phase == running:
 		a.sayRunning(s, fix)
 	case st.phase == crashLooping:
-		a.out.warn("Service state: %s — crash-looping: %s. See: %s", st.rawState, st.next, fix)
+		a.out.warn("Service state: %s — %s. See: %s", st.rawState, cmp.Or(st.isolated, "crash-looping: "+st.next), fix)
 	case st.phase == failed && fix == logsCommand:
 		a.out.warn("Service state: %s — %s. See: %s", st.rawState, st.next, fix)
 	case st.phase == failed:

@@ -47,8 +47,8 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 // have lines that look like other properties.
 var (
 	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainPID", "ExecMainCode", "ExecMainStatus",
-		"RestartUSec", "MemoryCurrent", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
-		"ActiveEnterTimestampMonotonic"}
+		"RestartUSec", "MemoryCurrent", "MemoryMax", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
+		"ActiveEnterTimestampMonotonic", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
 	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy"}
 	unitProperties = strings.Join(slices.Concat(plainProperties, freeProperties), ",")
 )
@@ -108,7 +108,9 @@ func (m systemd) withFiles(s state) state {
 		s.empty = s.cgroup == "" || !slices.ContainsFunc(table.pids(), func(pid int) bool { return table.inCgroup(pid, s.cgroup) })
 	}
 	if s.notExecuted {
-		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
+		if why, certain := whyNotRun(s.program, "linux"); certain {
+			s.whyNotExecuted = why
+		}
 	}
 	return s
 }
@@ -180,7 +182,8 @@ func (p unitProps) state(out string) (state, error) {
 		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
-		lastPID:        p.number("ExecMainPID"),
+		skipped:        p["ConditionResult"] == "no" && p.number("ConditionTimestampMonotonic") != 0,
+		startedAt:      time.Duration(p.number("ExecMainStartTimestampMonotonic")) * time.Microsecond,
 		unitEnv:        shownWords(p["Environment"]),
 		program:        shownProgram(p["ExecStart"]),
 		cut:            p[cutProperty],
@@ -190,9 +193,6 @@ func (p unitProps) state(out string) (state, error) {
 	}
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
-	}
-	if p["ConditionResult"] == "no" && p.number("ConditionTimestampMonotonic") != 0 {
-		s.skipped = "a condition of its unit does not hold. See: systemctl --user status " + unitName
 	}
 	p.readPhase(&s)
 	p.readExit(&s)
@@ -261,7 +261,14 @@ func (p unitProps) readExit(s *state) {
 		return
 	}
 	s.lastName = unitExitName(*s.lastExit)
-	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code >= 200 && s.lastExit.code <= 245
+	if p["Result"] == "oom-kill" {
+		s.lastName += fmt.Sprintf(" (out of memory; the unit's MemoryMax is %s)", p["MemoryMax"])
+	}
+	lived := time.Duration(p.number("ExecMainExitTimestampMonotonic"))*time.Microsecond - s.startedAt
+	if s.phase == crashLooping && *s.restarts == 0 && s.startedAt != 0 && (lived >= time.Minute || s.lastExit.signal == 9) {
+		s.isolated = fmt.Sprintf("failed once (%s), starts again in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
+	}
+	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
 }
 
 // next says what systemd does next about a service that has ended.
@@ -405,11 +412,9 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	case stateErr != nil || s.lastExit == nil || !ended:
 		return err
 	}
-	why := ""
-	if s.notExecuted && s.whyNotExecuted != "" {
-		why = ": " + s.whyNotExecuted
-	}
-	return &failure{fmt.Sprintf("The service did not start: %s%s (%v)", s.lastName, why, err), logNotes(m.startLog(ctx, run, s, logMark{}))}
+	l := m.startLog(ctx, run, s, logMark{})
+	text, _ := s.exit(l)
+	return &failure{fmt.Sprintf("The service did not start: %s (%v)", text, err), logNotes(l)}
 }
 
 // do is a step that runs systemctl.

@@ -2,12 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,71 +26,107 @@ func (m systemd) journalMatch() []string {
 	return []string{"_SYSTEMD_USER_UNIT=" + unitName, uid, "+", "USER_UNIT=" + unitName, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
 }
 
-// startLog returns the last lines that the start described by s logged, and waits a moment for journald to have them.
-// A start that systemd has forgotten already, as it does after a clean end, is known by its time.
-func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) []string {
-	argv := []string{"journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER", "--lines=40"}
-	if s.invocation == "" {
-		argv = append(argv, fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000))
-		argv = append(argv, m.journalMatch()...)
-	} else {
-		argv = append(argv, "_SYSTEMD_INVOCATION_ID="+s.invocation, "+", "USER_INVOCATION_ID="+s.invocation)
-		if s.lastPID != 0 {
-			argv = append(argv, "+", "_PID="+strconv.Itoa(s.lastPID), "SYSLOG_IDENTIFIER=runtimescope", "_UID="+strconv.Itoa(m.uid))
+// A journalEntry is one of "journalctl --output=json" (systemd.journal-fields(7)).
+type journalEntry map[string]any
+
+// field is a string, or an array of bytes where it is not plain text.
+func (e journalEntry) field(name string) string {
+	text, _ := e[name].(string)
+	values, _ := e[name].([]any)
+	raw := []byte(text)
+	for _, n := range values {
+		if n, ok := n.(float64); ok {
+			raw = append(raw, byte(n))
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	before := 0
-	for end := time.Now().Add(250 * time.Millisecond); ; {
-		out, err := run.Run(ctx, argv...)
-		if err != nil {
-			return nil
+	return string(raw)
+}
+
+// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, and the two ends.
+const (
+	spawnFailed = "641257651c1b4ec9a8624d7a40a9e1e7"
+	processEnd  = "98e322203f7a4ed290d09fe03c09fe15"
+	cleanEnd    = "7ad2d189f7e94e70a38c781354912448"
+)
+
+// journalEntries asks the journal of this boot for its newest entries: first comes the last one. A line may have any length.
+func journalEntries(ctx context.Context, run Runner, lines int, match ...string) (all []journalEntry, err error) {
+	out, err := run.Run(ctx, append([]string{"journalctl", "--no-pager", "--quiet", "--boot", "--all", "--reverse", "--output=json",
+		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID",
+		"--lines=" + strconv.Itoa(lines)}, match...)...)
+	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
+		var entry journalEntry
+		if decoder.Decode(&entry) != nil {
+			return all, err
 		}
-		lines, ended := parseJournal(out)
-		if ended || len(lines) > 0 && len(lines) == before || time.Now().After(end) {
-			return lines
-		}
-		before = len(lines)
-		time.Sleep(20 * time.Millisecond)
+		all = append(all, entry)
 	}
 }
 
-// parseJournal reads "journalctl --output=json": the messages that are the service's own, and whether systemd's
-// report of the end of its process is among them (message 98e322203f7a4ed290d09fe03c09fe15, systemd.journal-fields(7)).
-func parseJournal(out string) (lines []string, ended bool) {
-	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
-		var entry struct {
-			Message    any    `json:"MESSAGE"` // a string, or an array of bytes when it is not plain text
-			MessageID  string `json:"MESSAGE_ID"`
-			Identifier string `json:"SYSLOG_IDENTIFIER"`
-		}
-		err := decoder.Decode(&entry)
-		if err == io.EOF {
-			return lines, ended
-		}
-		if err != nil {
-			return lines, true
-		}
-		if entry.MessageID == "98e322203f7a4ed290d09fe03c09fe15" {
+// readStart reads what one start logged from entries, the newest first. ended tells whether systemd's report of its end is
+// among them. An entry that names no start is of this one when it is not older.
+func readStart(entries []journalEntry, s state, since logMark) (l startLog, ended bool) {
+	for _, e := range slices.Backward(entries) {
+		id, about, text := e.field("MESSAGE_ID"), e.field("USER_INVOCATION_ID"), e.field("MESSAGE")
+		start := cmp.Or(about, e.field("_SYSTEMD_INVOCATION_ID"))
+		at, _ := strconv.Atoi(e.field("__MONOTONIC_TIMESTAMP"))
+		older := s.startedAt == 0 || time.Duration(at)*time.Microsecond < s.startedAt
+		_, unmet, skipped := strings.Cut(text, " unmet condition check (")
+		_, refusal, failed := strings.Cut(text, ".service: Failed at step ")
+		switch {
+		case skipped && id != "" && s.invocation == "":
+			l.skipped = ": " + strings.TrimSuffix(unmet, ").")
+		case s.invocation != "" && start != s.invocation && (start != "" || older), start != "" && start == since.before: // of another
+		case failed && id == spawnFailed:
+			l.refusal = "Failed at step " + refusal
+		case id == processEnd, id == cleanEnd:
 			ended = true
-		}
-		if entry.MessageID != "" || entry.Identifier == "systemd" {
-			continue
-		}
-		switch message := entry.Message.(type) {
-		case string:
-			lines = append(lines, message)
-		case []any:
-			text := make([]byte, 0, len(message))
-			for _, n := range message {
-				if n, ok := n.(float64); ok {
-					text = append(text, byte(n))
-				}
-			}
-			lines = append(lines, string(text))
+		case text != "" && id == "" && about == "" && e.field("SYSLOG_IDENTIFIER") != "systemd":
+			l.lines = append(l.lines, text)
 		}
 	}
+	return l, ended
+}
+
+// startLog returns what the start described by s logged. systemd's report of its end may come before its last lines: the log
+// is complete when two looks at it agree. A start that systemd has forgotten, as after a clean end, is known by its time.
+func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) startLog {
+	uid := "_UID=" + strconv.Itoa(m.uid) // and what names no start: journald may look at a process only when it has ended
+	match := []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+", "USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
+	if s.invocation == "" {
+		match = append([]string{fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000)}, m.journalMatch()...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for before, end := "", time.Now().Add(500*time.Millisecond); ; {
+		entries, err := journalEntries(ctx, run, 2000, match...)
+		if err != nil {
+			return startLog{none: "What it logged cannot be read: " + whyNoJournal(err).Error()}
+		}
+		l, ended := readStart(entries, s, since)
+		newest := append(entries, nil)[0].field("__CURSOR")
+		if newest == before && ((ended || s.pid != 0) && len(l.lines) > 0 || l.refusal != "" || time.Now().After(end)) {
+			if l.none = "It logged nothing."; !ended {
+				l.none = "It logged nothing that the journal has."
+			}
+			return l
+		}
+		before = newest
+		time.Sleep(80 * time.Millisecond)
+	}
+}
+
+// whyNoJournal says why journalctl gave no answer.
+func whyNoJournal(err error) error {
+	var failed *commandError
+	switch {
+	case notFound(err):
+		return errors.New("journalctl is not installed, so the log of the service cannot be read")
+	case errors.As(err, &failed) && strings.Contains(failed.stderr, "insufficient permissions"):
+		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
+			"sudo usermod -aG systemd-journal $USER, then log in again")
+	}
+	return err
 }
 
 // showLog shows the lines of the unit.
@@ -106,11 +144,8 @@ func (a *app) journal(ctx context.Context, match []string, o options) error {
 	var stderr limitedBuffer
 	shown := &countingWriter{Writer: a.out.stdout}
 	p, reader, err := a.startJournal(append(argv, match...), &stderr, o.follow)
-	if notFound(err) {
-		return errors.New("journalctl is not installed, so the log of the service cannot be read")
-	}
 	if err != nil {
-		return err
+		return whyNoJournal(err)
 	}
 	late := func() <-chan time.Time { return time.After(a.timings.journal) }
 	if o.follow {
@@ -122,13 +157,10 @@ func (a *app) journal(ctx context.Context, match []string, o options) error {
 		return nil // ending it is how one stops following
 	case err != nil:
 		return err
-	case strings.Contains(stderr.text(), "insufficient permissions"):
-		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
-			"sudo usermod -aG systemd-journal $USER, then log in again")
 	case o.follow && e == exitStatus{code: 1} && stderr.text() == "":
 		return nil // nobody reads on
 	case e != exitStatus{}:
-		return endedBadly(argv, e, stderr.text())
+		return whyNoJournal(endedBadly(argv, e, stderr.text()))
 	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:
 		a.out.warn("The journal has no line of %s", unitName)
 		a.out.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")

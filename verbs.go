@@ -37,6 +37,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if done, err := a.carryOut(ctx, d.plan, o, func() { mark = a.manager.mark() }); !done {
 		return err
 	}
+	mark.before = s.invocation
 	a.sayWritten(d, shared)
 	result, err := a.waitSaying(ctx, d, mark, o.timeout)
 	if err != nil {

@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +100,8 @@ func (e *e2e) boot() {
 		`for group; do echo $$ >"$group/cgroup.procs" || exit; done; exec ` + program + ` --user --unit=basic.target`, "sh"}, e.cgroups...)...)
 	manager.Env = slices.DeleteFunc(e.environ(), func(word string) bool { return strings.HasPrefix(word, "RUNTIMESCOPE_") }) // services inherit it
 	// Generators would run at every daemon-reload, and gpg's alone takes longer than all else.
-	manager.Env = append(manager.Env, "SYSTEMD_GENERATOR_PATH=/nowhere", "SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/nowhere")
+	manager.Env = append(manager.Env, "SYSTEMD_GENERATOR_PATH=/nowhere", "SYSTEMD_LOG_TARGET="+cmp.Or(os.Getenv("SYSTEMD_LOG_TARGET"), "auto"),
+		"SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/nowhere")
 	manager.Stdout, manager.Stderr = log, log
 	e.ok(manager.Start())
 	ended := make(chan error, 1)

@@ -46,7 +46,7 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 // What state asks for: properties whose values systemd makes up itself, and those that hold what somebody wrote, which may
 // have lines that look like other properties.
 var (
-	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainPID", "ExecMainCode", "ExecMainStatus",
+	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus",
 		"RestartUSec", "MemoryCurrent", "MemoryMax", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
 		"ActiveEnterTimestampMonotonic", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
 	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy"}

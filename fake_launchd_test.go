@@ -90,7 +90,7 @@ func (s *fakeState) keep(l *fakeLaunchd) {
 	s.PID = 0
 	for _, j := range l.Jobs {
 		if j.PID != 0 {
-			s.PID, s.LastPID = j.PID, j.PID
+			s.PID = j.PID
 		}
 	}
 	text, err := json.Marshal(l)

@@ -150,7 +150,7 @@ func (m fakeMachine) start(s *fakeState, stderr io.Writer, restart bool) int {
 	s.Invocation++
 	s.Shows = 0
 	s.NextPID++
-	s.PID, s.LastPID = s.NextPID, s.NextPID
+	s.PID = s.NextPID
 	s.Active, s.Sub, s.Result, s.ExecCode, s.ExecStatus = "active", "running", "success", 0, 0
 	if !strings.HasSuffix(s.Behave, " 203") { // which is not run at all
 		m.log(s, "starting", "")
@@ -232,8 +232,8 @@ func (m fakeMachine) show(s *fakeState, disk string, masked bool, stdout io.Writ
 		invocation = fmt.Sprintf("%032x", s.Invocation)
 	}
 	// not in the order in which they were asked for
-	fmt.Fprintf(stdout, "Restart=on-failure\nRestartUSec=5s\nResult=%s\nMainPID=%d\nNRestarts=%d\nExecMainPID=%d\nExecMainCode=%d\nExecMainStatus=%d\n",
-		s.Result, s.PID, s.Restarts, s.LastPID, s.ExecCode, s.ExecStatus)
+	fmt.Fprintf(stdout, "Restart=on-failure\nRestartUSec=5s\nResult=%s\nMainPID=%d\nNRestarts=%d\nExecMainCode=%d\nExecMainStatus=%d\n",
+		s.Result, s.PID, s.Restarts, s.ExecCode, s.ExecStatus)
 	if program := fakeProgram(s.LoadedText); program != "" {
 		fmt.Fprintf(stdout, "ExecStart={ path=%s ; argv[]=%[1]s ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n", program)
 	}
@@ -431,7 +431,6 @@ func (m fakeMachine) writeProc(s fakeState) {
 		os.Symlink(fmt.Sprintf("socket:[%d]", 90000+port), filepath.Join(fd, strconv.Itoa(port)))
 	}
 	put("net/tcp", table)
-	put("uptime", "10000.00 5000.00\n")
 	process := func(pid int, command, cgroup string) {
 		dir := strconv.Itoa(pid)
 		put(dir+"/cmdline", strings.ReplaceAll(command, " ", "\x00")+"\x00")

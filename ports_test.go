@@ -253,9 +253,8 @@ type portsProc struct {
 
 func newPortsProc(t testing.TB) *portsProc {
 	t.Helper()
-	p := &portsProc{procfs{root: t.TempDir()}, t, "  sl  local_address\n", "  sl  local_address\n"}
+	p := &portsProc{procfs{root: t.TempDir(), boot: func() time.Duration { return 10000500 * time.Millisecond }}, t, "  sl  local_address\n", "  sl  local_address\n"}
 	p.put("net/tcp", p.tcp)
-	p.put("uptime", "10000.50 5000.00\n")
 	return p
 }
 
@@ -578,17 +577,16 @@ func TestFactsOfAProcess(t *testing.T) {
 	if _, memory, err := p.facts(context.Background(), 8); memory != 1525*int64(os.Getpagesize()) || err != nil {
 		t.Errorf("as many fields as are needed: %d, %v", memory, err)
 	}
-	p.put("uptime", "9000.00 1\n") // less than the start: never a negative age
-	if age, _, err := p.facts(context.Background(), 5); age != 0 || err != nil {
+	p.put("9/stat", "9 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4300000000 1000000 1525") // 497 days after the boot
+	if !p.startedBefore(5, 9) || p.startedBefore(9, 5) {
+		t.Error("a start that 32 bits do not hold")
+	}
+	if age, _, err := p.facts(context.Background(), 9); errText(err) != "cannot tell how long process 9 has been running" {
+		t.Errorf("started later than now: got %s, %v", age, err)
+	}
+	p.boot = func() time.Duration { return 43_000_001 * time.Second }
+	if age, _, err := p.facts(context.Background(), 9); age != time.Second || err != nil {
 		t.Errorf("got %s, %v", age, err)
-	}
-	p.put("uptime", "soon\n")
-	if _, _, err := p.facts(context.Background(), 5); err == nil {
-		t.Error("no uptime is no error")
-	}
-	os.Remove(filepath.Join(p.root, "uptime"))
-	if _, _, err := p.facts(context.Background(), 5); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v", err)
 	}
 	if _, _, err := p.facts(context.Background(), 6); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
@@ -617,10 +615,12 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}
 	now, sh := write("1.1/collector-server"), write("bin/sh")
 	p.process(5, 1, "x") // 133 seconds old, and all these files are younger
-	young, old := "10000.50 1\n", "9867.00 1\n"
+	young, old := 133500*time.Millisecond, 0*time.Second
+	aged := func(age time.Duration) { p.boot = func() time.Duration { return 9867*time.Second + age } }
 	for _, c := range []struct {
-		what, exe, path, uptime string
-		want                    bool
+		what, exe, path string
+		age             time.Duration
+		want            bool
 	}{
 		{"the same file", now, now, young, false},
 		{"another of the same place, as Linux names it", write("1.1/collector-server (deleted)"), now, old, true},
@@ -633,7 +633,7 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 		{"a program that was removed", write("1.0/collector-server (deleted)"), filepath.Join(dir, "none"), young, false},
 		{"an unknown program", filepath.Join(dir, "none"), now, young, false},
 	} {
-		p.put("uptime", c.uptime)
+		aged(c.age)
 		os.Remove(filepath.Join(p.root, "5/exe"))
 		p.link(c.exe, "5/exe")
 		if got := p.replaced(context.Background(), 5, c.path); got != c.want {
@@ -648,8 +648,8 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	for exe, want := range map[string]bool{now: false, filepath.Join(dir, "1.0/collector-server"): true, sh: true} {
 		os.Remove(filepath.Join(p.root, "5/exe"))
 		p.link(exe, "5/exe")
-		for uptime, want := range map[string]bool{young: want, old: false} {
-			p.put("uptime", uptime)
+		for age, want := range map[time.Duration]bool{young: want, old: false} {
+			aged(age)
 			if got := p.replaced(context.Background(), 5, link); got != want {
 				t.Errorf("%s through a link: got %v", exe, got)
 			}
@@ -657,6 +657,57 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}
 	if p.replaced(context.Background(), 6, now) {
 		t.Error("a process that is gone runs a replaced program")
+	}
+}
+
+func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
+	t.Parallel()
+	p, dir := newPortsProc(t), t.TempDir()
+	p.process(5, 1, "x")
+	file := filepath.Join(dir, "file")
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	hour := time.Hour
+	write := func(path string, times time.Time) {
+		do(os.WriteFile(path, []byte("x"), 0o755))
+		do(os.Chtimes(path, times, times))
+	}
+	pass := func() { // longer than ages are known to
+		for began := time.Now(); time.Since(began) < 50*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		}
+	}
+	for _, c := range []struct {
+		what string
+		do   func()
+		want bool
+	}{
+		{"nothing", func() {}, false},
+		{"the time of a server whose clock is ahead", func() { do(os.Chtimes(file, time.Now().Add(hour), time.Now().Add(hour))) }, false},
+		{"the mode", func() { do(os.Chmod(file, 0o700)) }, false},
+		{"the owner", func() { do(os.Chown(file, os.Getuid(), os.Getgid())) }, false},
+		{"another name", func() { do(os.Link(file, file+"3")); do(os.Remove(file + "3")) }, false},
+		{"made anew with an old time, as tar does it", func() { do(os.Remove(file)); write(file, time.Now().Add(-hour)) }, true},
+		{"renamed over it with an old time, as dpkg does it", func() { write(file+"2", time.Now().Add(-hour)); do(os.Rename(file+"2", file)) }, true},
+		{"written in place", func() { do(os.WriteFile(file, []byte("y"), 0o755)) }, true},
+	} {
+		write(file, time.Now().Add(-hour))
+		info, err := os.Stat(file)
+		do(err)
+		if !c.want && birth(file, info).IsZero() {
+			continue // a file system that does not keep it: then every change counts
+		}
+		pass()
+		began := time.Now()
+		p.boot = func() time.Duration { return 9867*time.Second + time.Since(began) }
+		pass()
+		c.do()
+		if got := changedSince(context.Background(), p.procfs, 5, file); got != c.want {
+			t.Errorf("%s: got %t", c.what, got)
+		}
 	}
 }
 
@@ -728,7 +779,7 @@ func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
 		if slices.Contains(unused, last) {
 			want = others
 		}
-		if got := lastChange(at("link")); !got.Equal(want) {
+		if got := slices.MaxFunc(changes(at("link")), time.Time.Compare); !got.Equal(want) {
 			t.Errorf("%s: got %s, want %s", last, got, want)
 		}
 	}
@@ -744,13 +795,13 @@ func TestLinksThatLeadRoundAndRoundAreFollowedForAWhile(t *testing.T) {
 		}
 	}
 	for _, path := range []string{a, filepath.Join(dir, "c")} {
-		if lastChange(path).IsZero() {
+		if len(changes(path)) == 0 {
 			t.Errorf("%s: the links are not seen", path)
 		}
 	}
 	for _, path := range []string{"", filepath.Join(dir, "none")} {
-		if got := lastChange(path); !got.IsZero() {
-			t.Errorf("%q: got %s", path, got)
+		if got := changes(path); len(got) != 0 {
+			t.Errorf("%q: got %v", path, got)
 		}
 	}
 }

@@ -41,6 +41,7 @@ type processTable interface {
 type procfs struct {
 	root string
 	diag func() ([]listener, error) // lists the listening TCP sockets faster than root does; nil: there is no such way
+	boot func() time.Duration       // the time since the boot: lxcfs has its own in /proc/uptime, but not in /proc/PID/stat
 }
 
 // A listener is a listening TCP socket.
@@ -67,7 +68,7 @@ func parseProcTCP(r io.Reader) []listener {
 		addr, port, _ := strings.Cut(f[1], ":")
 		raw, err := hex.DecodeString(addr)
 		n, err2 := strconv.ParseUint(port, 16, 16)
-		uid, err3 := strconv.Atoi(f[7])
+		uid, err3 := strconv.ParseUint(f[7], 10, 32)
 		if err != nil || err2 != nil || err3 != nil || len(raw) != 4 && len(raw) != 16 {
 			continue
 		}
@@ -75,7 +76,7 @@ func parseProcTCP(r io.Reader) []listener {
 			binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
 		}
 		ip, _ := netip.AddrFromSlice(raw)
-		found = append(found, listener{ip.Unmap(), int(n), uid, f[9]})
+		found = append(found, listener{ip.Unmap(), int(n), int(uid), f[9]})
 	}
 	return found
 }
@@ -299,9 +300,7 @@ func (p procfs) startedBefore(pid, than int) bool {
 	if err != nil || err2 != nil {
 		return false
 	}
-	started, _ := strconv.Atoi(f[19])
-	main, _ := strconv.Atoi(g[19])
-	return started < main
+	return sinceBoot(f) < sinceBoot(g)
 }
 
 // stat returns the fields of /proc/PID/stat from the third, the state, on: the second, the name, may hold anything.
@@ -322,18 +321,18 @@ func (p procfs) facts(_ context.Context, pid int) (time.Duration, int64, error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	text, err := os.ReadFile(filepath.Join(p.root, "uptime"))
-	if err != nil {
-		return 0, 0, err
-	}
-	up, _, _ := strings.Cut(string(text), " ")
-	seconds, err := strconv.ParseFloat(up, 64)
-	if err != nil {
-		return 0, 0, err
-	}
-	started, _ := strconv.ParseFloat(f[19], 64) // field 22, in ticks; Linux shows 100 a second on every machine
 	pages, _ := strconv.ParseInt(f[21], 10, 64) // field 24
-	return time.Duration(max(0, seconds-started/100) * float64(time.Second)), pages * int64(os.Getpagesize()), nil
+	age := p.boot() - sinceBoot(f)
+	if age < 0 {
+		return 0, 0, fmt.Errorf("cannot tell how long process %d has been running", pid)
+	}
+	return age, pages * int64(os.Getpagesize()), nil
+}
+
+// sinceBoot is when a process was started, by its stat: field 22, in ticks. Linux shows 100 a second on every machine.
+func sinceBoot(stat []string) time.Duration {
+	ticks, _ := strconv.ParseInt(stat[19], 10, 64)
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
@@ -349,27 +348,39 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 	if link, _ := os.Readlink(exe); strings.HasSuffix(link, " (deleted)") {
 		return true
 	}
-	return changedSince(ctx, p, pid, path) // a script, which its interpreter or the program it became runs, or a link that was moved on
+	// a script, which its interpreter or the program it became runs, or a link that was moved on; or the two were renamed
+	since := startedAfter(ctx, p, pid)
+	return slices.ContainsFunc(changes(path), since) || since(changeTime(running)) && since(changeTime(onDisk))
 }
 
 // changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.
 func changedSince(ctx context.Context, t processTable, pid int, path string) bool {
-	age, _, err := t.facts(ctx, pid)
-	return err == nil && lastChange(path).After(time.Now().Add(-age).Add(30*time.Millisecond)) // ages are known to two ticks of 10 ms
+	return slices.ContainsFunc(changes(path), startedAfter(ctx, t, pid))
 }
 
-// lastChange is when the file at path, or a link on the way to it, last changed.
-func lastChange(path string) (last time.Time) {
-	note := func(info os.FileInfo, err error) {
-		if err == nil && changeTime(info).After(last) {
-			last = changeTime(info)
+// startedAfter tells of a time whether it lies after the start of a process. One later than now proves nothing: the clock of
+// the file's server is ahead, or ours was set back.
+func startedAfter(ctx context.Context, t processTable, pid int) func(time.Time) bool {
+	age, _, err := t.facts(ctx, pid)
+	now := time.Now()
+	start := now.Add(-age).Add(30 * time.Millisecond) // ages are known to two ticks of 10 ms
+	return func(at time.Time) bool { return err == nil && at.After(start) && !at.After(now) }
+}
+
+// changes are the times at which the file at path was made and written, and each link on the way to it was put in place.
+// The time of a file's last change is that also of its mode, owner and names, so it counts only where the other is unknown.
+func changes(path string) (times []time.Time) {
+	if info, err := os.Stat(path); err == nil {
+		made := birth(path, info)
+		if made.IsZero() {
+			made = changeTime(info)
 		}
+		times = append(times, made, info.ModTime())
 	}
-	note(os.Stat(path))
 	for _, name := range wayTo(path) {
 		if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeSymlink != 0 {
-			note(info, nil)
+			times = append(times, changeTime(info))
 		}
 	}
-	return last
+	return times
 }

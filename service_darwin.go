@@ -18,6 +18,14 @@ func changeTime(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
+// birth is when a file was made; zero: unknown.
+func birth(_ string, info fs.FileInfo) time.Time {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(stat.Birthtimespec.Unix())
+	}
+	return time.Time{}
+}
+
 // noExec tells whether a file is on a file system from which nothing may be run (<sys/mount.h>: MNT_NOEXEC).
 func noExec(path string) bool {
 	var fs syscall.Statfs_t

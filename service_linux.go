@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,32 @@ func changeTime(info fs.FileInfo) time.Time {
 	return info.ModTime()
 }
 
+// birth is when a file was made (statx(2): STATX_BTIME), which no change of its mode, owner or names changes; zero: unknown.
+func birth(path string, _ fs.FileInfo) time.Time {
+	call := map[string]uintptr{"amd64": 332, "386": 383, "arm": 397, "arm64": 291, "riscv64": 291, "loong64": 291, "ppc64le": 383, "s390x": 379}[runtime.GOARCH]
+	name, err := syscall.BytePtrFromString(path)
+	if err != nil || call == 0 {
+		return time.Time{}
+	}
+	var answer [256]byte // struct statx
+	here := -100         // AT_FDCWD
+	_, _, errno := syscall.Syscall6(call, uintptr(here), uintptr(unsafe.Pointer(name)), 0, 0x800, uintptr(unsafe.Pointer(&answer)), 0)
+	if errno != 0 || binary.NativeEndian.Uint32(answer[:])&0x800 == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(binary.NativeEndian.Uint64(answer[80:])), int64(binary.NativeEndian.Uint32(answer[88:])))
+}
+
+// The clocks of clock_gettime(2): that by which systemd tells times, and the time since the boot, sleep included.
+func monotonic() time.Duration { return clock(1) }
+func bootTime() time.Duration  { return clock(7) }
+
+func clock(id uintptr) time.Duration {
+	var now syscall.Timespec
+	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&now)), 0)
+	return time.Duration(now.Nano())
+}
+
 // noExec tells whether a file is on a file system from which nothing may be run (statfs(2): ST_NOEXEC).
 func noExec(path string) bool {
 	var fs syscall.Statfs_t
@@ -35,7 +62,7 @@ func noExec(path string) bool {
 func (a *app) choose() (environ []string) {
 	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv,
 		runtimeDir: a.getenv("XDG_RUNTIME_DIR"), clock: monotonic}
-	if own := "/run/user/" + strconv.Itoa(a.uid); m.runtimeDir == "" {
+	if own := "/run/user/" + userID(a.uid); m.runtimeDir == "" {
 		if info, err := os.Stat(own); err == nil {
 			if owner, ok := fileOwner(info); ok && owner == a.uid {
 				m.runtimeDir = own
@@ -43,7 +70,7 @@ func (a *app) choose() (environ []string) {
 			}
 		}
 	}
-	a.manager, a.processes = m, procfs{"/proc", sockDiag}
+	a.manager, a.processes = m, procfs{"/proc", sockDiag, bootTime}
 	if os.Getpid() == 1 {
 		a.reap = reapOrphans
 	}
@@ -70,7 +97,7 @@ func reapOrphans(keep int) {
 func userName(uid int, otherwise string) string {
 	text, _ := os.ReadFile("/etc/passwd")
 	for _, line := range strings.Split(string(text), "\n") {
-		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == strconv.Itoa(uid) {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == userID(uid) {
 			return f[0]
 		}
 	}
@@ -156,11 +183,4 @@ func sockDiag() ([]listener, error) {
 		}
 	}
 	return all, nil
-}
-
-// monotonic is the time on CLOCK_MONOTONIC, by which systemd tells how long a unit has been active.
-func monotonic() time.Duration {
-	var now syscall.Timespec
-	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&now)), 0)
-	return time.Duration(now.Nano())
 }

@@ -25,6 +25,8 @@ func inode(fs.FileInfo) string { return "" }
 
 func changeTime(info fs.FileInfo) time.Time { return info.ModTime() }
 
+func birth(string, fs.FileInfo) time.Time { return time.Time{} }
+
 // alive cannot tell here, so that the wait asks at its own pace.
 func alive(int) bool { return true }
 

@@ -87,7 +87,6 @@ type fakeState struct {
 	Sub        string
 	Result     string
 	PID        int
-	LastPID    int
 	ExecCode   int
 	ExecStatus int
 	Restarts   int
@@ -347,7 +346,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	switch manager {
 	case "systemd":
 		b.manager = systemd{home: home, uid: b.uid, user: ada, root: filepath.Join(dir, "root"), getenv: b.app.getenv}
-		b.processes = procfs{root: filepath.Join(dir, "proc")}
+		b.processes = procfs{root: filepath.Join(dir, "proc"), boot: func() time.Duration { return 10000 * time.Second }}
 	case "launchd":
 		b.manager = launchd{home: home, uid: b.uid, user: "ada"}
 	}

@@ -141,6 +141,12 @@ func (p unitProps) number(key string) int {
 	return n
 }
 
+// time is a time on CLOCK_MONOTONIC, which systemd tells in microseconds; 0: never.
+func (p unitProps) time(key string) time.Duration {
+	n, _ := strconv.ParseInt(p[key], 10, 64)
+	return time.Duration(n) * time.Microsecond
+}
+
 // readUnitProps reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
 // clear is false where a line is none that was asked for, or there twice: then a value goes on over several lines.
 // Of files of variables there may be several.
@@ -182,8 +188,8 @@ func (p unitProps) state(out string) (state, error) {
 		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
-		skipped:        p["ConditionResult"] == "no" && p.number("ConditionTimestampMonotonic") != 0,
-		startedAt:      time.Duration(p.number("ExecMainStartTimestampMonotonic")) * time.Microsecond,
+		skipped:        p["ConditionResult"] == "no" && p.time("ConditionTimestampMonotonic") != 0,
+		startedAt:      p.time("ExecMainStartTimestampMonotonic"),
 		unitEnv:        shownWords(p["Environment"]),
 		program:        shownProgram(p["ExecStart"]),
 		cut:            p[cutProperty],
@@ -229,7 +235,7 @@ func shownProgram(execStart string) (program string) {
 func (p unitProps) readPhase(s *state) {
 	switch p["ActiveState"] {
 	case "active", "reloading", "refreshing":
-		s.phase, s.activeAt = running, time.Duration(p.number("ActiveEnterTimestampMonotonic"))*time.Microsecond
+		s.phase, s.activeAt = running, p.time("ActiveEnterTimestampMonotonic")
 		if p["SubState"] == "exited" { // RemainAfterExit=
 			s.rawState = "active (exited)"
 		}
@@ -264,7 +270,7 @@ func (p unitProps) readExit(s *state) {
 	if p["Result"] == "oom-kill" {
 		s.lastName += fmt.Sprintf(" (out of memory; the unit's MemoryMax is %s)", p["MemoryMax"])
 	}
-	lived := time.Duration(p.number("ExecMainExitTimestampMonotonic"))*time.Microsecond - s.startedAt
+	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt
 	if s.phase == crashLooping && *s.restarts == 0 && s.startedAt != 0 && (lived >= time.Minute || s.lastExit.signal == 9) {
 		s.isolated = fmt.Sprintf("failed once (%s), starts again in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
 	}
@@ -352,13 +358,19 @@ func (m systemd) unreachable(err error) error {
 	why := func(fix, advice, format string, a ...any) error {
 		return &hinted{fmt.Errorf("cannot reach the user manager of systemd: %s (%w)", fmt.Sprintf(format, a...), err), fix, advice}
 	}
-	own := "/run/user/" + strconv.Itoa(m.uid)
+	own := "/run/user/" + userID(m.uid)
 	if info, err := os.Stat(m.runtimeDir); m.runtimeDir != "" && err == nil {
-		if owner, ok := fileOwner(info); ok && owner != m.uid {
-			return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %d, not %d)", m.runtimeDir, owner, m.uid)
+		if owner, ok := fileOwner(info); ok && owner != m.uid && filepath.Clean(m.runtimeDir) != own {
+			return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %s, not %s)", m.runtimeDir, userID(owner), userID(m.uid))
 		}
 	}
-	_, session := os.Stat(m.root + own)
+	info, session := os.Stat(m.root + own)
+	owner := m.uid
+	if session == nil {
+		if uid, ok := fileOwner(info); ok {
+			owner = uid
+		}
+	}
 	switch {
 	case !m.there("/run/systemd/system"):
 		fix, advice, text := m.notBooted()
@@ -366,12 +378,14 @@ func (m systemd) unreachable(err error) error {
 	case session != nil && m.uid == 0:
 		return why(runCommand, "log in as an ordinary user", "root has no login session here")
 	case session != nil:
-		name := cmp.Or(m.user(), strconv.Itoa(m.uid)) // loginctl takes either
+		name := cmp.Or(m.user(), userID(m.uid)) // loginctl takes either
 		return why("sudo loginctl enable-linger "+quoteArgv([]string{name}), "log in directly (ssh, console)", "user %s has no login session: there is no %s", name, own)
+	case owner != m.uid: // Docker makes it, as root, for what is mounted in it (docker/for-linux#1074)
+		return why("", "have root remove it, and log in again", "%s belongs to another user (uid %s, not %s)", own, userID(owner), userID(m.uid))
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
 		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
-	return why(fmt.Sprintf("sudo systemctl start user@%d.service", m.uid), "", "no manager answers in %s", own)
+	return why("sudo systemctl start user@"+userID(m.uid)+".service", "", "no manager answers in %s", own)
 }
 
 // there tells whether a file of this machine is there.
@@ -416,6 +430,9 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	text, _ := s.exit(l)
 	return &failure{fmt.Sprintf("The service did not start: %s (%v)", text, err), logNotes(l)}
 }
+
+// userID writes a user ID, which an int of 32 bits may hold as a negative one.
+func userID(uid int) string { return strconv.FormatUint(uint64(uint32(uid)), 10) }
 
 // do is a step that runs systemctl.
 func (m systemd) do(args ...string) command { return command{argv: systemctl(args...)} }
@@ -559,11 +576,27 @@ func (m systemd) linger() *bool {
 	if name == "" {
 		return nil
 	}
-	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", name))
+	_, err := os.Stat(filepath.Join(m.root, "/var/lib/systemd/linger", lingerName(name)))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return ptr(err == nil)
+}
+
+// lingerName is how logind names the file of a user (its cescape): a backslash is doubled, what is not ASCII is in octal.
+func lingerName(user string) string {
+	name := ""
+	for _, c := range []byte(user) {
+		switch {
+		case strings.IndexByte("\\\"'", c) >= 0:
+			name += "\\" + string(rune(c))
+		case c < ' ' || c >= 0x7f:
+			name += fmt.Sprintf("\\%03o", c)
+		default:
+			name += string(rune(c))
+		}
+	}
+	return name
 }
 
 // wants is the link that starts the service at login.

@@ -22,7 +22,7 @@ func (m systemd) mark() logMark { return logMark{time: time.Now()} }
 // journalMatch selects what the service logged, in the terms of journalctl(1): by its unit, and by its name, since
 // the journal may not know the unit of a process that lived too short to be looked at.
 func (m systemd) journalMatch() []string {
-	uid := "_UID=" + strconv.Itoa(m.uid)
+	uid := "_UID=" + userID(m.uid)
 	return []string{"_SYSTEMD_USER_UNIT=" + unitName, uid, "+", "USER_UNIT=" + unitName, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
 }
 
@@ -91,7 +91,7 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 // startLog returns what the start described by s logged. systemd's report of its end may come before its last lines: the log
 // is complete when two looks at it agree. A start that systemd has forgotten, as after a clean end, is known by its time.
 func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) startLog {
-	uid := "_UID=" + strconv.Itoa(m.uid) // and what names no start: journald may look at a process only when it has ended
+	uid := "_UID=" + userID(m.uid) // and what names no start: journald may look at a process only when it has ended
 	match := []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+", "USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
 	if s.invocation == "" {
 		match = append([]string{fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000)}, m.journalMatch()...)

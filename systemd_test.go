@@ -813,7 +813,8 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		}
 		return root
 	}
-	const wsl, booted, session = "proc/sys/kernel/osrelease=", "run/systemd/system", "run/user/1000"
+	const wsl, booted = "proc/sys/kernel/osrelease=", "run/systemd/system"
+	session := "run/user/" + userID(me)
 	mine := t.TempDir()
 	for _, c := range []struct {
 		what      string
@@ -826,23 +827,25 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		{"docker", systemd{uid: 1000, root: folder(".dockerenv")}, "", "this container was not booted with systemd", "runtimescope service run"},
 		{"podman", systemd{uid: 1000, root: folder("run/.containerenv")}, "", "this container was not booted with systemd", "runtimescope service run"},
 		{"a container", systemd{uid: 1000, root: folder()}, "lxc", "this container was not booted with systemd", "runtimescope service run"},
-		{"another init", systemd{uid: 1000, root: folder(session)}, "", "this system was not booted with systemd", "runtimescope service run"},
+		{"another init", systemd{uid: me, root: folder(session)}, "", "this system was not booted with systemd", "runtimescope service run"},
 		{"root", systemd{uid: 0, root: folder(booted)}, "", "root has no login session here", "runtimescope service run, or log in as an ordinary user"},
 		{"no session", systemd{uid: 1000, user: ada, root: folder(booted)}, "", "user ada has no login session: there is no /run/user/1000",
 			"sudo loginctl enable-linger ada, or log in directly (ssh, console)"},
-		{"an odd runtime folder", systemd{uid: 1000, runtimeDir: "/nowhere", root: folder(booted, session)}, "",
-			"XDG_RUNTIME_DIR is /nowhere, where no manager answers", "export XDG_RUNTIME_DIR=/run/user/1000"},
-		{"no runtime folder", systemd{uid: 1000, root: folder(booted, session)}, "", "no manager answers in /run/user/1000", "sudo systemctl start user@1000.service"},
-		{"the right one", systemd{uid: 1000, runtimeDir: "/run/user/1000/", root: folder(booted, session, wsl, ".dockerenv")}, "lxc",
-			"no manager answers in /run/user/1000", "sudo systemctl start user@1000.service"},
+		{"an odd runtime folder", systemd{uid: me, runtimeDir: "/nowhere", root: folder(booted, session)}, "",
+			"XDG_RUNTIME_DIR is /nowhere, where no manager answers", "export XDG_RUNTIME_DIR=/" + session},
+		{"one that root made", systemd{uid: me + 1, root: folder(booted, "run/user/"+userID(me+1))}, "",
+			fmt.Sprintf("/run/user/%s belongs to another user (uid %[2]s, not %[1]s)", userID(me+1), userID(me)), "have root remove it, and log in again"},
+		{"no runtime folder", systemd{uid: me, root: folder(booted, session)}, "", "no manager answers in /" + session, "sudo systemctl start user@" + userID(me) + ".service"},
+		{"the right one", systemd{uid: me, runtimeDir: "/" + session + "/", root: folder(booted, session, wsl, ".dockerenv")}, "lxc",
+			"no manager answers in /" + session, "sudo systemctl start user@" + userID(me) + ".service"},
 		{"somebody else's runtime folder", systemd{uid: me + 1, runtimeDir: mine, root: folder(booted, session)}, "",
 			fmt.Sprintf("XDG_RUNTIME_DIR is %s, which belongs to another user (uid %d, not %d)", mine, me, me+1), fmt.Sprintf("export XDG_RUNTIME_DIR=/run/user/%d", me+1)},
-		{"one's own, with nobody in it", systemd{uid: me, runtimeDir: mine, root: folder(booted, fmt.Sprintf("run/user/%d", me))}, "",
+		{"one's own, with nobody in it", systemd{uid: me, runtimeDir: mine, root: folder(booted, session)}, "",
 			"XDG_RUNTIME_DIR is " + mine + ", where no manager answers", fmt.Sprintf("export XDG_RUNTIME_DIR=/run/user/%d", me)},
 	} {
-		if strings.HasPrefix(c.m.runtimeDir, "/run/user/") && c.m.uid == 1000 {
+		if strings.HasPrefix(c.m.runtimeDir, "/run/user/") {
 			if info, err := os.Stat(c.m.runtimeDir); err == nil {
-				if owner, _ := fileOwner(info); owner != 1000 {
+				if owner, _ := fileOwner(info); owner != me {
 					continue // it is there on this very machine
 				}
 			}
@@ -1112,6 +1115,14 @@ func TestLingerIsReadFromItsFile(t *testing.T) {
 	}
 	if got := m.linger(); got == nil || !*got {
 		t.Errorf("with a file: %v", got)
+	}
+	for user, file := range map[string]string{`DOMAIN\ada`: `DOMAIN\\ada`, "zoë": `zo\303\253`} {
+		if got := lingerName(user); got != file {
+			t.Errorf("%s: got %s", user, got)
+		}
+	}
+	if got := userID(-2); got != "4294967294" { // as an int of 32 bits has it
+		t.Errorf("got %s", got)
 	}
 	m.user = func() string { return "eve" }
 	if got := m.linger(); got == nil || *got {

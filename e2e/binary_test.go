@@ -36,6 +36,16 @@ func TestE2EUpdateAdoptsAReplacedBinaryOnce(t *testing.T) {
 	}
 }
 
+func TestE2EABinaryThatChangedNamesWithAnOlderOneIsSeen(t *testing.T) {
+	e := newE2E(t)
+	e.copyProgram(e.collector, e.collector+".old")
+	e.exits(0, "service install")
+	time.Sleep(100 * time.Millisecond) // times of files and processes are compared
+	e.ok(os.Rename(e.collector, e.collector+".broken"))
+	e.ok(os.Rename(e.collector+".old", e.collector))
+	e.exits(0, "service status").says("⚠ Restart needed: the binary has been replaced")
+}
+
 func TestE2EUpdateFollowsAPackageManagersLink(t *testing.T) {
 	e := newE2E(t)
 	version := func(n string) string { return filepath.Join(e.home, "versions", n, "collector-server") }

@@ -27,6 +27,38 @@ func TestE2EChangedUnitIsReportedUntilRestart(t *testing.T) {
 	}
 }
 
+func TestE2EAChangeOfModeOwnerOrNamesAloneIsNone(t *testing.T) {
+	e := newE2E(t)
+	program := filepath.Join(e.bin, "real")
+	e.ok(os.Rename(e.collector, program))
+	e.write(e.collector, "#!/bin/sh\nexec "+program+"\n", 0o755)
+	e.exits(0, "service install")
+	pid := e.serves()
+	time.Sleep(100 * time.Millisecond) // times of files and processes are compared
+	for _, path := range []string{e.unit, e.collector, program} {
+		info, err := os.Stat(path)
+		e.ok(err)
+		e.ok(os.Chmod(path, info.Mode()^0o040))
+		e.ok(os.Chown(path, os.Getuid(), os.Getgid()))
+		e.ok(os.Link(path, filepath.Join(e.home, filepath.Base(path))))
+	}
+	ahead := time.Now().Add(24 * time.Hour)
+	e.ok(os.Chtimes(e.collector, ahead, ahead)) // as by a file server whose clock is ahead
+	if got := e.agrees("running"); got["restart_needed"] != false {
+		t.Errorf("status wants a restart: %v", got)
+	}
+	e.exits(0, "service update").says("Nothing to adopt")
+	if e.serves() != pid {
+		t.Error("update restarted")
+	}
+	e.ok(os.Rename(e.collector, e.collector+".old"))
+	e.write(e.collector, "#!/bin/sh\nexec "+program+"\n# 2\n", 0o755)
+	e.ok(os.Chtimes(e.collector, ahead.Add(-1000*time.Hour), ahead.Add(-1000*time.Hour))) // as dpkg and tar keep it
+	e.exits(0, "service status").says("⚠ Restart needed: the binary has been replaced")
+	e.exits(0, "service update").says("✓ Collector is healthy")
+	e.exits(0, "service update").says("Nothing to adopt")
+}
+
 func TestE2EEditedUnitIsKeptBesideTheNewOne(t *testing.T) {
 	e := newE2E(t)
 	e.exits(0, "service install")

@@ -1,7 +1,10 @@
 // The decision: from a snapshot and a request to what is done, or why it is not. Pure: it reads no disk and runs nothing.
 package main
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"strings"
+)
 
 type verb string
 
@@ -101,11 +104,17 @@ func targetOf(s snapshot, r request) definition {
 		r.verb == ensure && s.serving() && s.wanted() == present.ports: // it only has to be waited for
 		return present
 	case r.verb == ensure && s.installed.err == nil && s.installed.path != "" && s.state.loadError == "", // which must not move the service
+		r.verb == update && r.collector == "" && s.installed.stays() && s.state.phase != notInstalled && s.state.loadError == "",
 		found == s.state.file.definition.collector && s.state.overridden() && r.collector == "",
 		s.state.vendor() && s.sameProgram: // /bin is /usr/bin
 		found = present.collector
 	}
 	return definition{collector: found, ports: s.wanted()}
+}
+
+// stays tells whether update leaves the service on a program: one that can be run, under a name that is not that of one version.
+func (p programFacts) stays() bool {
+	return filepath.IsAbs(p.path) && p.err == nil && !p.certain && !strings.Contains(p.wontLast, "version")
 }
 
 // serving tells whether the service runs on what is on disk, or is about to.

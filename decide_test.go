@@ -50,6 +50,7 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 	dropIn := change("a drop-in that runs another", func(s *snapshot) {
 		s.state.dropIns, s.state.program, s.installed.path = []string{"/x.conf"}, "/opt/dropped", "/opt/dropped"
 	})
+	versioned := change("its path has a version", func(s *snapshot) { s.installed.wontLast = "the version is in its name" })
 	gone := change("what is installed is gone", func(s *snapshot) { s.installed.err = errors.New("not there") })
 	for _, c := range []struct {
 		what      string
@@ -65,7 +66,10 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 		{"install of another", append(up[:2:2], found), install, writes, install, other, true},
 		{"update with nothing new", up, update, 0, look, mine, false},
 		{"update of a stopped service", down, update, 0, look, mine, false},
-		{"update to another", append(up[:2:2], found), update, writes, install, other, true},
+		{"update with another beside", append(up[:2:2], found), update, 0, look, mine, false},
+		{"update with another beside, and replaced", append(up[:2:2], found, replaced), update, starts, restart, mine, false},
+		{"update to another where the old one will not last", append(up[:2:2], found, versioned), update, writes, install, other, true},
+		{"update to another where the old one is gone", append(up[:2:2], found, gone), update, writes, install, other, true},
 		{"update to other ports", append(up[:2:2], moved), update, writes, install, mine, true},
 		{"update of a replaced program", append(up[:2:2], replaced), update, starts, restart, mine, false},
 		{"update of a failed service", append(up[:2:2], inPhase(failed, "failed", nil)), update, starts, restart, mine, false},

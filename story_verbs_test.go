@@ -236,6 +236,7 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		b.write(named, "#!/bin/sh\n", 0o755)
 		b.want(0, "service install --collector "+named)
 		text := b.read(b.manager.names().path)
+		b.want(0, "service update", "The service stays on "+named+". To move it to "+b.collector()+": runtimescope service install", "Nothing to adopt")
 		b.want(0, "service stop")
 		b.want(0, "dashboard --no-open") // there is another one beside the program
 		if got := b.read(b.manager.names().path); got != text {
@@ -251,7 +252,12 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		if got := b.read(b.manager.names().path); got != text {
 			t.Errorf("without another one it wrote\n%s", got)
 		}
+		b.write(b.collector(), "#!/bin/sh\n", 0o755)
 		if err := os.Remove(named); err != nil {
+			t.Fatal(err)
+		}
+		b.want(0, "service update", "The service moves from "+named+" to "+b.collector(), "✓ Collector is healthy")
+		if err := os.Remove(b.collector()); err != nil {
 			t.Fatal(err)
 		}
 		b.want(1, "service update", "collector-server")

@@ -20,6 +20,11 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	}
 	defer unlock()
 	s := d.snapshot.state
+	if was, beside := s.collector(), d.snapshot.candidate.path; v == update && was != "" && was != d.target.collector {
+		a.out.info("The service moves from %s to %s", was, d.target.collector)
+	} else if v == update && was != "" && beside != was && !d.snapshot.sameProgram {
+		a.out.info("The service stays on %s. To move it to %s: %s", was, beside, installCommand)
+	}
 	if v == update && d.verb == look {
 		a.out.done("Nothing to adopt: the service uses the present binary and definition")
 		for _, p := range d.problems {

@@ -242,10 +242,11 @@ func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) erro
 
 // A writeFile step writes a file whole or not at all. A different file that was there is kept beside it as PATH.bak,
 // and an older PATH.bak as PATH.bak.1 and so on: nothing that somebody wrote by hand is lost. kept and keptOlder are
-// where a snapshot says that they go; "" for what is not kept.
+// where a snapshot says that they go; "" for what is not kept, ours is a text that need not be.
 type writeFile struct {
 	path, text      string
 	kept, keptOlder string
+	ours            string
 }
 
 // newWriteFile writes over a file as a snapshot has seen it.
@@ -253,6 +254,9 @@ func newWriteFile(f file, text string) writeFile {
 	w := writeFile{path: f.path, text: text}
 	if f.kept != "" && f.text != text {
 		w.kept, w.keptOlder = f.kept, f.keptOlder
+	}
+	if f.ours {
+		w.ours = f.text
 	}
 	return w
 }
@@ -287,6 +291,9 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return nil, err
+	}
+	if f.ours != "" && string(old) == f.ours {
+		return func(context.Context) error { return replaceFile(m.disk, f.path, f.ours, info.Mode().Perm()) }, replaceFile(m.disk, f.path, f.text, 0o644)
 	}
 	bak := f.path + ".bak"
 	rename := func(from, to string) error {

@@ -182,6 +182,23 @@ func TestWritingKeepsWhatWasThereAndUndoBringsItBack(t *testing.T) {
 	}
 }
 
+func TestAWrittenTextThatCanBeWrittenAgainIsNotKept(t *testing.T) {
+	t.Parallel()
+	dir := planFill(t, map[string]string{"x": "ours", "x.bak": "older"})
+	f := newWriteFile(file{path: filepath.Join(dir, "x"), text: "ours", ours: true}, "new")
+	if text := f.String(); !strings.HasSuffix(text, "x (0644):\n    new") {
+		t.Errorf("it says %s", text)
+	}
+	undo, err := f.do(context.Background(), planMachine(osDisk{}))
+	if got := planTree(t, dir); got != "x: new\nx.bak: older" || err != nil {
+		t.Errorf("got\n%s, %v", got, err)
+	}
+	planUndo(t, undo)
+	if got := planTree(t, dir); got != "x: ours\nx.bak: older" {
+		t.Errorf("after undo\n%s", got)
+	}
+}
+
 func TestWritingSaysWhatBecomesOfTheFilesThatAreThere(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

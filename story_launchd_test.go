@@ -473,8 +473,8 @@ func TestMacPortsInThePlistAreKept(t *testing.T) {
 func TestMacADifferentPlistIsKeptBesideAsBak(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
-	old := b.read(b.manager.names().path)
-	b.env[wsPortEnv] = "7001"
+	old := b.read(b.manager.names().path) + "<!-- mine -->\n"
+	b.write(b.manager.names().path, old, 0o644)
 	b.want(0, "service install", "The previous one differed and is kept: "+b.manager.names().path+".bak")
 	if b.read(b.manager.names().path+".bak") != old {
 		t.Error("the .bak is not the old plist")

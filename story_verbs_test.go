@@ -215,15 +215,19 @@ func TestUpdateWritesTheDefinitionForAnotherCollector(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
-		old := b.read(b.manager.names().path)
 		other := b.fake.path("other/" + programFile(collectorName))
 		b.write(other, "#!/bin/sh\n", 0o755)
-		b.want(0, "service update --collector "+other, "✓ Wrote "+b.manager.names().path, "Collector: "+other, "✓ Collector is healthy",
-			"The previous one differed and is kept: "+b.manager.names().path+".bak")
+		b.want(0, "service update --collector "+other, "✓ Wrote "+b.manager.names().path, "Collector: "+other, "✓ Collector is healthy")
 		if got := b.manager.parse(b.read(b.manager.names().path)).collector; got != other {
 			t.Errorf("the definition runs %s", got)
 		}
-		if got := b.read(b.manager.names().path + ".bak"); got != old {
+		if _, err := os.Stat(b.manager.names().path + ".bak"); err == nil {
+			t.Error("what this tool wrote itself is kept as if somebody had edited it")
+		}
+		edited := b.read(b.manager.names().path) + "<!-- mine -->\n"
+		b.write(b.manager.names().path, edited, 0o644)
+		b.want(0, "service install", "The previous one differed and is kept: "+b.manager.names().path+".bak")
+		if got := b.read(b.manager.names().path + ".bak"); got != edited {
 			t.Errorf("the kept definition is\n%s", got)
 		}
 	})
@@ -236,7 +240,7 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		b.write(named, "#!/bin/sh\n", 0o755)
 		b.want(0, "service install --collector "+named)
 		text := b.read(b.manager.names().path)
-		b.want(0, "service update", "The service stays on "+named+". To move it to "+b.collector()+": runtimescope service install", "Nothing to adopt")
+		b.want(0, "service update", "The service stays on "+named+". To move it to "+b.collector()+": runtimescope service install")
 		b.want(0, "service stop")
 		b.want(0, "dashboard --no-open") // there is another one beside the program
 		if got := b.read(b.manager.names().path); got != text {

@@ -86,12 +86,13 @@ func TestE2EOlderUnitThatIsPutBackIsSeenAndLoaded(t *testing.T) {
 	e := newE2E(t)
 	e.exits(0, "service install")
 	old := e.http
+	e.ok(os.Link(e.unit, e.unit+".old"))
 	e.http = e.freePort()
 	e.env["RUNTIMESCOPE_HTTP_PORT"] = strconv.Itoa(e.http)
 	e.exits(0, "service install")
 	e.serves()
 	delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
-	e.ok(os.Rename(e.unit+".bak", e.unit)) // systemd takes only a file newer than the loaded one for changed
+	e.ok(os.Rename(e.unit+".old", e.unit)) // systemd takes only a file newer than the loaded one for changed
 	if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"restart_needed":true`) {
 		t.Errorf("not seen: %v", r)
 	}

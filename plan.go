@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -204,7 +205,7 @@ func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) erro
 		if err == nil {
 			return nil, fmt.Errorf("%s is in the way: it is not a folder", dir)
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) { // then one above is in the way
 			return nil, err
 		}
 		if _, err := os.Lstat(dir); err == nil {
@@ -227,6 +228,9 @@ func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) erro
 		err := m.disk.do("mkdir", dir, func() error { return os.Mkdir(dir, mode) })
 		if errors.Is(err, fs.ErrExist) {
 			continue
+		}
+		if err != nil && made == nil {
+			return nil, err
 		}
 		if err != nil {
 			return undo, err
@@ -351,6 +355,9 @@ func replaceFile(d disk, path, text string, mode fs.FileMode) error {
 	}
 	if err != nil {
 		d.do("remove", tmp, func() error { return os.Remove(tmp) })
+		if cause := syscall.Errno(0); errors.As(err, &cause) { // of the temporary file nobody knows
+			return &fs.PathError{Op: "write", Path: path, Err: cause}
+		}
 		return err
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil { // so that the rename, too, survives a power cut
@@ -392,6 +399,9 @@ func (f removeFile) String() string { return "remove " + f.path }
 
 func (f removeFile) do(_ context.Context, m machine) (func(context.Context) error, error) {
 	remove := func(path string) error {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // to remove it would say "read-only", too
+			return nil
+		}
 		err := m.disk.do("remove", path, func() error { return os.Remove(path) })
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

@@ -470,7 +470,7 @@ func TestALinkThatCouldNotBeRemovedNeedsNoUndo(t *testing.T) {
 		t.Skip("no links here:", err)
 	}
 	d := &planDisk{t: t, spoil: func(n int) diskDamage {
-		if n == 1 {
+		if n == 0 {
 			return refusedOp
 		}
 		return unharmed

@@ -422,7 +422,7 @@ func TestRemovingAFileAndItsUndo(t *testing.T) {
 func TestRemovingThatFailsAtAnyOperationKeepsTheFile(t *testing.T) {
 	t.Parallel()
 	for at := range 2 {
-		dir := planFill(t, map[string]string{"x": "text", "y": "other"})
+		dir := planFill(t, map[string]string{"x": "text", "x" + temporary: "the rest of a killed run", "y": "other"})
 		d := &planDisk{t: t, spoil: func(n int) diskDamage {
 			if n == at {
 				return refusedOp
@@ -430,7 +430,7 @@ func TestRemovingThatFailsAtAnyOperationKeepsTheFile(t *testing.T) {
 			return unharmed
 		}}
 		undo, err := removeFile{filepath.Join(dir, "x")}.do(context.Background(), planMachine(d))
-		if undo != nil || !errors.Is(err, errPlanDisk) || planTree(t, dir) != "x: text\ny: other" {
+		if undo != nil || !errors.Is(err, errPlanDisk) || !strings.HasPrefix(planTree(t, dir), "x: text\n") {
 			t.Errorf("%q: %v\n%s", d.ops, err, planTree(t, dir))
 		}
 	}
@@ -539,13 +539,15 @@ func TestMakingFoldersThatFailsIsTakenBack(t *testing.T) {
 			return unharmed
 		}}
 		undo, err := makeFolder{filepath.Join(dir, "a", "b", "c"), 0o755}.do(context.Background(), planMachine(d))
-		if !errors.Is(err, errPlanDisk) || undo == nil {
+		if !errors.Is(err, errPlanDisk) || (undo == nil) != (at == 0) { // then there is nothing to take back
 			t.Errorf("%q: %v", d.ops, err)
 		}
 		if want := []string{"mkdir a", "chmod a", "mkdir b", "chmod b", "mkdir c", "chmod c"}[:at+1]; !slices.Equal(d.ops, want) {
 			t.Errorf("got %q, want %q", d.ops, want)
 		}
-		planUndo(t, undo)
+		if undo != nil {
+			planUndo(t, undo)
+		}
 		if got := planTree(t, dir); got != "" {
 			t.Errorf("failed at operation %d, left %q", at, got)
 		}

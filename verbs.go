@@ -20,10 +20,8 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	}
 	defer unlock()
 	s := d.snapshot.state
-	if was, beside := s.collector(), d.snapshot.candidate.path; v == update && was != "" && was != d.target.collector {
-		a.out.info("The service moves from %s to %s", was, d.target.collector)
-	} else if v == update && was != "" && beside != was && !d.snapshot.sameProgram {
-		a.out.info("The service stays on %s. To move it to %s: %s", was, beside, installCommand)
+	if v == update {
+		a.sayMove(d)
 	}
 	if v == update && d.verb == look {
 		a.out.done("Nothing to adopt: the service uses the present binary and definition")
@@ -59,6 +57,18 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 		a.sayOfDefinition(d, result.state)
 	}
 	return nil
+}
+
+// sayMove says when an update moves the service to another collector, and when it leaves it and there is another one.
+func (a *app) sayMove(d decision) {
+	was, found := d.snapshot.state.collector(), d.snapshot.candidate.path
+	switch {
+	case was == "" || d.snapshot.sameProgram:
+	case was != d.target.collector:
+		a.out.info("The service moves from %s to %s", was, d.target.collector)
+	case was != found:
+		a.out.info("The service stays on %s. To move it to %s: %s", was, found, installCommand)
+	}
 }
 
 // shared tells whether somebody else, while we waited for the lock, started the service on what we were to start it on:

@@ -348,9 +348,13 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 	if link, _ := os.Readlink(exe); strings.HasSuffix(link, " (deleted)") {
 		return true
 	}
-	// a script, which its interpreter or the program it became runs, or a link that was moved on; or the two were renamed
+	// a script, which its interpreter or the program it became runs, or a link that was moved on
 	since := startedAfter(ctx, p, pid)
-	return slices.ContainsFunc(changes(path), since) || since(changeTime(running)) && since(changeTime(onDisk))
+	if slices.ContainsFunc(changes(path), since) {
+		return true
+	}
+	// or it was started by this name, and both have been renamed
+	return strings.HasPrefix(p.command(pid)+" ", path+" ") && since(changeTime(running)) && since(changeTime(onDisk))
 }
 
 // changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.

@@ -49,6 +49,7 @@ type timings struct {
 	headStart   time.Duration // of the manager's command before status looks at all the rest
 	look        time.Duration // between two questions to the manager while nothing happens
 	grace       time.Duration // for what may be a passing state
+	patience    time.Duration // with a command that starts the service, before the manager is asked how far it is
 	journal     time.Duration // for journalctl to show its last lines
 	follow      time.Duration // between two looks at a followed file
 	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
@@ -103,7 +104,7 @@ func main() {
 		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
 		disk:        osDisk{},
 		timings: timings{answer: 500 * time.Millisecond, headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond,
-			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
+			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, patience: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: time.Second},
 		alive:   alive,
 		signals: catchSignals,

@@ -21,7 +21,10 @@ type machine struct {
 	run     Runner
 	disk    disk
 	explain func(context.Context, error) error // finds the cause of a failure, before anything is undone
-	started func()                             // remembers the moment before the start, for the log
+
+	started  func(time.Time) // told when the start begins, and again while what ran before is still being stopped
+	timeout  time.Duration   // how long the start may take
+	patience time.Duration   // with a command that starts the service, before the manager is asked how far it is
 }
 
 // A disk carries out one change to the file system. The real one calls change; a test's may fail instead, or
@@ -128,6 +131,8 @@ type command struct {
 	undo   []string // argv that takes it back; may be empty
 	undoOK []int    // as ok, for undo
 	starts bool     // it starts the collector: the log begins here
+	// progress tells how far the manager is with the start that this command waits for; nil: it waits for none.
+	progress func(context.Context, Runner) (begun, stopping bool)
 }
 
 func (c command) String() string { return "run " + quoteArgv(c.argv) }
@@ -141,7 +146,10 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 		}
 	}
 	if c.starts {
-		m.started()
+		m.started(time.Now())
+	}
+	if c.progress != nil {
+		return undo, c.start(ctx, m)
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeDeadline)
 	defer cancel()
@@ -150,6 +158,51 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 		err = nil
 	}
 	return undo, err
+}
+
+// start runs a command that returns when the service has started, which a unit may put off for long. Once the manager has
+// begun, or the time for the start is over, it is left to the manager: who waits for health sees what becomes of it. To
+// stop what ran before is no part of the start, and has a limit of its own.
+func (c command) start(ctx context.Context, m machine) error {
+	ctx, cancel := context.WithTimeout(ctx, m.timeout+changeDeadline)
+	defer cancel()
+	left := make(chan bool, 1)
+	go func() {
+		left <- c.begun(ctx, m)
+		cancel()
+	}()
+	_, err := m.run.Run(ctx, c.argv...)
+	cancel()
+	if <-left && exitCode(err) <= 0 { // else it has failed just now
+		return nil
+	}
+	return err
+}
+
+// begun waits until the manager has begun the start, or the time for it is over. Where the command ends first it is false.
+func (c command) begun(ctx context.Context, m machine) bool {
+	begin := time.Now()
+	stopped := begin.Add(changeDeadline)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(min(m.patience, time.Until(begin.Add(m.timeout)))):
+		}
+		now := time.Now()
+		asking, cancel := context.WithDeadline(ctx, begin.Add(m.timeout))
+		begun, stopping := c.progress(asking, m.run)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case stopping && now.Before(stopped):
+			begin = now
+			m.started(begin)
+		case begun, time.Since(begin) >= m.timeout:
+			return true
+		}
+	}
 }
 
 // An await step polls until a named condition holds, at most for within.

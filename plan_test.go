@@ -59,7 +59,8 @@ func (d *planDisk) do(op, path string, change func() error) error {
 }
 
 func planMachine(d disk) machine {
-	return machine{run: planRunner{}, disk: d, started: func() {}, explain: func(_ context.Context, err error) error { return err }}
+	return machine{run: planRunner{}, disk: d, started: func(time.Time) {}, timeout: time.Minute, patience: time.Second,
+		explain: func(_ context.Context, err error) error { return err }}
 }
 
 // A planRunner answers commands from a map, by their argv in one line; what it does not know succeeds in silence.
@@ -876,7 +877,7 @@ func TestTheMomentBeforeAStartIsNoted(t *testing.T) {
 	t.Parallel()
 	noted := 0
 	m := planMachine(osDisk{})
-	m.started = func() { noted++ }
+	m.started = func(time.Time) { noted++ }
 	if err := apply(context.Background(), m, plan{steps: []step{command{argv: []string{"x"}}, command{argv: []string{"y"}, starts: true}}}); err != nil || noted != 1 {
 		t.Errorf("noted %d times, %v", noted, err)
 	}
@@ -914,5 +915,36 @@ func TestTheRealDiskDoesWhatItIsTold(t *testing.T) {
 	t.Parallel()
 	if err := (osDisk{}).do("write", "x", func() error { return errPlanDisk }); err != errPlanDisk {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAStartThatLastsIsLeftToTheManager(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what            string
+		begun, stopping bool
+		timeout         time.Duration
+		err             error // of the command, once it is ended
+		want            bool  // it failed
+		begins          bool  // the start began later than the command
+	}{
+		{what: "begun", begun: true, timeout: time.Minute},
+		{what: "not begun in time", timeout: 20 * time.Millisecond},
+		{what: "failed at that moment", begun: true, timeout: time.Minute, err: &commandError{code: 1}, want: true},
+		{what: "stopping first", stopping: true, timeout: time.Minute, begins: true},
+	} {
+		m := planMachine(osDisk{})
+		m.timeout, m.patience = c.timeout, time.Millisecond
+		m.run = planRunner{check: func(ctx context.Context) { <-ctx.Done() }, answers: map[string]error{"start": c.err}}
+		var at []time.Time
+		m.started = func(when time.Time) { at = append(at, when) }
+		stopping := c.stopping
+		step := command{argv: []string{"start"}, starts: true, progress: func(context.Context, Runner) (bool, bool) {
+			defer func() { stopping = false }()
+			return c.begun || c.stopping && !stopping, stopping
+		}}
+		if _, err := step.do(context.Background(), m); (err != nil) != c.want || (len(at) == 2) != c.begins {
+			t.Errorf("%s: %v, the start began at %v", c.what, err, at)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -139,6 +140,8 @@ type wait struct {
 
 	silentSince, idleSince, foreignSince time.Time // when that began; zero: it does not hold
 	fresh                                bool      // state is younger than answer
+
+	begun, ending bool // it was seen as starting or running; as being stopped
 }
 
 // An outcome is what a verdict comes to.
@@ -215,9 +218,12 @@ func (w *wait) saw(s state, err error, at time.Time) {
 	if s.processEnv != nil {
 		w.live = s.livePorts()
 	}
-	if w.first.invocation == "" && (s.pid != 0 || s.phase == running) {
+	// another command may have started it anew, which counts from nought again
+	anew := s.invocation != w.first.invocation && s.restarts != nil && *s.restarts == 0
+	if (s.pid != 0 || s.phase == running) && (w.first.invocation == "" || anew) {
 		w.first = s
 	}
+	w.begun, w.ending = w.begun || s.up(), s.ending || w.ending && !s.up()
 	if s.maybeNotStarted && w.first.pid == 0 {
 		w.idleSince = since(w.idleSince, at)
 	}
@@ -264,8 +270,9 @@ func (w wait) pause() time.Duration {
 
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
 // early when the collector has ended or the manager has given up.
-func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, mark logMark, timeout time.Duration) (waitResult, error) {
-	w := wait{timings: a.timings, timeout: timeout, ports: target.ports, asked: asked, begin: time.Now()}
+// begin is when the start began.
+func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, mark logMark, begin time.Time, timeout time.Duration) (waitResult, error) {
+	w := wait{timings: a.timings, timeout: timeout, ports: target.ports, asked: asked, begin: begin}
 	for {
 		a.look(ctx, &w)
 		if ctx.Err() != nil {
@@ -275,6 +282,11 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 		case serves:
 			return waitResult{w.state, w.ports.http, w.owner.doubt}, nil
 		case died:
+			if again, err := a.afterOthers(ctx, &w); err != nil {
+				return waitResult{}, err
+			} else if again {
+				continue
+			}
 			return waitResult{}, a.diedEarly(ctx, w, mark)
 		case deaf:
 			return waitResult{}, w.silent
@@ -295,6 +307,41 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 }
 
 const seeStatus = "See: runtimescope service status"
+
+// afterOthers tells whether to look again at a service that has ended: another command may be between its stop and its
+// start, or have stopped it, which is the error then.
+func (a *app) afterOthers(ctx context.Context, w *wait) (again bool, err error) {
+	others := false
+	unlock, err := a.lock(ctx, func() { others = true })
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if !others && !w.stopped(false) {
+		return false, nil
+	}
+	w.looked = time.Time{}
+	a.look(ctx, w)
+	if !w.ended() || !w.stopped(others) {
+		return !w.ended(), nil
+	}
+	did := "stopped"
+	if _, err := os.Lstat(a.manager.names().path); errors.Is(err, fs.ErrNotExist) && w.state.phase == notInstalled {
+		did = "uninstalled"
+	}
+	return false, &failure{"Another command " + did + " the service before it was ready", []string{seeStatus}}
+}
+
+// stopped tells whether somebody stopped the service. Of one that nothing refers to systemd forgets everything as it ends;
+// then it was stopped if others were just at work on it.
+func (w wait) stopped(others bool) bool {
+	return w.state.toldToStop || w.state.phase == notInstalled || w.forgotten() && (others || w.ending)
+}
+
+// forgotten tells whether nothing is known any more of the start that was seen.
+func (w wait) forgotten() bool {
+	return w.begun && w.state.phase == stopped && w.state.lastExit == nil && w.state.invocation == ""
+}
 
 // diedEarly reports a collector that ended before it served: how, what it logged, what its manager does next.
 func (a *app) diedEarly(ctx context.Context, w wait, mark logMark) error {
@@ -328,6 +375,8 @@ func (w wait) death(l startLog, idleCause string) string {
 		return "The collector exited with " + how + " before it was ready"
 	case s.phase != stopped:
 		return "The collector ended before it was ready"
+	case w.forgotten():
+		return "The collector ended cleanly, or was stopped, before it was ready"
 	case w.first.invocation == "" && len(l.lines) == 0 && idleCause != "":
 		return "The collector is not running: " + idleCause
 	}

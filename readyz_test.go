@@ -500,12 +500,12 @@ func (m *scripted) startLog(_ context.Context, _ Runner, s state, _ logMark) sta
 func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timings)) (waitResult, error) {
 	t.Helper()
 	m.serviceManager = systemd{}
-	w := &app{manager: m, processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
+	w := &app{manager: m, lock: folderLock(t.TempDir()), processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
 		timings: timings{answer: time.Hour, probe: time.Millisecond, slow: 2 * time.Millisecond, fast: time.Minute, look: 2 * time.Millisecond, grace: 40 * time.Millisecond}}
 	if change != nil {
 		change(&w.timings)
 	}
-	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, logMark{}, time.Hour)
+	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, logMark{}, time.Now(), time.Hour)
 }
 
 // A waitTable knows of no environment.
@@ -516,7 +516,8 @@ func (waitTable) environ(int) []string { return nil }
 // waitStates are what a manager may out: two starts, no answer, and that nothing runs, not knowing or knowing why.
 func waitStates() (one, two, mute, idle, over state) {
 	return state{phase: running, rawState: "active", pid: 1, invocation: "1"}, state{phase: running, rawState: "active", pid: 2, invocation: "2"},
-		state{phase: unknown}, state{phase: stopped, rawState: "inactive", maybeNotStarted: true}, state{phase: stopped, rawState: "inactive"}
+		state{phase: unknown}, state{phase: stopped, rawState: "inactive", invocation: "0", maybeNotStarted: true},
+		state{phase: stopped, rawState: "inactive", invocation: "1"}
 }
 
 // then is a state said n times, and then others.
@@ -537,6 +538,7 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		"another start":               {then(one, 3, two), nil, "The collector ended before it was ready", state{invocation: "1"}},
 		"the end":                     {then(one, 3, over), []string{"bye"}, "The collector ended cleanly before it was ready", over},
 		"the end, without a word":     {then(one, 3, over), nil, "The collector ended cleanly before it was ready", over},
+		"forgotten":                   {then(one, 3, state{phase: stopped}), nil, "The collector ended cleanly, or was stopped, before it was ready", state{}},
 		"never seen":                  {then(over, 1), nil, "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold", over},
 		"never seen, but heard":       {then(over, 1), []string{"bye"}, "The collector ended cleanly before it was ready", over},
 		"seen, and then nobody knows": {then(one, 3, idle), nil, "The collector ended cleanly before it was ready", idle},

@@ -48,6 +48,7 @@ type state struct {
 	loadedIdle      bool // no process runs, but the manager may start one at any time, until the job is unloaded
 	ending          bool // the manager is stopping the service and has not ended all its processes
 	empty           bool // it counts as active, and none of its processes is left
+	toldToStop      bool // the service did not end by itself: it was stopped
 	startLimit      bool // the manager refuses to start it: too many starts in a short time
 
 	skipped        bool          // a condition of the definition did not hold, so that it was not started; lastExit is of an earlier start

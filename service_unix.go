@@ -53,7 +53,7 @@ func isTerminal(fd uintptr) bool {
 	return errno == 0
 }
 
-// lockDeadline is longer than any command works with the default --timeout; its holder may have been stopped by a signal.
+// lockDeadline is longer than any command needs for its changes; its holder may have been stopped by a signal.
 const lockDeadline = 3 * time.Minute
 
 // folderLock locks a folder by flock(2): nothing is left behind, and the lock ends with the process, however it ends.

@@ -110,8 +110,8 @@ func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
 			go func() {
 				defer wait.Done()
 				code := one.runs("service", args)
-				notInstalled := strings.Contains(one.stderr.String(), notInstalledText) || args == "doctor"
-				if code != 0 && !notInstalled {
+				told := strings.Contains(one.stderr.String(), notInstalledText) || strings.Contains(one.stderr.String(), "✗ Another command ")
+				if code != 0 && !told && args != "doctor" {
 					t.Errorf("%s: exit %d\n%s%s", args, code, one.stdout.String(), one.stderr.String())
 				}
 			}()
@@ -141,4 +141,23 @@ func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
 		b.want(130, "service "+verb, "✗ Interrupted.")
 		b.wantCalls()
 	}
+}
+
+func TestWhoWaitsSaysThatAnotherCommandStoppedTheService(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		for _, verb := range []string{"stop", "uninstall"} {
+			b.behaves("silent")
+			one, ended := b.another(), make(chan int)
+			one.commandLine = "one"
+			go func() { ended <- one.runs("service", "install") }()
+			for b.fakeState().PID == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			b.want(0, "service "+verb)
+			if code := <-ended; code != 1 || !strings.Contains(one.stderr.String(), "✗ Another command ") {
+				t.Errorf("%s: exit %d\n%s", verb, code, one.stderr.String())
+			}
+		}
+	})
 }

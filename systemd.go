@@ -46,9 +46,10 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 // What state asks for: properties whose values systemd makes up itself, and those that hold what somebody wrote, which may
 // have lines that look like other properties.
 var (
-	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus",
+	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "Type",
 		"RestartUSec", "MemoryCurrent", "MemoryMax", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
-		"ActiveEnterTimestampMonotonic", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
+		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
+		"ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
 	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy"}
 	unitProperties = strings.Join(slices.Concat(plainProperties, freeProperties), ",")
 )
@@ -202,6 +203,7 @@ func (p unitProps) state(out string) (state, error) {
 	}
 	p.readPhase(&s)
 	p.readExit(&s)
+	s.toldToStop = p.toldToStop(s)
 	s.next = p.next(s)
 	s.unmask = unmaskCommand(s.loaded, p["UnitFileState"] == "masked-runtime")
 	if load := p["LoadState"]; load == "bad-setting" || load == "error" {
@@ -275,6 +277,14 @@ func (p unitProps) readExit(s *state) {
 		s.isolated = fmt.Sprintf("failed once (%s), starts again in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
 	}
 	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
+}
+
+// toldToStop tells whether the service ended because somebody stopped it: then its process ended after the unit had left
+// the active state, otherwise before. A process that ends before it was active has failed, but for a start that was called off.
+func (p unitProps) toldToStop(s state) bool {
+	active := p.time("InactiveExitTimestampMonotonic") <= p.time("ActiveEnterTimestampMonotonic")
+	return p["ActiveState"] == "inactive" && !s.skipped && p["Result"] == "success" && s.invocation != "" &&
+		(active && p.time("ActiveExitTimestampMonotonic") < p.time("ExecMainExitTimestampMonotonic") || !active && p["Type"] != "oneshot")
 }
 
 // next says what systemd does next about a service that has ended.
@@ -437,6 +447,17 @@ func userID(uid int) string { return strconv.FormatUint(uint64(uint32(uid)), 10)
 // do is a step that runs systemctl.
 func (m systemd) do(args ...string) command { return command{argv: systemctl(args...)} }
 
+// starting is one that starts the service. systemctl waits for the end of the job: for ExecStartPre=, and for what Type= says.
+func (m systemd) starting(before state, args ...string) command {
+	c := m.do(args...)
+	c.starts = true
+	c.progress = func(ctx context.Context, run Runner) (begun, stopping bool) {
+		s, err := m.state(ctx, run)
+		return err == nil && s.up() && s.invocation != before.invocation, err == nil && s.ending
+	}
+	return c
+}
+
 // lenient is one that may find nothing to do.
 func (m systemd) lenient(args ...string) command {
 	return command{argv: systemctl(args...), ok: []int{1, 5}}
@@ -477,8 +498,7 @@ func (m systemd) installSteps(s state, text string) (steps []step) {
 	steps = append(steps, m.do("daemon-reload"))
 	enable := m.do("enable", unitName)
 	if !s.up() {
-		enable = m.do("enable", "--now", unitName)
-		enable.starts = true
+		enable = m.starting(s, "enable", "--now", unitName)
 	}
 	if !isTrue(s.enabled) {
 		enable.undo = append([]string{}, enable.argv...)
@@ -492,9 +512,7 @@ func (m systemd) installSteps(s state, text string) (steps []step) {
 	}
 	steps = append(steps, enable)
 	if s.up() {
-		again := m.do("restart", unitName)
-		again.starts = true
-		steps = append(steps, m.lenient("reset-failed", unitName), again)
+		steps = append(steps, m.lenient("reset-failed", unitName), m.starting(s, "restart", unitName))
 	}
 	return steps
 }
@@ -506,9 +524,7 @@ func (m systemd) restartSteps(s state) (steps []step) {
 	if s.phase != stopped { // or the sixth start within ten seconds would be refused
 		steps = append(steps, m.lenient("reset-failed", unitName))
 	}
-	again := m.do("restart", unitName)
-	again.starts = true
-	return append(steps, again)
+	return append(steps, m.starting(s, "restart", unitName))
 }
 
 func (m systemd) uninstallSteps(s state) (steps []step) {

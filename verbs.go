@@ -36,13 +36,20 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if shared {
 		d.plan = plan{}
 	}
-	mark := a.manager.mark()
-	if done, err := a.carryOut(ctx, d.plan, o, func() { mark = a.manager.mark() }); !done {
+	mark, begin := a.manager.mark(), time.Time{}
+	done, err := a.carryOut(ctx, d.plan, o, func(at time.Time) {
+		if begin.IsZero() {
+			mark = a.manager.mark()
+		}
+		begin = at
+	})
+	if !done {
 		return err
 	}
 	mark.before = s.invocation
 	a.sayWritten(d, shared)
-	result, err := a.waitSaying(ctx, d, mark, o.timeout)
+	unlock() // whoever is to stop what does not become healthy must be able to
+	result, err := a.waitSaying(ctx, d, mark, since(begin, time.Now()), o.timeout)
 	if err != nil {
 		return err
 	}
@@ -173,21 +180,21 @@ func (p problem) refusal() error {
 
 // carryOut applies a plan, or prints it in a dry run. done means that it was applied. started is called right before the
 // collector is started.
-func (a *app) carryOut(ctx context.Context, p plan, o options, started func()) (done bool, err error) {
+func (a *app) carryOut(ctx context.Context, p plan, o options, started func(time.Time)) (done bool, err error) {
 	if o.dryRun {
 		_, err := io.WriteString(a.out.stdout, p.String())
 		return false, err
 	}
 	explain := func(ctx context.Context, err error) error { return a.manager.explain(ctx, a.run, err) }
-	err = apply(ctx, machine{a.run, a.disk, explain, started}, p)
+	err = apply(ctx, machine{a.run, a.disk, explain, started, o.timeout, a.timings.patience}, p)
 	return err == nil, err
 }
 
 // waitSaying waits for the collector under a waiting line.
-func (a *app) waitSaying(ctx context.Context, d decision, mark logMark, timeout time.Duration) (waitResult, error) {
+func (a *app) waitSaying(ctx context.Context, d decision, mark logMark, begin time.Time, timeout time.Duration) (waitResult, error) {
 	stop := a.out.waiting("Waiting for collector to come up…")
 	defer stop()
-	return a.awaitHealthy(ctx, d.target, d.asked, mark, timeout)
+	return a.awaitHealthy(ctx, d.target, d.asked, mark, begin, timeout)
 }
 
 // sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.
@@ -223,7 +230,7 @@ func (a *app) stopService(ctx context.Context, o options) error {
 		a.out.info("Service was not running.")
 		return nil
 	}
-	if done, err := a.carryOut(ctx, d.plan, o, func() {}); !done {
+	if done, err := a.carryOut(ctx, d.plan, o, nil); !done {
 		return err
 	}
 	s, definition := d.snapshot.state, d.snapshot.names.definition
@@ -287,7 +294,7 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 		}
 		return nil
 	}
-	if done, err := a.carryOut(ctx, d.plan, o, func() {}); !done {
+	if done, err := a.carryOut(ctx, d.plan, o, nil); !done {
 		return err
 	}
 	now, err := a.manager.state(ctx, a.run)

@@ -91,7 +91,7 @@ func TestE2EInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
 	e := newE2E(t)
 	for range 2 {
 		for _, r := range e.atOnce(repeat(3, "service install", "service uninstall", "service stop", "dashboard --no-open")...) {
-			if r.code != 0 && (r.args[1] != "stop" || !strings.Contains(r.err, "Service not installed")) {
+			if r.code != 0 && (r.args[1] != "stop" || !strings.Contains(r.err, "Service not installed")) && !strings.Contains(r.err, "✗ Another command ") {
 				t.Errorf("failed only because another was at work: %v", r)
 			}
 		}
@@ -130,4 +130,75 @@ func TestE2EKilledInstallsLeaveNothingThatTheNextCannotMend(t *testing.T) {
 	e.agrees("running")
 	e.exits(0, "service uninstall")
 	e.gone()
+}
+
+// begins starts a command that goes on; ends waits for it and checks its exit status.
+func (e *e2e) begins(args string) (ends func(code int) e2eResult) {
+	e.t.Helper()
+	cmd, r := e.command(append([]string{filepath.Join(e.bin, "runtimescope")}, strings.Fields(args)...)...)
+	start := time.Now()
+	e.ok(cmd.Start())
+	return func(code int) e2eResult {
+		e.t.Helper()
+		got := e.result(cmd, r, start)
+		if got.code != code {
+			e.t.Fatalf("want exit %d: %v", code, got)
+		}
+		return got
+	}
+}
+
+func TestE2EAStartHasTheTimeThatItsTimeoutGives(t *testing.T) {
+	e := newE2E(t)
+	e.dropIn("[Service]\nType=notify\n") // and the stand-in never notifies
+	r := e.exits(1, "service install --timeout 2s").says("✗ ").saysNot("rolled back")
+	if r.took < 2*time.Second || r.took > 9*time.Second || e.show("ActiveState") != "activating" {
+		t.Errorf("%s after %s: %v", e.show("ActiveState"), r.took, r)
+	}
+	e.read(e.unit)
+	e.exits(0, "service stop")
+
+	e.dropIn("[Service]\nExecStartPre=/bin/sleep 3\n")
+	if r := e.exits(0, "service start").says("✓ Service restarted"); r.took < 3*time.Second {
+		t.Errorf("not waited for: %v", r)
+	}
+	e.dropIn("[Service]\nTimeoutStopSec=3\n") // to stop is no part of the start
+	e.standin("STANDIN_DEAF=1")
+	e.exits(0, "service restart")
+	e.exits(0, "service restart --timeout 2500ms").says("✓ Service restarted")
+}
+
+func TestE2EWhoWaitsForHealthKeepsNobodyFromStopping(t *testing.T) {
+	e := newE2E(t)
+	e.systemctl("start", "default.target") // as at a login: what it refers to is not forgotten
+	for _, c := range []struct{ dropIn, state string }{{"", "active"}, {"[Service]\nType=notify\n", "activating"}, {"[Service]\nExecStartPre=/bin/sleep 60\n", "activating"}} {
+		e.dropIn(c.dropIn)
+		e.standin("STANDIN_UNBOUND=1")
+		for verb, did := range map[string]string{"stop": "stopped", "uninstall": "uninstalled"} {
+			ends := e.begins("service install --timeout 35s")
+			e.until("it is started", func() bool { return e.show("ActiveState") == c.state })
+			if r := e.exits(0, "service "+verb); r.took > 20*time.Second {
+				t.Errorf("it was kept waiting: %v", r)
+			}
+			ends(1).says("✗ Another command " + did + " the service before it was ready")
+		}
+	}
+}
+
+func TestE2EWhoWaitsForAStartTakesThatOfAnotherCommandForItsOwn(t *testing.T) {
+	e := newE2E(t)
+	e.standin("STANDIN_UNBOUND=1")
+	first := e.begins("service install")
+	e.until("it is started", func() bool { return e.show("ActiveState") == "active" })
+	old := e.pid()
+	second := e.begins("service restart")
+	e.until("it is started again", func() bool { pid := e.pid(); return pid != 0 && pid != old })
+	e.standin()
+	e.systemctl("restart", "runtimescope.service")
+	first(0).says("✓ Collector is healthy")
+	second(0).says("✓ Service restarted")
+	e.serves()
+	e.kill(e.pid()) // but a crash is one
+	e.standin("STANDIN_EXIT=3")
+	e.exits(1, "service restart").says("exited with status 3")
 }

@@ -212,7 +212,7 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	return &misuse{&failure{headline: "Unknown " + what + ": " + name}, help(prefix, word, table)}
 }
 
-// A statusError is a result that its exit status tells, with the words for it.
+// A statusError is a result that its exit status tells, with the words for it, if any.
 type statusError struct {
 	error
 	code int
@@ -229,6 +229,9 @@ func (a *app) report(err error) int {
 	var problem *refused
 	var undone *applyError
 	var list *failure
+	if errors.As(err, &status) && status.error == nil {
+		return status.code
+	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		a.out.fail("Interrupted. The service is left as it is. See: runtimescope service status")
 		return 130

@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"path/filepath"
 	"time"
 )
@@ -67,7 +66,7 @@ func (a *app) open(url string) error {
 		}
 		argv = []string{"xdg-open", url}
 	}
-	p, err := a.run.Start(io.Discard, io.Discard, []string{"LC_ALL=" + a.getenv("LC_ALL")}, argv...) // a browser is not read by us
+	p, err := a.run.Start(bond{ownGroup: true}, nil, nil, []string{"LC_ALL=" + a.getenv("LC_ALL")}, argv...)
 	if err != nil {
 		return err
 	}

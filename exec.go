@@ -22,8 +22,14 @@ type Runner interface {
 	// Run runs one command to completion and returns its standard output, at most outputLimit bytes of it.
 	// A command that could not be run, did not end in time, exited non-zero or said more than that is a *commandError.
 	Run(ctx context.Context, argv ...string) (stdout string, err error)
-	// Start starts a command that lasts, its output going where the caller says, env added to its environment.
-	Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error)
+	// Start starts a command that lasts, its output going where the caller says (nil: nowhere), env added to its environment.
+	Start(b bond, stdout, stderr io.Writer, env []string, argv ...string) (process, error)
+}
+
+// A bond is what a started command shares with us.
+type bond struct {
+	ownGroup bool           // a process group of its own, out of reach of what the terminal sends
+	death    syscall.Signal // that it gets when we have ended, however we did; 0: none. Linux only
 }
 
 // A process is a started command.
@@ -120,7 +126,7 @@ func commandEnv(environ []string) []string {
 	}), "LC_ALL=C")
 }
 
-func (r osRunner) command(ctx context.Context, argv, env []string) (*exec.Cmd, error) {
+func (r osRunner) command(ctx context.Context, b bond, argv, env []string) (*exec.Cmd, error) {
 	program := argv[0]
 	if !filepath.IsAbs(program) {
 		found := lookPath(r.path, program)
@@ -132,7 +138,7 @@ func (r osRunner) command(ctx context.Context, argv, env []string) (*exec.Cmd, e
 	cmd := exec.CommandContext(ctx, program, argv[1:]...)
 	cmd.Args[0] = argv[0]
 	cmd.Env = append(append([]string{}, r.env...), env...)
-	cmd.SysProcAttr = ownGroup() // Ctrl-C is ours to handle: a half-done systemctl helps nobody
+	cmd.SysProcAttr = b.attributes()
 	return cmd, nil
 }
 
@@ -143,14 +149,14 @@ func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
 		defer cancel()
 	}
 	start := time.Now()
-	cmd, err := r.command(ctx, argv, nil)
+	cmd, err := r.command(ctx, bond{ownGroup: true}, argv, nil) // Ctrl-C is ours to handle: a half-done systemctl helps nobody
 	if err != nil {
 		return "", err
 	}
 	var stdout, stderr limitedBuffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Cancel = func() error { return killGroup(cmd.Process) } // with what it started
-	cmd.WaitDelay = 200 * time.Millisecond                      // a grandchild that holds the pipe must not hold us
+	cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGKILL) } // with what it started
+	cmd.WaitDelay = 200 * time.Millisecond                                             // a grandchild that holds the pipe must not hold us
 	err = cmd.Run()
 	if (err == nil || errors.Is(err, exec.ErrWaitDelay)) && stdout.cut {
 		return stdout.String(), &commandError{argv: argv, code: -1, cause: errCut}
@@ -171,8 +177,8 @@ func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
 	return stdout.String(), failed
 }
 
-func (r osRunner) Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error) {
-	cmd, err := r.command(context.Background(), argv, env)
+func (r osRunner) Start(b bond, stdout, stderr io.Writer, env []string, argv ...string) (process, error) {
+	cmd, err := r.command(context.Background(), b, argv, env)
 	if err != nil {
 		return nil, err
 	}

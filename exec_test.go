@@ -201,7 +201,7 @@ func TestACommandThatIsNotThereIsNamed(t *testing.T) {
 	if !notFound(err) || exitCode(err) != -1 || err.Error() != "systemctl: command not found" {
 		t.Errorf("got %v", err)
 	}
-	_, err = r.Start(nil, nil, nil, "open", "x")
+	_, err = r.Start(bond{}, nil, nil, nil, "open", "x")
 	if !notFound(err) || err.Error() != "open: command not found" {
 		t.Errorf("got %v", err)
 	}
@@ -222,7 +222,7 @@ func TestAFileThatIsNoProgramFailsWithItsCause(t *testing.T) {
 	if !errors.Is(err, syscall.ENOEXEC) || exitCode(err) != -1 || !strings.HasPrefix(err.Error(), quoteArgv([]string{path})+": fork/exec "+path+": ") {
 		t.Errorf("got %v", err)
 	}
-	p, err := r.Start(nil, nil, nil, path, "x")
+	p, err := r.Start(bond{}, nil, nil, nil, path, "x")
 	if p != nil || !errors.Is(err, syscall.ENOEXEC) || exitCode(err) != -1 {
 		t.Errorf("got %v, %v", p, err)
 	}
@@ -233,7 +233,7 @@ func TestAStartedProcessPassesItsOutputAndTellsItsEnd(t *testing.T) {
 	sh := execShell(t)
 	for script, want := range map[string]exitStatus{"exit 0": {}, "exit 5": {code: 5}, "kill -9 $$": {signal: 9}, "kill -TERM $$": {signal: 15}} {
 		var stdout, stderr bytes.Buffer
-		p, err := execRunner().Start(&stdout, &stderr, []string{"A=2", "B=3"}, sh, "-c", `echo "$$ $A $B $LC_ALL"; echo err >&2; `+script)
+		p, err := execRunner().Start(bond{}, &stdout, &stderr, []string{"A=2", "B=3"}, sh, "-c", `echo "$$ $A $B $LC_ALL"; echo err >&2; `+script)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func TestAStartedProcessPassesItsOutputAndTellsItsEnd(t *testing.T) {
 func TestAStartedProcessGetsSignals(t *testing.T) {
 	t.Parallel()
 	sh := execShell(t)
-	p, err := execRunner().Start(nil, nil, nil, sh, "-c", execStops)
+	p, err := execRunner().Start(bond{}, nil, nil, nil, sh, "-c", execStops)
 	if err != nil {
 		t.Fatal(err)
 	}

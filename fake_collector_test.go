@@ -80,7 +80,7 @@ func (m fakeMachine) spawn(l *fakeLaunchd, j *fakeJob) {
 	defer out.Close()
 	defer err.Close()
 	environ := append([]string{"GORACE=atexit_sleep_ms=0", "XPC_SERVICE_NAME=" + label}, j.Environ...)
-	p, failed := osRunner{env: environ}.Start(out, err, nil, j.Program)
+	p, failed := osRunner{env: environ}.Start(bond{ownGroup: true}, out, err, nil, j.Program)
 	if failed != nil {
 		j.Status, j.Exited, j.SpawnError, j.Scheduled = 78<<8, true, true, true
 		return

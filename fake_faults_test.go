@@ -485,7 +485,7 @@ func refusal(argv []string) (code int, stderr string) {
 	return 1, argv[0] + ": Operation not permitted"
 }
 
-func (s *faultSeams) Start(_, _ io.Writer, _ []string, argv ...string) (process, error) {
+func (s *faultSeams) Start(_ bond, _, _ io.Writer, _ []string, argv ...string) (process, error) {
 	_, err := s.Run(context.Background(), argv...)
 	if exitCode(err) < 0 {
 		return nil, err

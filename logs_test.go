@@ -280,7 +280,7 @@ type logsRunner struct {
 	reaped         *atomic.Bool
 }
 
-func (r logsRunner) Start(stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
+func (r logsRunner) Start(_ bond, stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
 	*r.ran = append(*r.ran, strings.Join(argv, " "))
 	if r.err != nil {
 		return nil, r.err
@@ -311,7 +311,7 @@ func TestTheJournalIsShown(t *testing.T) {
 	t.Parallel()
 	const empty = "  ⚠ The journal has no line of runtimescope.service\n" +
 		"  If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.\n"
-	_, missing := osRunner{}.Start(nil, nil, nil, "journalctl")
+	_, missing := osRunner{}.Start(bond{}, nil, nil, nil, "journalctl")
 	clean, failed := &exitStatus{}, &exitStatus{code: 3}
 	for _, c := range []struct {
 		what             string
@@ -335,6 +335,8 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exitStatus{code: 1}}, "one\n", "", ""},
 		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exitStatus{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
 		{"killed", options{lines: 7}, logsRunner{end: &exitStatus{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7: ended by SIGKILL", ""},
+		{"ended by what the terminal sends", options{lines: 7}, logsRunner{end: &exitStatus{signal: 2}}, "", "interrupted", ""},
+		{"followed until the terminal goes", options{lines: 7, follow: true}, logsRunner{end: &exitStatus{signal: 1}}, "", "", ""},
 		{"followed until it ends without a line", options{lines: 7, follow: true}, logsRunner{end: clean}, "", "", ""},
 		{"followed until it fails", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --follow: exit status 3", ""},
 	} {
@@ -369,11 +371,11 @@ type logsPipes struct {
 	t *testing.T
 }
 
-func (r logsPipes) Start(stdout, stderr io.Writer, env []string, argv ...string) (process, error) {
+func (r logsPipes) Start(b bond, stdout, stderr io.Writer, env []string, argv ...string) (process, error) {
 	if _, ok := stdout.(*os.File); !ok {
 		r.t.Errorf("%T loses what its reader has not taken in a second", stdout)
 	}
-	return r.Runner.Start(stdout, stderr, env, argv...)
+	return r.Runner.Start(b, stdout, stderr, env, argv...)
 }
 
 func TestNothingOfALongJournalIsLostHoweverSlowlyItIsRead(t *testing.T) {

@@ -35,7 +35,8 @@ type app struct {
 	timings     timings
 	alive       func(pid int) bool
 	signals     func(also ...os.Signal) <-chan os.Signal // catches those that end a program, and these, from now on
-	reap        func(keep int)                           // collects orphans that have ended, but not keep; nil: they are not ours
+	// adopt makes orphans ours, where there is such a thing; see service_linux.go.
+	adopt func() (died <-chan os.Signal, strays func(keep, group int) []int)
 	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
 	// it calls first before it does.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
@@ -54,7 +55,7 @@ type timings struct {
 	follow      time.Duration // between two looks at a followed file
 	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
 	late        time.Duration // before run says that the collector does not answer
-	reap        time.Duration // between two looks for orphans
+	unread      time.Duration // that the output of run waits for who reads it, before it is dropped
 	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
 }
 
@@ -105,7 +106,7 @@ func main() {
 		disk:        osDisk{},
 		timings: timings{answer: 500 * time.Millisecond, headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond,
 			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, patience: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
-			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, reap: time.Second},
+			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, unread: time.Second},
 		alive:   alive,
 		signals: catchSignals,
 	}
@@ -147,9 +148,10 @@ func rendererFor(plist bool, home string) serviceManager {
 
 func catchSignals(also ...os.Signal) <-chan os.Signal {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, append(also, os.Interrupt, syscall.SIGTERM)...)
-	if !signal.Ignored(syscall.SIGHUP) { // a closed terminal; ignored under nohup
-		signal.Notify(signals, syscall.SIGHUP)
+	for _, sig := range append(also, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) {
+		if !signal.Ignored(sig) { // as SIGHUP is under nohup, and SIGINT in the background of a script
+			signal.Notify(signals, sig)
+		}
 	}
 	return signals
 }

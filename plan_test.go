@@ -82,7 +82,7 @@ func (r planRunner) Run(ctx context.Context, argv ...string) (string, error) {
 	return r.outputs[call], r.answers[call]
 }
 
-func (r planRunner) Start(io.Writer, io.Writer, []string, ...string) (process, error) {
+func (r planRunner) Start(bond, io.Writer, io.Writer, []string, ...string) (process, error) {
 	return nil, errors.New("nothing is started here")
 }
 

@@ -874,7 +874,7 @@ func TestAPortThatAnswersThoughLsofSeesNobodyIsHeld(t *testing.T) {
 type answering func(argv []string) string
 
 func (r answering) Run(_ context.Context, argv ...string) (string, error) { return r(argv), nil }
-func (r answering) Start(io.Writer, io.Writer, []string, ...string) (process, error) {
+func (r answering) Start(bond, io.Writer, io.Writer, []string, ...string) (process, error) {
 	return nil, errors.New("nothing is started here")
 }
 

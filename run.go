@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,22 @@ import (
 	"syscall"
 	"time"
 )
+
+// A supervisor runs the collector, one start after the other, each in a process group of its own.
+type supervisor struct {
+	*app
+	collector string
+	ports     ports
+	signals   chan os.Signal              // for us
+	died      <-chan os.Signal            // a child of ours has ended, perhaps one by adoption; nil: nothing is adopted
+	strays    func(keep, group int) []int // collects those; see adopt
+	asked     bool                        // to end
+
+	group   int              // of the present start; 0: there is none
+	kill    <-chan time.Time // when what has not ended by itself is killed; nil: nothing has to end
+	killing bool             // that time is over
+	told    []int            // strays that were asked to end
+}
 
 func (a *app) foreground(ctx context.Context, o options) error {
 	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
@@ -26,9 +43,17 @@ func (a *app) foreground(ctx context.Context, o options) error {
 		}
 		return err
 	}
-	signals := a.endings()
+	s := &supervisor{app: a, collector: collector, ports: p, signals: a.endings(), strays: func(int, int) []int { return nil }}
+	if a.adopt != nil {
+		s.died, s.strays = a.adopt()
+	}
+	flush, err := s.relay()
+	if err != nil {
+		return err
+	}
+	defer flush()
 	for {
-		asked, e, err := a.runOnce(ctx, collector, p, signals)
+		e, err := s.runOnce(ctx)
 		if err != nil || e == (exitStatus{}) {
 			return err
 		}
@@ -36,14 +61,12 @@ func (a *app) foreground(ctx context.Context, o options) error {
 		if e.signal != 0 {
 			ended = &statusError{fmt.Errorf("the collector was ended by %s", signalName(e.signal, a.platform)), 128 + e.signal}
 		}
-		if asked {
-			return ended
+		if !s.asked {
+			a.out.warn("%v; it is started again in %s", ended, duration(a.timings.restart))
+			s.pause(a.timings.restart)
 		}
-		a.out.warn("%v; it is started again in %s", ended, duration(a.timings.restart))
-		select {
-		case <-time.After(a.timings.restart):
-		case <-signals:
-			return ended
+		if s.asked {
+			return &statusError{code: ended.code} // which is no failure
 		}
 	}
 }
@@ -73,15 +96,16 @@ func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
 }
 
 // endings are the signals that ask the collector to end: the terminal's Ctrl-C as it is, all others as SIGTERM, which
-// the collector heeds. SIGPIPE is caught so that it does not end us before the collector; it says nothing by itself,
-// since sockets have it, too.
+// the collector heeds; and those of job control. SIGPIPE is caught so that it does not end us before the collector; it
+// says nothing by itself, since sockets have it, too.
 func (a *app) endings() chan os.Signal {
-	endings := make(chan os.Signal, 4)
+	endings := make(chan os.Signal, 8)
+	stop, goOn := jobSignals()
 	go func() {
-		for sig := range a.signals(syscall.SIGQUIT, syscall.SIGPIPE) {
+		for sig := range a.signals(syscall.SIGQUIT, syscall.SIGPIPE, stop, goOn) {
 			switch sig {
 			case syscall.SIGPIPE:
-			case os.Interrupt:
+			case os.Interrupt, stop, goOn:
 				endings <- sig
 			default:
 				endings <- syscall.SIGTERM
@@ -91,88 +115,190 @@ func (a *app) endings() chan os.Signal {
 	return endings
 }
 
-// A forwardWriter passes on what the collector says, and asks it to end when nobody reads that any more.
-type forwardWriter struct {
-	io.Writer
-	endings chan<- os.Signal
+// relay has all that the collector and we say go through pipes of our own, which are read whatever becomes of the output
+// itself. flush waits a moment until what was said has been passed on.
+func (s *supervisor) relay() (flush func(), err error) {
+	out, flushes := s.out, []func(over <-chan time.Time) bool{}
+	for _, stream := range []*io.Writer{&s.out.stdout, &s.out.stderr} {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		to := *stream
+		if watched, ok := to.(*watchedWriter); ok {
+			to = watched.Writer // the exit status is the collector's
+		}
+		done := s.pass(to, reader)
+		*stream = writer
+		flushes = append(flushes, func(over <-chan time.Time) bool {
+			writer.Close()
+			reader.SetReadDeadline(time.Now().Add(s.timings.unread)) // somebody may have it open still
+			select {
+			case <-done:
+				return true
+			case <-over:
+				return false
+			}
+		})
+	}
+	return func() {
+		if over := time.After(2 * s.timings.unread); flushes[0](over) && flushes[1](over) {
+			s.out = out
+		} // else nobody would read what is said from now on
+	}, nil
 }
 
-func (p forwardWriter) Write(text []byte) (int, error) {
-	n, err := p.Writer.Write(text)
-	if err != nil {
+// pass writes to w what it reads, until there is no more. Where w takes nothing for a while, what is said meanwhile is
+// lost: a full disk, or a pipe that nobody reads, must not stop the collector. A pipe without a reader asks for its end.
+func (s *supervisor) pass(w io.Writer, r *os.File) (done chan bool) {
+	chunks, done := make(chan []byte, 64), make(chan bool)
+	go func() {
+		defer close(chunks)
+		defer r.Close()
+		for patience := s.timings.unread; ; {
+			chunk := make([]byte, 16<<10)
+			n, err := r.Read(chunk)
+			if err != nil {
+				return
+			}
+			select {
+			case chunks <- chunk[:n]:
+				patience = s.timings.unread
+			case <-time.After(patience):
+				patience = 0
+			}
+		}
+	}()
+	go func() {
+		defer close(done)
+		for chunk := range chunks {
+			if _, err := w.Write(chunk); errors.Is(err, syscall.EPIPE) {
+				select {
+				case s.signals <- syscall.SIGTERM:
+				default:
+				}
+			}
+		}
+	}()
+	return done
+}
+
+// heed does what a signal asks for.
+func (s *supervisor) heed(sig os.Signal) {
+	if s.group != 0 {
+		signalGroup(s.group, sig.(syscall.Signal))
+	}
+	switch stop, goOn := jobSignals(); {
+	case sig == stop:
+		suspend()
+	case sig != goOn && !s.asked:
+		s.asked, s.kill = true, time.After(s.timings.kill)
+	}
+}
+
+// pause waits before the next start.
+func (s *supervisor) pause(d time.Duration) {
+	s.group = 0 // whose number may be another's by now
+	for over := time.After(d); !s.asked; {
 		select {
-		case p.endings <- syscall.SIGTERM:
-		default:
+		case <-over:
+			return
+		case sig := <-s.signals:
+			s.heed(sig)
+		case <-s.died:
+			s.strays(0, 0)
 		}
 	}
-	return n, err
 }
 
-// runOnce runs the collector to its end. asked tells whether a signal asked us to end.
-func (a *app) runOnce(ctx context.Context, collector string, p ports, signals chan os.Signal) (asked bool, e exitStatus, err error) {
-	child, err := a.run.Start(forwardWriter{a.out.stdout, signals}, forwardWriter{a.out.stderr, signals}, append(slices.Clone(a.environ), "LC_ALL="+a.getenv("LC_ALL"),
-		fmt.Sprintf("%s=%d", httpPortEnv, p.http), fmt.Sprintf("%s=%d", wsPortEnv, p.ws)), collector)
+// runOnce runs the collector to its end, and ends all that it leaves behind.
+func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
+	env := append(slices.Clone(s.environ), "LC_ALL="+s.getenv("LC_ALL"), fmt.Sprintf("%s=%d", httpPortEnv, s.ports.http), fmt.Sprintf("%s=%d", wsPortEnv, s.ports.ws))
+	child, err := s.run.Start(bond{ownGroup: true, death: syscall.SIGTERM}, s.out.stdout, s.out.stderr, env, s.collector)
 	if err != nil {
-		if why, _ := whyNotRun(collector, a.platform); why != "" {
+		if why, _ := whyNotRun(s.collector, s.platform); why != "" {
 			err = fmt.Errorf("%w: %s", err, why)
 		}
-		return true, exitStatus{}, err
+		return e, err
 	}
-	type end struct {
-		e   exitStatus
-		err error
-	}
-	ended := make(chan end, 1)
+	s.group, s.kill, s.killing, s.told = child.Pid(), nil, false, nil
+	ended := make(chan error, 1)
+	var how exitStatus
 	go func() {
-		e, err := child.Wait()
-		ended <- end{e, err}
+		var err error
+		how, err = child.Wait()
+		ended <- err
 	}()
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
-	healthy := make(chan string, 1)
-	var late <-chan time.Time = time.After(a.timings.late)
+	healthy, late := s.watchHealth(watch), time.After(s.timings.late)
+	var tick, givenUp <-chan time.Time
+	for alive := s.group; s.tend(alive); {
+		select {
+		case err = <-ended:
+			e, alive, healthy, late, tick = how, 0, nil, nil, time.Tick(s.timings.slow)
+			if !s.asked {
+				signalGroup(s.group, syscall.SIGTERM)
+				s.kill = time.After(s.timings.kill)
+			}
+		case doubt := <-healthy:
+			s.sayHealthy(s.ports.http, "", doubt)
+			late = nil
+		case <-late:
+			if err := s.probe(ctx, s.ports.http); err != nil {
+				s.out.warn("The collector does not answer on %s: %v", collectorURL(s.ports.http), err)
+			}
+		case sig := <-s.signals:
+			s.heed(sig)
+		case <-s.kill:
+			s.out.warn("The collector has not ended within %s and is killed", duration(s.timings.kill))
+			s.killing, givenUp = true, time.After(s.timings.unread)
+		case <-givenUp: // not even SIGKILL ends it
+			return exitStatus{signal: int(syscall.SIGKILL)}, nil
+		case <-s.died:
+		case <-tick:
+		}
+	}
+	return e, err
+}
+
+// tend collects what has ended, and asks what is to end to do so: once the collector has, or we are asked to, also what has
+// left its process group, as systemd ends what is left in a control group. It tells whether anything is left.
+func (s *supervisor) tend(alive int) (left bool) {
+	strays := s.strays(alive, s.group)
+	if alive != 0 && !s.asked {
+		return true
+	}
+	for _, pid := range strays {
+		if p, _ := os.FindProcess(pid); s.killing {
+			p.Kill()
+		} else if !slices.Contains(s.told, pid) {
+			p.Signal(syscall.SIGTERM)
+			s.told = append(s.told, pid)
+		}
+	}
+	if s.killing {
+		signalGroup(s.group, syscall.SIGKILL)
+	}
+	return alive != 0 || len(strays) > 0 || signalGroup(s.group, 0) == nil
+}
+
+// watchHealth tells once that the collector answers, and what is doubtful about that. One that is late is asked less often.
+func (s *supervisor) watchHealth(ctx context.Context) <-chan string {
+	healthy, start, group := make(chan string, 1), time.Now(), s.group
 	go func() {
-		for watch.Err() == nil {
-			if a.probe(watch, p.http) == nil {
-				if own := a.owner(watch, p.http, state{pid: child.Pid()}); own.foreign == nil {
+		for ctx.Err() == nil {
+			if s.probe(ctx, s.ports.http) == nil {
+				if own := s.owner(ctx, s.ports.http, state{pid: group}); own.foreign == nil {
 					healthy <- own.doubt
 					return
 				}
 			}
 			select {
-			case <-time.After(a.timings.slow):
-			case <-watch.Done():
+			case <-time.After(max(s.timings.slow, min(time.Since(start)/20, 10*time.Second))):
+			case <-ctx.Done():
 			}
 		}
 	}()
-	var kill, orphans <-chan time.Time
-	if a.reap != nil {
-		ticker := time.NewTicker(a.timings.reap)
-		defer ticker.Stop()
-		orphans = ticker.C
-	}
-	for {
-		select {
-		case end := <-ended:
-			return asked, end.e, end.err
-		case doubt := <-healthy:
-			a.sayHealthy(p.http, "", doubt)
-			late = nil
-		case <-late:
-			if err := a.probe(ctx, p.http); err != nil {
-				a.out.warn("The collector does not answer on %s: %v", collectorURL(p.http), err)
-			}
-		case sig := <-signals:
-			child.Signal(sig)
-			if !asked {
-				kill = time.After(a.timings.kill)
-			}
-			asked = true
-		case <-orphans:
-			a.reap(child.Pid())
-		case <-kill:
-			a.out.warn("The collector has not ended within %s and is killed", duration(a.timings.kill))
-			child.Signal(os.Kill)
-		}
-	}
+	return healthy
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -91,7 +90,7 @@ func (r *foregroundRun) ends(want int) {
 	if code != want {
 		r.t.Errorf("exit %d, want %d\n%s", code, want, said)
 	}
-	if strings.Contains(said, "✗") != (want != 0) {
+	if strings.Contains(said, "✗") != (want == 1) { // all other ends were asked for, or no failure
 		r.t.Errorf("exit %d does not go with the words:\n%s", code, said)
 	}
 }
@@ -195,16 +194,17 @@ func TestRunPassesOnEverySignalThatEnds(t *testing.T) {
 		also = append(also, more...)
 		return caught
 	}}
+	stop, goOn := jobSignals()
 	endings := w.endings()
-	for _, signal := range []os.Signal{syscall.SIGPIPE, os.Interrupt, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT, syscall.SIGTERM} {
+	for _, signal := range []os.Signal{syscall.SIGPIPE, os.Interrupt, syscall.SIGHUP, syscall.SIGPIPE, stop, syscall.SIGQUIT, goOn, syscall.SIGTERM} {
 		caught <- signal
 	}
-	for _, want := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM} {
+	for _, want := range []os.Signal{os.Interrupt, syscall.SIGTERM, stop, syscall.SIGTERM, goOn, syscall.SIGTERM} {
 		if got := <-endings; got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	if want := []os.Signal{syscall.SIGQUIT, syscall.SIGPIPE}; !slices.Equal(also, want) {
+	if want := []os.Signal{syscall.SIGQUIT, syscall.SIGPIPE, stop, goOn}; !slices.Equal(also, want) {
 		t.Errorf("it catches %v besides, want %v", also, want)
 	}
 }
@@ -214,45 +214,11 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-func TestOutputThatNobodyReadsAsksForTheEnd(t *testing.T) {
-	t.Parallel()
-	endings := make(chan os.Signal, 1)
-	if n, err := (forwardWriter{io.Discard, endings}).Write([]byte("text")); n != 4 || err != nil || len(endings) != 0 {
-		t.Errorf("read: got %d, %v, %d signals", n, err, len(endings))
-	}
-	for range 2 { // the second one finds no room
-		if n, err := (forwardWriter{brokenPipe{}, endings}).Write([]byte("text")); n != 0 || err != syscall.EPIPE || len(endings) != 1 {
-			t.Errorf("not read: got %d, %v, %d signals", n, err, len(endings))
-		}
-	}
-	if got := <-endings; got != syscall.SIGTERM {
-		t.Errorf("got %v", got)
-	}
-}
-
 func TestRunEndsItsCollectorWhenNobodyReadsItsOutput(t *testing.T) {
 	t.Parallel()
 	r := foregroundOf(t, "", func(r *foregroundRun, b *bench) { b.out.stdout = brokenPipe{} })
 	r.ends(0)
 	r.says(1, "stopped")
-}
-
-func TestRunCollectsOrphansWhereItIsTheFirstProcess(t *testing.T) {
-	t.Parallel()
-	kept := make(chan int, 100)
-	r := foregroundOf(t, "", func(r *foregroundRun, b *bench) {
-		b.reap = func(keep int) {
-			select {
-			case kept <- keep:
-			default:
-			}
-		}
-	})
-	for range 3 {
-		r.says(1, fmt.Sprintf("stand-in %d starting", <-kept))
-	}
-	r.signals <- syscall.SIGTERM
-	r.ends(0)
 }
 
 func TestRunRefusesAPortThatIsTaken(t *testing.T) {

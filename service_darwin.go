@@ -32,6 +32,8 @@ func noExec(path string) bool {
 	return syscall.Statfs(path, &fs) == nil && fs.Flags&4 != 0
 }
 
+func (b bond) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: b.ownGroup} }
+
 // choose gives the app launchd. The commands need nothing in their environment besides our own.
 func (a *app) choose() (environ []string) {
 	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}

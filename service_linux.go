@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,10 +72,7 @@ func (a *app) choose() (environ []string) {
 			}
 		}
 	}
-	a.manager, a.processes = m, procfs{"/proc", sockDiag, bootTime}
-	if os.Getpid() == 1 {
-		a.reap = reapOrphans
-	}
+	a.manager, a.processes, a.adopt = m, procfs{"/proc", sockDiag, bootTime}, adopt
 	folder := m.runtimeDir
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		folder = a.home
@@ -82,14 +81,37 @@ func (a *app) choose() (environ []string) {
 	return environ
 }
 
-// reapOrphans collects what has ended of the processes that the first process of a container inherits, but not keep,
-// which somebody else waits for. To ask for one that is no child, or has not ended, does nothing.
-func reapOrphans(keep int) {
+func (b bond) attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: b.ownGroup, Pdeathsig: b.death}
+}
+
+// adopt makes this process inherit the orphans among its descendants (prctl(2), PR_SET_CHILD_SUBREAPER), as the first
+// process of a container does. died tells that a child has ended. strays collects those that have, but not keep, and
+// returns the others that are not in this process group, and were not ours before.
+func adopt() (died <-chan os.Signal, strays func(keep, group int) []int) {
+	syscall.RawSyscall(syscall.SYS_PRCTL, 36, 1, 0)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGCHLD)
+	before := collect(0)
+	return signals, func(keep, group int) []int {
+		return slices.DeleteFunc(collect(keep), func(pid int) bool {
+			its, _ := syscall.Getpgid(pid)
+			return its == group || slices.Contains(before, pid)
+		})
+	}
+}
+
+// collect waits for the children that have ended, but for keep, which somebody else waits for, and returns those that have not.
+func collect(keep int) (living []int) {
 	for _, pid := range (procfs{root: "/proc"}).pids() {
-		if pid != keep {
-			syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		if pid == keep {
+			continue
+		}
+		if ended, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); err == nil && ended == 0 { // else it is no child
+			living = append(living, pid)
 		}
 	}
+	return living
 }
 
 // userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left

@@ -11,9 +11,20 @@ import (
 	"time"
 )
 
-func killGroup(p *os.Process) error { return p.Kill() }
+// signalGroup reaches the process alone.
+func signalGroup(pid int, sig syscall.Signal) error {
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		err = p.Signal(sig)
+	}
+	return err
+}
 
-func ownGroup() *syscall.SysProcAttr { return nil }
+func (b bond) attributes() *syscall.SysProcAttr { return nil }
+
+func jobSignals() (stop, goOn os.Signal) { return nil, nil }
+
+func suspend() {}
 
 func fileOwner(fs.FileInfo) (uid int, ok bool) { return 0, false }
 

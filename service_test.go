@@ -289,7 +289,10 @@ func (r inProcess) Run(ctx context.Context, argv ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-func (r inProcess) Start(stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
+func (r inProcess) Start(_ bond, stdout, stderr io.Writer, _ []string, argv ...string) (process, error) {
+	if stdout == nil && stderr == nil {
+		stdout, stderr = io.Discard, io.Discard
+	}
 	return endedProcess{exitStatus{code: r.fake.main(argv, stdout, stderr)}}, nil
 }
 
@@ -338,7 +341,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		disk: osDisk{},
 		timings: timings{answer: time.Hour, probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
 			grace: 80 * time.Millisecond, patience: time.Hour, journal: time.Hour, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Hour, kill: time.Hour,
-			reap: 5 * time.Millisecond},
+			unread: time.Hour},
 		alive:   func(int) bool { return true },
 		signals: func(...os.Signal) <-chan os.Signal { return nil },
 		lock:    folderLock(home),

@@ -14,11 +14,14 @@ import (
 	"unsafe"
 )
 
-// ownGroup puts a command into a process group of its own, out of reach of the terminal's Ctrl-C.
-func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// signalGroup sends a signal to the process group of a command that has one of its own.
+func signalGroup(pid int, sig syscall.Signal) error { return syscall.Kill(-pid, sig) }
 
-// killGroup ends a process of ownGroup and all that it started.
-func killGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGKILL) }
+// jobSignals are those by which a terminal stops a job, and a shell lets it go on.
+func jobSignals() (stop, goOn os.Signal) { return syscall.SIGTSTP, syscall.SIGCONT }
+
+// suspend stops this process until SIGCONT.
+func suspend() { syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
 
 // fileOwner is the user ID that a file belongs to.
 func fileOwner(info fs.FileInfo) (uid int, ok bool) {

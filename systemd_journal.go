@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -179,7 +180,8 @@ func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (proces
 	if own, ok := a.out.stdout.(*watchedWriter); ok && follow {
 		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
 	}
-	p, err := a.run.Start(out, stderr, []string{"SYSTEMD_LOG_COLOR=0"}, argv...) // 247 has colours also in a pipe
+	// in our process group, so that Ctrl-Z reaches it, and a terminal that only the foreground may write to takes what it says
+	p, err := a.run.Start(bond{death: syscall.SIGKILL}, out, stderr, []string{"SYSTEMD_LOG_COLOR=0"}, argv...) // 247 has colours also in a pipe
 	pipe.Close()
 	return p, reader, err
 }
@@ -190,7 +192,10 @@ var errFollowed = errors.New("followed")
 // passJournal passes on what journalctl says until it ends. It has to say something before each late; late is nil where it
 // follows.
 func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter, late func() <-chan time.Time) (e exitStatus, err error) {
-	ended := make(chan error, 1)
+	ended, interrupted := make(chan error, 1), errInterrupted
+	if late == nil {
+		interrupted = errFollowed
+	}
 	go func() {
 		io.Copy(shown, reader)
 		reader.Close() // so that journalctl ends where nobody reads on
@@ -205,7 +210,10 @@ func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown
 		}
 		select {
 		case err := <-ended:
-			return e, err
+			if e.signal == 0 || e.signal == int(syscall.SIGKILL) {
+				return e, err
+			} // else Ctrl-C has reached it before us
+			return e, interrupted
 		case <-over:
 			if n := shown.n.Load(); shown.waits.Load() || n > before { // a pager takes its time to read
 				over, before = nil, n
@@ -217,10 +225,7 @@ func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown
 		case <-ctx.Done():
 			p.Signal(os.Kill)
 			<-ended
-			if late == nil {
-				return e, errFollowed
-			}
-			return e, errInterrupted
+			return e, interrupted
 		}
 	}
 }

@@ -643,10 +643,7 @@ func findPortHeld(s snapshot) (problem, bool) {
 			if !ok {
 				continue
 			}
-			p := h.refusal(port, []string{httpPortEnv, wsPortEnv}[i], s.names.unit)
-			if s.state.portsFromDropIn() {
-				p.install = ""
-			}
+			p := h.refusal(port, s.onOtherPorts([]string{httpPortEnv, wsPortEnv}[i]), s.names.unit)
 			if first.summary == "" {
 				first = p
 			}
@@ -682,28 +679,58 @@ func (s snapshot) portConflict(port int) (holder, bool) {
 	return holder{}, false
 }
 
-// refusal says who holds a port that the service needs, and what helps. variable names the port, ownUnit is the unit of the
-// service; "" where there are no units.
-func (h holder) refusal(port int, variable, ownUnit string) problem {
-	p := problem{severity: failing, summary: fmt.Sprintf("port %d is held by %s", port, h)}
-	other := fmt.Sprintf("choose another port: %s=PORT %s", variable, installCommand)
+// onOtherPorts is the command that gives the service ports which are free; variable names one that is held. "" where a
+// drop-in sets them.
+func (s snapshot) onOtherPorts(variable string) string {
+	var words []string
+	for _, v := range []struct {
+		name       string
+		want, free int
+	}{{httpPortEnv, s.wanted().http, s.free.http}, {wsPortEnv, s.wanted().ws, s.free.ws}} {
+		if _, held := s.portConflict(v.want); held {
+			words = append(words, fmt.Sprintf("%s=%d", v.name, v.free))
+		}
+	}
 	switch {
+	case s.state.portsFromDropIn():
+		return ""
+	case s.free == ports{}:
+		words = []string{variable + "=PORT"}
+	}
+	return strings.Join(append(words, installCommand), " ")
+}
+
+// refusal says who holds a port that the service needs, and what helps. other is a command that gives it other ports, and
+// ownUnit is the unit of the service; each is "" where there is none.
+func (h holder) refusal(port int, other, ownUnit string) problem {
+	p := problem{severity: failing, summary: fmt.Sprintf("port %d is held by %s", port, h)}
+	elsewhere := "choose another port: " + other
+	if other == "" {
+		elsewhere = ""
+	}
+	if p.fix = h.stop; p.fix == "" { // a kill would only have it started again
+		p.fix = fmt.Sprintf("kill %d", cmp.Or(h.parent, h.pid))
+	}
+	switch {
+	case strings.HasSuffix(h.unit, ".socket"):
+		p.summary, p.install = fmt.Sprintf("port %d is held by systemd for %s", port, h.unit), elsewhere
+	case h.user != "" && other != "" && !strings.Contains(other, "=PORT"):
+		p.fix = other
 	case h.pid == 0:
-		p.advice, p.install = fmt.Sprintf("find it with sudo lsof -nP -iTCP:%d -sTCP:LISTEN and stop it", port), other
-	case h.is("runtimescope-mcp/", "mcp-server/"):
+		p.fix, p.advice, p.install = "", fmt.Sprintf("find it with sudo lsof -nP -iTCP:%d -sTCP:LISTEN and stop it", port), elsewhere
+	case h.editor:
 		p.summary += ": that is the collector inside your editor's plugin"
-		p.advice = "quit the editor"
-	case strings.HasSuffix(h.stop, " "+ownUnit) && ownUnit != "": // but not of this start
+		p.fix, p.advice = "", "quit the editor"
+	case h.unit == ownUnit && !h.system && ownUnit != "": // but not of this start
 		p.summary += ": an earlier start of the service has left it behind"
 		p.fix = fmt.Sprintf("kill %d", h.pid)
-	case h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone"):
+	case h.parent != 0:
+		p.summary += fmt.Sprintf(": that is the collector of `runtimescope service run` (PID %d)", h.parent)
+	case h.collector():
 		p.summary += ": that is another collector"
-		if p.fix = h.stop; p.fix == "" { // a kill would only have it started again
-			p.fix = fmt.Sprintf("kill %d", h.pid)
-		}
 	default:
 		p.summary += ", which is not a RuntimeScope collector"
-		p.advice, p.install = "stop it", other
+		p.fix, p.advice, p.install = "", "stop it", elsewhere
 	}
 	return p
 }

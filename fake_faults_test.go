@@ -297,12 +297,14 @@ type fakeTable struct{ bed *faultBed }
 func (t fakeTable) holders(_ context.Context, port int) (func(int) []holder, error) {
 	var found []holder
 	if pid, ok := t.bed.fake.held(t.bed.fakeState())[port]; ok {
-		found = []holder{{pid: pid, uid: -1, command: "/app/collector-server"}}
+		found = []holder{heldBy(pid, "/app/collector-server")}
 	}
 	return func(int) []holder { return found }, nil
 }
 
 func (t fakeTable) belongs(_ context.Context, pid int, s state) bool { return pid == s.pid }
+
+func (t fakeTable) describe(_ context.Context, _ Runner, _ int, h holder) holder { return h }
 
 func (t fakeTable) environ(int) []string { return nil }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -162,12 +163,24 @@ func noCollector() option {
 
 // The holders of a port that a machine may have.
 var (
-	otherCollector = holder{pid: 77, uid: 1000, command: "/usr/local/bin/collector-server"}
-	editorPlugin   = holder{pid: 78, uid: 1000, command: "node /x/mcp-server/index.js"}
-	stranger       = holder{pid: 79, uid: 1000, command: "python3 -m http.server"}
-	anotherUsers   = holder{uid: 1001}
-	unitsCollector = holder{pid: 80, uid: 1000, command: "/usr/bin/collector-server", stop: "systemctl --user stop other.service"}
+	otherCollector = heldBy(77, "/usr/local/bin/collector-server")
+	editorPlugin   = heldBy(78, "node /x/mcp-server/index.js")
+	stranger       = heldBy(79, "python3 -m http.server")
+	anotherUsers   = holder{uid: 1001, user: "bob"}
+	nobodyKnown    = holder{uid: 1000}
+	unitsCollector = heldBy(80, "/usr/bin/collector-server", func(h *holder) { h.unit, h.stop = "other.service", "systemctl --user stop other.service" })
+	childOfRun     = heldBy(81, "/usr/bin/collector-server", func(h *holder) { h.parent = 82 })
+	socketUnits    = heldBy(83, "/lib/systemd/systemd --user", func(h *holder) { h.unit, h.stop = "rs.socket", "systemctl --user stop rs.socket" })
 )
+
+// heldBy is a holder that runs a command line, with what is known of it besides.
+func heldBy(pid int, command string, more ...func(*holder)) holder {
+	h := holder{pid: pid, uid: -1}.runs(strings.Fields(command), "").above(func(int) holder { return holder{} })
+	for _, add := range more {
+		add(&h)
+	}
+	return h
+}
 
 // allOptions are the options that the invariants are tried on, in pairs.
 func allOptions() []option {
@@ -176,7 +189,9 @@ func allOptions() []option {
 		inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3}), inPhase(failed, "failed", &exitStatus{code: 3}), inPhase(unknown, "odd", nil),
 		startLimited(), ending(), noMainProcess(), empty(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
 		portHeldBy(snapHTTP, otherCollector), portHeldBy(snapHTTP, editorPlugin), portHeldBy(snapHTTP, stranger), portHeldBy(snapHTTP, anotherUsers),
-		portHeldBy(snapWS, stranger), portHeldBy(snapWS, unitsCollector), portHeldBy(7000, stranger),
+		portHeldBy(snapWS, stranger), portHeldBy(snapWS, unitsCollector), portHeldBy(7000, stranger), portHeldBy(snapHTTP, nobodyKnown),
+		portHeldBy(snapWS, childOfRun), portHeldBy(snapHTTP, socketUnits),
+		change("two ports are free", func(s *snapshot) { s.free = ports{6778, 6777} }),
 		change("a mask as a file", func(s *snapshot) {
 			s.state.file.link, s.state.file.exists, s.state.masked, s.state.unmask = "/dev/null", false, true, unmaskCommand("", false)
 		}),

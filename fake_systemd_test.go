@@ -382,6 +382,10 @@ func (m fakeMachine) ps(s *fakeState, args []string, stdout, _ io.Writer) int {
 		fmt.Fprintf(stdout, "1 0\n%d 1\n%d 1\n", s.PID, foreignPID)
 		return 0
 	}
+	if call == "-axo pid=,ppid=,command=" {
+		fmt.Fprintf(stdout, "    1     0 /sbin/launchd\n  %d     1 %s\n", foreignPID, foreign)
+		return 0
+	}
 	var pid int
 	if _, err := fmt.Sscanf(call, "-o command= -p %d", &pid); err == nil {
 		switch {

@@ -65,6 +65,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.ready = a.askReady(ctx, port)
 	}
 	a.allPortFacts(ctx, s, sockets)
+	a.conflictFacts(ctx, &s)
 	a.programs(&s, installed, candidate)
 	a.processFacts(ctx, &s)
 	a.logFacts(&s)
@@ -92,6 +93,29 @@ func (a *app) allPortFacts(ctx context.Context, s snapshot, sockets map[int]port
 		}
 	}
 }
+
+// conflictFacts adds what is known of the holders that are in the way, and two ports that are free.
+func (a *app) conflictFacts(ctx context.Context, s *snapshot) {
+	held := false
+	for port, f := range s.ports {
+		for i, h := range f.holders {
+			if s.silent == nil && h.conflict(f, s.state, s.shell.uid) {
+				f.holders[i] = a.processes.describe(ctx, a.run, port, h)
+				if held = true; h.uid == s.shell.uid {
+					f.holders[i].user = ""
+				}
+			}
+		}
+	}
+	for n := 10; held && n <= 100 && s.free == (ports{}); n += 10 {
+		p := ports{defaultHTTPPort + n, defaultWSPort + n}
+		if looks := a.lookAtPorts(ctx, p); a.unheld(looks[p.http]) && a.unheld(looks[p.ws]) && p.http != s.wanted().ws && p.ws != s.wanted().http {
+			s.free = p
+		}
+	}
+}
+
+func (a *app) unheld(look portLook) bool { return look.err == nil && len(look.who(0)) == 0 }
 
 // shell is what this command was given.
 func (a *app) shell() shell {

@@ -32,8 +32,8 @@ func (t lsofTable) holders(ctx context.Context, port int) (func(int) []holder, e
 	}
 	for i, h := range found {
 		if h.pid != 0 {
-			found[i].command, _ = t.run.Run(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(h.pid))
-			found[i].command = strings.TrimSpace(found[i].command)
+			command, _ := t.run.Run(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(h.pid))
+			found[i] = h.runs(strings.Fields(command), "")
 		}
 	}
 	return func(int) []holder { return found }, err
@@ -74,6 +74,24 @@ func parseLsof(out string) []holder {
 		}
 	}
 	return found
+}
+
+func (t lsofTable) describe(ctx context.Context, _ Runner, _ int, h holder) holder {
+	out, _ := t.run.Run(ctx, "ps", "-axo", "pid=,ppid=,command=")
+	words := map[int][]string{}
+	for _, line := range strings.Split(out, "\n") {
+		if f := strings.Fields(line); len(f) > 2 {
+			pid, _ := strconv.Atoi(f[0])
+			words[pid] = f
+		}
+	}
+	return h.above(func(pid int) holder {
+		if len(words[pid]) == 0 {
+			return holder{}
+		}
+		parent, _ := strconv.Atoi(words[pid][1])
+		return holder{pid: parent}.runs(words[parent][min(2, len(words[parent])):], "")
+	})
 }
 
 func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {

@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -102,20 +103,86 @@ type holder struct {
 	pid     int // 0: it is another user's, or gone already, and cannot be looked into
 	uid     int // -1: unknown; without a PID, not this user's
 	command string
-	stop    string // the command that ends the service of systemd it is part of; "" when it is of none
+	program string // the file that runs; where that is an interpreter, its script
+	args    string // the two words after it
+	exe     string // the file that the kernel runs; "" where that is unknown, or an interpreter
+	unit    string // the unit of systemd that it is part of; "" when it is of none
+	system  bool   // that unit is not the user's
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
 	wildcard6 bool
 	ours      bool // it is the service's
+
+	// Only of one that is in the way is asked:
+	user   string // the name of the other user whose process it is
+	editor bool   // it, or an ancestor, is an MCP server, which an editor starts
+	parent int    // the "runtimescope service run" that it is a child of, and that would start it again; 0: none
+	stop   string // the command that ends the unit for good; "" when neither it nor parent is the main process of one
 }
 
 func (h holder) String() string {
-	if h.pid == 0 && h.uid == -1 {
+	switch {
+	case h.pid != 0:
+		return fmt.Sprintf("PID %d (%s)", h.pid, shorten(h.command, 160))
+	case h.user != "":
+		return "a process of the user " + h.user
+	case h.uid == -1:
 		return "a process that this user may not look into"
 	}
-	if h.pid == 0 {
-		return fmt.Sprintf("a process that this user may not look into (uid %d)", h.uid)
+	return fmt.Sprintf("a process that this user may not look into (uid %d)", h.uid)
+}
+
+// runs adds what runs: the words of a command line, and the file that the kernel runs.
+func (h holder) runs(words []string, exe string) holder {
+	h.command = strings.Join(words, " ")
+	if len(words) == 0 {
+		return h
 	}
-	return fmt.Sprintf("PID %d (%s)", h.pid, shorten(h.command, 160))
+	at := scriptAt(words)
+	if h.program, h.exe = words[at], exe; at > 0 {
+		h.exe = ""
+	}
+	h.args = strings.Join(words[at+1:min(at+3, len(words))], " ")
+	return h
+}
+
+// scriptAt is which word of a command line is the script that an interpreter runs, 0 where that is the program itself. An
+// editor's own program runs JavaScript, too.
+func scriptAt(words []string) int {
+	program := strings.TrimRight(path.Base(words[0]), "0123456789.")
+	interprets := slices.Contains(strings.Fields("node nodejs bun deno tsx python perl ruby sh bash dash zsh ksh"), program)
+	for i := 1; i < len(words); i++ {
+		switch word := words[i]; {
+		case slices.Contains(strings.Fields("-c -e -m -p --eval --print"), word): // what follows is no file
+			return 0
+		case slices.Contains(strings.Fields("-r --require --import --loader -C --conditions -I -W -X"), word):
+			i++
+		case strings.HasPrefix(word, "-"), word == "run" && (program == "bun" || program == "deno"):
+		case interprets, strings.Contains(word, "/") && slices.Contains([]string{".js", ".mjs", ".cjs"}, path.Ext(word)):
+			return i
+		default:
+			return 0
+		}
+	}
+	return 0
+}
+
+// above adds what its ancestors tell: whose child it is. parent looks one up; its PID is 0 where there is none.
+func (h holder) above(parent func(pid int) holder) holder {
+	at := h
+	for range 64 { // up to the first process; a loop there can only be a torn read
+		switch {
+		case (at == h || h.collector()) && (at.is("runtimescope-mcp/", "mcp-server/") || at.is("runtimescope") && strings.HasPrefix(at.args+" ", "mcp ")):
+			h.editor = true
+			return h
+		case at.is("runtimescope") && at.args == "service run":
+			h.parent = at.pid
+			return h
+		}
+		if at = parent(at.pid); at.pid == 0 {
+			break
+		}
+	}
+	return h
 }
 
 // maybeService tells whether a holder that cannot be looked into may be the service's.
@@ -127,23 +194,19 @@ func (h holder) conflict(f portFacts, s state, uid int) bool {
 }
 
 // is tells whether the program that holds the port, or the script that it runs, has one of these names, whatever its
-// ending. A name with a slash after it may also be that of a folder the program is in. Other arguments say nothing.
+// ending. A name with a slash after it may also be that of a folder the program is in. Other words say nothing.
 func (h holder) is(names ...string) bool {
-	for i, word := range strings.Fields(h.command) {
-		if strings.HasPrefix(word, "-") {
-			continue
-		}
-		for _, name := range names {
-			file, folder := strings.CutSuffix("/"+name, "/")
-			if strings.HasSuffix("/"+strings.TrimSuffix(word, path.Ext(word)), file) || folder && strings.Contains("/"+word, file+"/") {
-				return true
-			}
-		}
-		if i > 0 {
-			break
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, func(name string) bool {
+		file, folder := strings.CutSuffix("/"+name, "/")
+		return slices.ContainsFunc([]string{h.program, h.exe}, func(program string) bool {
+			return strings.HasSuffix("/"+strings.TrimSuffix(program, path.Ext(program)), file) || folder && strings.Contains("/"+program, file+"/")
+		})
+	})
+}
+
+// collector tells whether it is a RuntimeScope collector.
+func (h holder) collector() bool {
+	return h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone")
 }
 
 // shorten cuts a text for display to at most n bytes.

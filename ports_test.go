@@ -116,7 +116,8 @@ func TestPortsFillInWhatIsNotSaid(t *testing.T) {
 func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 	t.Parallel()
 	const plugin, other, alien = ": that is the collector inside your editor's plugin", ": that is another collector", ", which is not a RuntimeScope collector"
-	const quit, kill, choose = "quit the editor", "kill 5", "stop it, or choose another port: X=PORT runtimescope service install"
+	const quit, kill, elsewhere = "quit the editor", "kill 5", "choose another port: X=1 runtimescope service install"
+	const choose = "stop it, or " + elsewhere
 	for _, c := range []struct{ command, shown, says, helps string }{
 		{"/opt/vite --port 6768", "", alien, choose},
 		{"", "", alien, choose},
@@ -126,47 +127,115 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		{"node /x/mcp-serve/index.js", "", alien, choose},
 		{"node /x/runtimescope-mc/index.js", "", alien, choose},
 		{"node --inspect /x/mcp-server/index.js", "", plugin, quit},
+		{"node18 --import tsx -r dotenv/config /x/mcp-server/index.js", "", plugin, quit},
+		{"/opt/Cursor/cursor --ms-enable-electron-run-as-node /x/mcp-server/index.js", "", plugin, quit},
 		{"/usr/bin/mcp-server.js", "", plugin, quit},
+		{"/usr/bin/mcp-server", "", plugin, quit},
+		{"node /x/.bin/runtimescope-mcp", "", plugin, quit},
+		{"runtimescope mcp", "", plugin, quit},
+		{"/usr/bin/runtimescope mcp --http", "", plugin, quit},
+		{"node /x/bin/runtimescope mcp", "", plugin, quit},
+		{"runtimescope mcpx", "", other, kill},
 		{"github-mcp-server stdio", "", alien, choose},
 		{"perl web.pl 6768 --root /home/ada/src/runtimescope/www", "", alien, choose},
 		{"perl web.pl /home/ada/runtimescope", "", alien, choose},
 		{"node /home/ada/runtimescope/node_modules/.bin/vite", "", alien, choose},
+		{"ssh -N runtimescope", "", alien, choose},
+		{"ssh runtimescope", "", alien, choose},
+		{"nginx -c /etc/collector-server", "", alien, choose},
+		{"http-server /x/mcp-server/", "", alien, choose},
+		{"python3 -m http.server collector-server", "", alien, choose},
+		{"node -e x collector-server", "", alien, choose},
+		{"caddy run runtimescope mcp", "", alien, choose},
 		{"-collector-server", "", alien, choose},
 		{"node /x/collector/dist/standalon", "", alien, choose},
 		{"/usr/bin/collector-server", "", other, kill},
 		{"/usr/bin/collector-server --config /etc/x", "", other, kill},
-		{"/opt/a b/collector-server", "", other, kill},
+		{"/opt/a\vb/collector-server", "/opt/a b/collector-server", other, kill},
+		{"bash /x/collector-server.sh", "", other, kill},
 		{"node /x/collector/dist/standalone.js", "", other, kill},
-		{"runtimescope service run", "", other, kill},
+		{"bun run /x/collector/dist/standalone.ts", "", other, kill},
+		{"runtimescope service runs", "", other, kill},
 	} {
 		if c.shown == "" {
 			c.shown = c.command
 		}
-		p := holder{pid: 5, uid: -1, command: c.command}.refusal(7001, "X", unitName)
+		words := strings.Split(c.command, " ")
+		for i := range words {
+			words[i] = strings.ReplaceAll(words[i], "\v", " ")
+		}
+		p := holder{pid: 5, uid: -1}.runs(words, "").above(func(int) holder { return holder{} }).refusal(7001, "X=1 "+installCommand, unitName)
 		if want := "port 7001 is held by PID 5 (" + c.shown + ")" + c.says; p.summary != want || p.help() != c.helps {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
 	}
-	const left = ": an earlier start of the service has left it behind"
-	for _, c := range []struct{ command, stop, says, helps string }{
-		{"/usr/bin/collector-server", "systemctl --user stop rs.service", other, "systemctl --user stop rs.service"},
-		{"/usr/bin/collector-server", "sudo systemctl stop rs.service", other, "sudo systemctl stop rs.service"},
-		{"/usr/bin/collector-server", "systemctl --user stop runtimescope.service", left, kill},
-		{"/usr/bin/vite", "systemctl --user stop runtimescope.service", left, kill},
-		{"/usr/bin/vite", "systemctl --user stop vite.service", alien, choose},
-		{"node /x/mcp-server/index.js", "systemctl --user stop editor.service", plugin, quit},
+	const left, run = ": an earlier start of the service has left it behind", ": that is the collector of `runtimescope service run` (PID 9)"
+	of := func(unit string, system bool, stop string) func(*holder) {
+		return func(h *holder) { h.unit, h.system, h.stop = unit, system, stop }
+	}
+	const stops = "systemctl --user stop rs.service"
+	for _, c := range []struct {
+		h           holder
+		says, helps string
+	}{
+		{heldBy(5, "/usr/bin/collector-server", of("rs.service", false, stops)), other, stops},
+		{heldBy(5, "/usr/bin/collector-server", of("emacs.service", false, "")), other, kill},
+		{heldBy(5, "/usr/bin/collector-server", of("runtimescope.service", false, "")), left, kill},
+		{heldBy(5, "/usr/bin/collector-server", of("runtimescope.service", true, "sudo systemctl stop runtimescope.service")), other, "sudo systemctl stop runtimescope.service"},
+		{heldBy(5, "/usr/bin/vite", of("runtimescope.service", false, "")), left, kill},
+		{heldBy(5, "/usr/bin/vite", of("vite.service", false, "systemctl --user stop vite.service")), alien, choose},
+		{heldBy(5, "node /x/mcp-server/index.js", of("editor.service", false, "")), plugin, quit},
+		{heldBy(5, "/usr/bin/collector-server", func(h *holder) { h.parent = 9 }), run, "kill 9"},
+		{heldBy(5, "/usr/bin/collector-server", of("rs.service", false, stops), func(h *holder) { h.parent = 9 }), run, stops},
+		{holder{pid: 5}.runs([]string{"renamed"}, "/usr/bin/collector-server"), other, kill},
 	} {
-		p := holder{pid: 5, command: c.command, stop: c.stop}.refusal(7001, "X", unitName)
-		if want := "port 7001 is held by PID 5 (" + c.command + ")" + c.says; p.summary != want || p.help() != c.helps {
+		p := c.h.refusal(7001, "X=1 "+installCommand, unitName)
+		if want := "port 7001 is held by PID 5 (" + c.h.command + ")" + c.says; p.summary != want || p.help() != c.helps {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
 	}
-	p := holder{uid: 33, command: "collector-server"}.refusal(7001, "X", unitName)
-	if want := "port 7001 is held by a process that this user may not look into (uid 33)"; p.summary != want {
-		t.Errorf("got %s", p.summary)
+	find := "find it with sudo lsof -nP -iTCP:7001 -sTCP:LISTEN and stop it"
+	for _, c := range []struct {
+		h                  holder
+		other, says, helps string
+	}{
+		{holder{uid: 33}, "X=1 " + installCommand, "a process that this user may not look into (uid 33)", find + ", or " + elsewhere},
+		{holder{uid: 33, user: "bob"}, "X=1 " + installCommand, "a process of the user bob", "X=1 " + installCommand},
+		{holder{uid: 33, user: "bob"}, "X=PORT " + installCommand, "a process of the user bob", find + ", or choose another port: X=PORT " + installCommand},
+		{holder{uid: 33, user: "bob"}, "", "a process of the user bob", find},
+		{socketUnits, "", "systemd for rs.socket", socketUnits.stop},
+	} {
+		if p := c.h.refusal(7001, c.other, unitName); p.summary != "port 7001 is held by "+c.says || p.help() != c.helps {
+			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), c.says, c.helps)
+		}
 	}
-	if want := "find it with sudo lsof -nP -iTCP:7001 -sTCP:LISTEN and stop it, or choose another port: X=PORT runtimescope service install"; p.help() != want || p.fix != "" {
-		t.Errorf("got %s", p.advice)
+}
+
+func TestAHolderIsKnownByItsAncestors(t *testing.T) {
+	t.Parallel()
+	lines := map[int]string{5: "/usr/bin/collector-server", 6: "vite", 7: "sh -c x", 2: "node /x/mcp-server/index.js", 3: "runtimescope service run --collector x", 4: "bash"}
+	for _, c := range []struct {
+		chain  []int
+		editor bool
+		parent int
+	}{
+		{[]int{5, 3, 4}, false, 3},
+		{[]int{5, 7, 3, 4}, false, 3},
+		{[]int{6, 3}, false, 3},
+		{[]int{5, 2, 4}, true, 0},
+		{[]int{6, 2, 4}, false, 0}, // an agent's server is no collector
+		{[]int{5, 4, 4}, false, 0},
+	} {
+		at := 0
+		h := holder{pid: c.chain[0]}.runs(strings.Fields(lines[c.chain[0]]), "").above(func(int) holder {
+			if at++; at >= len(c.chain) {
+				return holder{}
+			}
+			return holder{pid: c.chain[at]}.runs(strings.Fields(lines[c.chain[at]]), "")
+		})
+		if h.editor != c.editor || h.parent != c.parent {
+			t.Errorf("%v: %+v", c.chain, h)
+		}
 	}
 }
 
@@ -336,7 +405,7 @@ func TestHoldersAreThoseThatAnswerTheLoopbackAddress(t *testing.T) {
 		p.process(600+i, 1, "elsewhere", 200+i)
 	}
 	for i, addr := range []string{"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"} {
-		p.wantHolders(7000+i, 0, holder{pid: 500 + i, uid: -1, command: "answers " + addr, wildcard6: addr == "::"})
+		p.wantHolders(7000+i, 0, holder{pid: 500 + i, uid: -1, wildcard6: addr == "::"}.runs([]string{"answers", addr}, ""))
 	}
 	p.wantHolders(7005, 0)
 }
@@ -346,7 +415,7 @@ func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
 	p := newPortsProc(t)
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "x", 1)
-	p.wantHolders(7000, 0, holder{pid: 5, uid: -1, command: "x"})
+	p.wantHolders(7000, 0, heldBy(5, "x"))
 	if err := os.Remove(filepath.Join(p.root, "net/tcp")); err != nil {
 		t.Fatal(err)
 	}
@@ -361,12 +430,12 @@ func TestTheProcessInQuestionIsTriedFirstAndAlone(t *testing.T) {
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "ours", 1)
 	p.process(9, 1, "shares it", 1)
-	p.wantHolders(7000, 5, holder{pid: 5, uid: -1, command: "ours"})
-	p.wantHolders(7000, 9, holder{pid: 9, uid: -1, command: "shares it"})
+	p.wantHolders(7000, 5, heldBy(5, "ours"))
+	p.wantHolders(7000, 9, holder{pid: 9, uid: -1}.runs([]string{"shares it"}, ""))
 	// a second socket on the port, which it has not
 	p.listens("127.0.0.1", 7000, 1000, 2)
 	p.process(7, 1, "other", 2)
-	p.wantHolders(7000, 5, holder{pid: 5, uid: -1, command: "ours"}, holder{pid: 7, uid: -1, command: "other"})
+	p.wantHolders(7000, 5, heldBy(5, "ours"), heldBy(7, "other"))
 }
 
 func TestWhoListensOnTheVeryAddressIsTheOneThatAnswers(t *testing.T) {
@@ -379,7 +448,7 @@ func TestWhoListensOnTheVeryAddressIsTheOneThatAnswers(t *testing.T) {
 		}
 		for i, addr := range order {
 			if netip.MustParseAddr(addr).Unmap().IsLoopback() {
-				p.wantHolders(7000, 0, holder{pid: 10 + i, uid: -1, command: addr})
+				p.wantHolders(7000, 0, heldBy(10+i, addr))
 			}
 		}
 	}
@@ -402,8 +471,8 @@ func TestOneHolderOfTwoSocketsIsOneHolder(t *testing.T) {
 	p.listens("0.0.0.0", 7000, 1000, 1)
 	p.listens("::", 7000, 1000, 2)
 	p.process(5, 1, "both", 1, 2)
-	p.wantHolders(7000, 0, holder{pid: 5, uid: -1, command: "both", wildcard6: true})
-	p.wantHolders(7000, 5, holder{pid: 5, uid: -1, command: "both", wildcard6: true})
+	p.wantHolders(7000, 0, heldBy(5, "both", func(h *holder) { h.wildcard6 = true }))
+	p.wantHolders(7000, 5, heldBy(5, "both", func(h *holder) { h.wildcard6 = true }))
 }
 
 func TestHoldersAreFoundAmongManyProcesses(t *testing.T) {
@@ -417,7 +486,7 @@ func TestHoldersAreFoundAmongManyProcesses(t *testing.T) {
 	}
 	for i, pid := range []int{2, 3, 17, 38, 39} { // the first, the last, and some between them, whoever of the workers gets them
 		p.link(fmt.Sprintf("socket:[%d]", 7000+i), fmt.Sprintf("%d/fd/9", pid))
-		p.wantHolders(7000+i, 0, holder{pid: pid, uid: -1, command: "idle"})
+		p.wantHolders(7000+i, 0, heldBy(pid, "idle"))
 	}
 }
 
@@ -446,13 +515,15 @@ func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
 	}
 }
 
-func TestHowTheServiceThatAProcessIsPartOfIsStopped(t *testing.T) {
+func TestTheUnitThatAProcessIsPartOf(t *testing.T) {
 	t.Parallel()
 	p := newPortsProc(t)
 	for text, want := range map[string]string{
-		"0::/system.slice/nginx.service\n":                                                             "sudo systemctl stop nginx.service",
-		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service\n":                      "systemctl --user stop rs.service",
-		"12:pids:/elsewhere\n1:name=systemd:/system.slice/nginx.service\n0::/system.slice/x.service\n": "sudo systemctl stop nginx.service",
+		"0::/system.slice/nginx.service\n":                                                             "nginx.service of the system",
+		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service\n":                      "rs.service",
+		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service/payload\n":              "rs.service",
+		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/_cpu.service\n":                    "cpu.service",
+		"12:pids:/elsewhere\n1:name=systemd:/system.slice/nginx.service\n0::/system.slice/x.service\n": "nginx.service of the system",
 		"0::/user.slice/user-1000.slice/user@1000.service\n":                                           "",
 		"0::/user.slice/user-1000.slice/user@1000.service/init.scope\n":                                "",
 		"0::/user.slice/user-1000.slice/session-2.scope\n":                                             "",
@@ -460,17 +531,53 @@ func TestHowTheServiceThatAProcessIsPartOfIsStopped(t *testing.T) {
 		"":       "",
 	} {
 		p.put("5/cgroup", text)
-		if got := p.stop(5); got != want {
+		got, system := p.unit(5)
+		if system {
+			got += " of the system"
+		}
+		if got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
-	if got := p.stop(6); got != "" {
+	if got, _ := p.unit(6); got != "" {
 		t.Errorf("of a process that is gone: %q", got)
 	}
 	p.listens("0.0.0.0", 7000, 1000, 1)
 	p.process(7, 1, "nginx", 1)
 	p.put("7/cgroup", "0::/system.slice/nginx.service\n")
-	p.wantHolders(7000, 0, holder{pid: 7, uid: -1, command: "nginx", stop: "sudo systemctl stop nginx.service"})
+	p.wantHolders(7000, 0, heldBy(7, "nginx", func(h *holder) { h.unit, h.system = "nginx.service", true }))
+}
+
+func TestTheUnitOfAHolderIsTheAdviceOnlyWhereItIsItsMainProcess(t *testing.T) {
+	t.Parallel()
+	p := newPortsProc(t)
+	const ask, askSockets = "systemctl --user show -p MainPID,UnitFileState,TriggeredBy ", "systemctl --user show -p Id,Listen,ActiveState,UnitFileState *.socket"
+	for _, c := range []struct{ unit, command, answer, stop string }{
+		{"rs.service", "collector-server", "MainPID=7\nUnitFileState=disabled\nTriggeredBy=\n", "systemctl --user stop rs.service"},
+		{"rs.service", "collector-server", "MainPID=7\nUnitFileState=enabled\nTriggeredBy=\n", "systemctl --user disable --now rs.service"},
+		{"rs.service", "collector-server", "MainPID=7\nUnitFileState=static\nTriggeredBy=rs.socket\n", "systemctl --user disable --now rs.socket rs.service"},
+		{`a\x20b.service`, "collector-server", "MainPID=7\nUnitFileState=transient\n", `systemctl --user stop 'a\x20b.service'`},
+		{"emacs.service", "collector-server", "MainPID=6\nUnitFileState=enabled\n", ""},
+		{"homebrew.runtimescope.service", "collector-server", "MainPID=7\nUnitFileState=enabled\n", "brew services stop runtimescope"},
+		{"homebrew.mxcl.rs@2.service", "collector-server", "MainPID=7\nUnitFileState=linked\n", "brew services stop rs@2"},
+		{"homebrew.emacs.service", "collector-server", "MainPID=6\n", ""},
+		{"rs.service", "collector-server", "", ""},
+		{"code.service", "runtimescope\x00mcp", "MainPID=7\n", ""},
+		{"init.scope", "/lib/systemd/systemd\x00--user", "Id=a.socket\nListen=[::]:7000 (Stream)\nActiveState=inactive\n\nListen=/run/x (Stream)\nListen=[::]:7000 (Stream)\nId=b.socket\nActiveState=active\nUnitFileState=enabled\n", "systemctl --user disable --now b.socket"},
+		{"init.scope", "/lib/systemd/systemd\x00--user", "Id=a.socket\nListen=[::]:70000 (Stream)\nActiveState=active\n", ""},
+	} {
+		p.process(7, 1, c.command)
+		p.put("7/cgroup", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/"+c.unit+"\n")
+		run := planRunner{calls: new([]string), outputs: map[string]string{ask + quoteArgv([]string{c.unit}): c.answer, askSockets: c.answer, quoteArgv(strings.Fields(askSockets)): c.answer}}
+		if h := p.describe(context.Background(), run, 7000, p.holder(7)); h.stop != c.stop {
+			t.Errorf("%s of %s: got %q, want %q", c.command, c.unit, h.stop, c.stop)
+		}
+	}
+	run := planRunner{calls: new([]string), outputs: map[string]string{
+		quoteArgv(strings.Fields("systemctl show -p Id,Listen,ActiveState,UnitFileState *.socket")): "Id=web.socket\nListen=127.0.0.1:7000 (Stream)\nActiveState=active\nUnitFileState=enabled\n"}}
+	if h := p.describe(context.Background(), run, 7000, holder{}); h.unit != "web.socket" || h.stop != "sudo systemctl disable --now web.socket" {
+		t.Errorf("a socket of the system: %+v", h)
+	}
 }
 
 func TestTheEnvironmentThatAProcessWasStartedWith(t *testing.T) {
@@ -809,7 +916,7 @@ func TestLinksThatLeadRoundAndRoundAreFollowedForAWhile(t *testing.T) {
 func TestHoldersThroughLsofAndPs(t *testing.T) {
 	t.Parallel()
 	const lsof = "lsof -nP -iTCP:7001 -sTCP:LISTEN -Fpun"
-	forked := []holder{{pid: 7793, uid: 0, command: "/x/parent --flag"}, {pid: 7896, uid: 0}}
+	forked := []holder{holder{pid: 7793}.runs([]string{"/x/parent", "--flag"}, ""), {pid: 7896}}
 	for _, c := range []struct {
 		what, out string
 		err       error

@@ -29,6 +29,8 @@ type processTable interface {
 	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
 	// While the manager knows no main process, any of the control group is.
 	belongs(ctx context.Context, pid int, s state) bool
+	// describe adds to a holder of port that is in the way what helps against it.
+	describe(ctx context.Context, run Runner, port int, h holder) holder
 	// facts tells how long a process has been running at least, and how much memory it uses, in bytes; 0: unknown.
 	facts(ctx context.Context, pid int) (age time.Duration, memory int64, err error)
 	// environ lists the K=V words that a process was started with; nil where that cannot be told.
@@ -129,7 +131,7 @@ func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error)
 		left := maps.Clone(inodes)
 		var found []holder
 		for _, pid := range p.owners(left, first) {
-			found = append(found, holder{pid: pid, uid: -1, command: p.command(pid), stop: p.stop(pid)})
+			found = append(found, p.holder(pid))
 		}
 		for _, l := range left { // those that no process we may look into has
 			found = append(found, holder{uid: l.uid})
@@ -243,24 +245,57 @@ func (p procfs) environ(pid int) []string {
 	return strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
 }
 
-func (p procfs) command(pid int) string {
+// holder is a process that holds a port.
+func (p procfs) holder(pid int) holder {
+	h := holder{pid: pid, uid: -1}
 	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cmdline"))
-	return strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " ")
+	exe, _ := os.Readlink(filepath.Join(p.root, strconv.Itoa(pid), "exe"))
+	h.unit, h.system = p.unit(pid)
+	return h.runs(strings.FieldsFunc(string(text), func(r rune) bool { return r == 0 }), strings.TrimSuffix(exe, " (deleted)"))
 }
 
-// stop is the command that ends the service of systemd which a process is part of; "" when it is of none.
-func (p procfs) stop(pid int) string {
+// unit is the service of systemd that a process is part of, and whether that is not a user's; "" when it is of none.
+func (p procfs) unit(pid int) (name string, system bool) {
 	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cgroup"))
 	for _, line := range strings.Split(string(text), "\n") {
 		names := strings.Split(line, "/")
-		if last := names[len(names)-1]; strings.HasSuffix(last, ".service") && !strings.HasPrefix(last, "user@") {
-			if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "user@") }) {
-				return "systemctl --user stop " + last
+		for i := len(names) - 1; i >= 0; i-- {
+			// a name that would be taken for a file of the cgroup has a _ before it
+			if name := strings.TrimPrefix(names[i], "_"); strings.HasSuffix(name, ".service") && !strings.HasPrefix(name, "user@") {
+				return name, !slices.ContainsFunc(names[:i], func(name string) bool { return strings.HasPrefix(name, "user@") })
 			}
-			return "sudo systemctl stop " + last
 		}
 	}
-	return ""
+	return "", false
+}
+
+func (p procfs) describe(ctx context.Context, run Runner, port int, h holder) holder {
+	if h.pid == 0 {
+		if h.user = userName(h.uid, ""); h.uid == 0 { // the first process, perhaps
+			h.unit, h.stop = socketUnit(ctx, run, port, true)
+		}
+		return h
+	}
+	if h.is("systemd") {
+		h.unit, h.stop = socketUnit(ctx, run, port, false)
+		return h
+	}
+	h = h.above(func(pid int) holder {
+		f, err := p.stat(pid)
+		if err != nil {
+			return holder{}
+		}
+		parent, _ := strconv.Atoi(f[1])
+		return p.holder(parent)
+	})
+	main := h
+	if h.parent != 0 {
+		main = p.holder(h.parent)
+	}
+	if main.unit != "" && !h.editor {
+		h.stop = stopUnit(ctx, run, main)
+	}
+	return h
 }
 
 func (p procfs) belongs(_ context.Context, pid int, s state) bool {
@@ -301,6 +336,18 @@ func (p procfs) startedBefore(pid, than int) bool {
 		return false
 	}
 	return sinceBoot(f) < sinceBoot(g)
+}
+
+// userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left
+// as it was. Asking the C library would cost more than all the rest of a start.
+func userName(uid int, otherwise string) string {
+	text, _ := os.ReadFile("/etc/passwd")
+	for _, line := range strings.Split(string(text), "\n") {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == userID(uid) {
+			return f[0]
+		}
+	}
+	return otherwise
 }
 
 // stat returns the fields of /proc/PID/stat from the third, the state, on: the second, the name, may hold anything.
@@ -354,7 +401,7 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 		return true
 	}
 	// or it was started by this name, and both have been renamed
-	return strings.HasPrefix(p.command(pid)+" ", path+" ") && since(changeTime(running)) && since(changeTime(onDisk))
+	return strings.HasPrefix(p.holder(pid).command+" ", path+" ") && since(changeTime(running)) && since(changeTime(onDisk))
 }
 
 // changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.

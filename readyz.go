@@ -294,7 +294,8 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 			return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the %s says so (%s)",
 				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
 		case foreign:
-			return waitResult{}, w.owner.foreign.refusal(w.ports.http, httpPortEnv, a.manager.names().unit).refusal()
+			h := a.processes.describe(ctx, a.run, w.ports.http, *w.owner.foreign)
+			return waitResult{}, h.refusal(w.ports.http, fmt.Sprintf("%s=PORT %s", httpPortEnv, installCommand), a.manager.names().unit).refusal()
 		case tooLate:
 			return waitResult{}, a.tooLate(ctx, w, mark)
 		}

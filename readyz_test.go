@@ -285,6 +285,8 @@ func (t readyzTable) holders(context.Context, int) (func(int) []holder, error) {
 	return func(int) []holder { return t.held }, t.err
 }
 
+func (t readyzTable) describe(_ context.Context, _ Runner, _ int, h holder) holder { return h }
+
 func (t readyzTable) belongs(_ context.Context, pid int, _ state) bool {
 	for _, n := range t.ours {
 		if n == pid {
@@ -296,7 +298,7 @@ func (t readyzTable) belongs(_ context.Context, pid int, _ state) bool {
 
 func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 	t.Parallel()
-	own, alien := holder{pid: 5, uid: -1, command: "collector-server"}, holder{pid: 7, uid: -1, command: "vite"}
+	own, alien := heldBy(5, "collector-server"), heldBy(7, "vite")
 	for _, c := range []struct {
 		what string
 		held []holder

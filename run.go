@@ -2,12 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -87,8 +89,11 @@ func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
 	for _, port := range []int{p.http, p.ws} {
 		a.portFacts(ctx, s, nil, port)
 	}
+	a.conflictFacts(ctx, &s)
 	for _, find := range []func(snapshot) (problem, bool){findPortsSame, findPortHeld} {
 		if found, ok := find(s); ok {
+			itself := cmp.Or(a.commandLine, runCommand)
+			found.fix, found.install = strings.Replace(found.fix, installCommand, itself, 1), strings.Replace(found.install, installCommand, itself, 1)
 			return found.refusal()
 		}
 	}

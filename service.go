@@ -334,6 +334,7 @@ type snapshot struct {
 	silent      error // why the manager gave no answer; then state has only what the file says
 	around      surroundings
 	ports       map[int]portFacts // of each port that the service uses or is to use
+	free        ports             // two that nobody holds, where one of those is held by somebody else
 	ready       readyFacts
 	process     processFacts
 	installed   programFacts // what the service runs

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -112,18 +111,6 @@ func collect(keep int) (living []int) {
 		}
 	}
 	return living
-}
-
-// userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left
-// as it was. Asking the C library would cost more than all the rest of a start.
-func userName(uid int, otherwise string) string {
-	text, _ := os.ReadFile("/etc/passwd")
-	for _, line := range strings.Split(string(text), "\n") {
-		if f := strings.Split(line, ":"); len(f) > 2 && f[2] == userID(uid) {
-			return f[0]
-		}
-	}
-	return otherwise
 }
 
 // dial connects to a port of 127.0.0.1, on a socket of its own making: what imports net is linked against the C library

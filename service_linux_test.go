@@ -90,7 +90,7 @@ func TestWithoutSockDiagProcNetTCPIsRead(t *testing.T) {
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "x", 1)
 	p.diag = func() ([]listener, error) { return nil, syscall.EPROTONOSUPPORT }
-	p.wantHolders(7000, 0, holder{pid: 5, uid: -1, command: "x"})
+	p.wantHolders(7000, 0, heldBy(5, "x"))
 	p.diag = func() ([]listener, error) { return nil, nil }
 	p.wantHolders(7000, 0)
 }

@@ -568,6 +568,48 @@ func (m systemd) gone() step {
 	}}
 }
 
+// askUnits asks a manager, the user's or the system's, about units. ends is the command that ends some for good.
+func askUnits(ctx context.Context, run Runner, system bool, args ...string) (out string, ends func(p unitProps, units ...string) string) {
+	ctl, sudo := systemctl(), []string(nil)
+	if system {
+		ctl, sudo = ctl[:1], []string{"sudo"}
+	}
+	out, _ = run.Run(ctx, append(slices.Clone(ctl), append([]string{"show"}, args...)...)...)
+	return out, func(p unitProps, units ...string) string {
+		do := []string{"stop"}
+		if p["UnitFileState"] == "enabled" || len(units) > 1 {
+			do = []string{"disable", "--now"}
+		}
+		return quoteArgv(slices.Concat(sudo, ctl, do, units))
+	}
+}
+
+// stopUnit is the command that ends for good the unit whose main process h is, with the sockets that would start it again;
+// "" when h is not that.
+func stopUnit(ctx context.Context, run Runner, h holder) string {
+	out, ends := askUnits(ctx, run, h.system, "-p", "MainPID,UnitFileState,TriggeredBy", h.unit)
+	p, _ := readUnitProps(out)
+	name, brewed := strings.CutPrefix(strings.TrimSuffix(h.unit, ".service"), "homebrew.")
+	switch {
+	case p.number("MainPID") != h.pid:
+		return ""
+	case brewed:
+		return quoteArgv([]string{"brew", "services", "stop", strings.TrimPrefix(name, "mxcl.")})
+	}
+	return ends(p, append(strings.Fields(p["TriggeredBy"]), h.unit)...)
+}
+
+// socketUnit is the .socket unit that listens on a port, and the command that ends it for good.
+func socketUnit(ctx context.Context, run Runner, port int, system bool) (unit, stop string) {
+	out, ends := askUnits(ctx, run, system, "-p", "Id,Listen,ActiveState,UnitFileState", "*.socket")
+	for _, block := range strings.Split(out, "\n\n") {
+		if p, _ := readUnitProps(block); p["ActiveState"] == "active" && strings.Contains(block, fmt.Sprintf(":%d (Stream)", port)) {
+			return p["Id"], ends(p, p["Id"])
+		}
+	}
+	return "", ""
+}
+
 // unitExitName names an exit as systemd.exec(5) does.
 func unitExitName(e exitStatus) string {
 	if e.signal != 0 {

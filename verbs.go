@@ -253,12 +253,12 @@ func (a *app) stopService(ctx context.Context, o options) error {
 // warnLeft says when a port of the service is held still: a unit may let processes of its live on.
 func (a *app) warnLeft(ctx context.Context, s state) {
 	p := s.livePorts()
-	for i, port := range []int{p.http, p.ws} {
+	for _, port := range []int{p.http, p.ws} {
 		who, err := a.processes.holders(ctx, port)
 		f := a.holdersOf(ctx, portLook{who, err}, port, state{})
 		for _, h := range f.holders {
 			if h.conflict(f, state{}, a.uid) {
-				a.out.warn("Still: %s", h.refusal(port, []string{httpPortEnv, wsPortEnv}[i], a.manager.names().unit).summary)
+				a.out.warn("Still: %s", h.refusal(port, "", a.manager.names().unit).summary)
 				return
 			}
 		}

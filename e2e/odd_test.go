@@ -390,6 +390,56 @@ func TestE2EACollectorOfAnotherUnitIsStoppedByItsUnit(t *testing.T) {
 	e.exits(1, "service run").says("✗ the service is running already", "Try: runtimescope service stop")
 }
 
+func TestE2EWhatHoldsAPortIsEndedByTheAdvice(t *testing.T) {
+	try := func(r e2eResult) string {
+		_, fix, _ := strings.Cut(r.err, "Try: ")
+		return strings.Split(strings.TrimSpace(fix), ", or ")[0]
+	}
+	for _, c := range []struct{ what, unit, text, says, fix string }{
+		{"an enabled unit", `a\x20b.service`, "ExecStart=@COLLECTOR\nRestart=always", "that is another collector", `systemctl --user disable --now 'a\x20b.service'`},
+		{"a unit's child", "emacs.service", "ExecStart=sh -c '@COLLECTOR & echo $$! >%h/child; while :; do sleep 1; done'", "that is another collector", "kill CHILD"},
+		{"a unit of Homebrew", "homebrew.rs.service", "ExecStart=@COLLECTOR", "that is another collector", "brew services stop rs"},
+		{"run in a unit", "rs.service", "ExecStart=@BIN/runtimescope service run", "the collector of `runtimescope service run`", "systemctl --user disable --now rs.service"},
+		{"a socket", "rs.socket", "ListenStream=127.0.0.1:@HTTP", "is held by systemd for rs.socket", "systemctl --user disable --now rs.socket"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			e := newE2E(t)
+			section, target := "[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=@HTTP RUNTIMESCOPE_PORT=@WS", "default"
+			if strings.HasSuffix(c.unit, ".socket") {
+				section, target = "[Socket]", "sockets"
+				e.write(filepath.Join(filepath.Dir(e.unit), "rs.service"), "[Service]\nExecStart=/bin/true\n", 0o644)
+			}
+			text := strings.NewReplacer("@COLLECTOR", e.collector, "@BIN", e.bin, "@HTTP", strconv.Itoa(e.http), "@WS", strconv.Itoa(e.ws)).Replace(
+				section + "\n" + c.text + "\n[Install]\nWantedBy=" + target + ".target\n")
+			e.write(filepath.Join(filepath.Dir(e.unit), c.unit), text, 0o644)
+			e.systemctl("enable", "--now", c.unit)
+			listens := func() bool {
+				l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", e.http))
+				if err == nil {
+					l.Close()
+				}
+				return err != nil
+			}
+			e.until("it listens", listens)
+			if strings.Contains(c.fix, "CHILD") {
+				c.fix = strings.Replace(c.fix, "CHILD", strings.TrimSpace(e.read(filepath.Join(e.home, "child"))), 1)
+			}
+			fix := try(e.exits(1, "service install").says(c.says))
+			if fix != c.fix {
+				t.Fatalf("it advises %q, not %q", fix, c.fix)
+			}
+			if strings.HasPrefix(fix, "brew") { // which is not here
+				return
+			}
+			if out, err := e.tool("sh", "-c", fix); err != nil {
+				t.Fatalf("%s: %v: %s", fix, err, out)
+			}
+			e.until("nobody listens", func() bool { return !listens() })
+			e.exits(0, "service install").says("✓ Collector is healthy")
+		})
+	}
+}
+
 func TestE2EACollectorThatItsOwnerMayNotRunIsRefused(t *testing.T) {
 	e := newE2E(t)
 	if os.Getuid() == 0 {

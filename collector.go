@@ -207,7 +207,7 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return err.Error(), false // what may be run may still not be read
+		return "", false // what may be run may still not be read
 	}
 	defer file.Close()
 	info, err := file.Stat()

@@ -91,13 +91,14 @@ func (s state) gone() bool {
 	return s.pid == 0 && !s.ending && (s.phase == stopped || s.phase == failed || s.phase == notInstalled)
 }
 
-// exit says how the process last ended, and why it was not run at all where that is certain or its manager says so. ran tells
+// exit says how the process last ended, and why it was not run at all where that is seen or its manager says so. ran tells
 // whether it was run: a status from 200 on is the program's own where it has logged something.
 func (s state) exit(l startLog) (text string, ran bool) {
 	why := l.refusal
-	if s.notExecuted && s.whyNotExecuted != "" {
+	switch {
+	case s.notExecuted && s.whyNotExecuted != "" && !strings.HasSuffix(why, ": Text file busy"): // of a file that is still being written
 		why = s.whyNotExecuted
-	} else if s.notExecuted && strings.HasSuffix(why, ": No such file or directory") { // which is there as seen from here
+	case s.notExecuted && strings.HasSuffix(why, ": No such file or directory"): // which is there as seen from here
 		why = "systemd does not see this file: " + why
 	}
 	switch ran = l.refusal == "" && (!s.notExecuted || len(l.lines) > 0); {

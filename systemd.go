@@ -109,9 +109,7 @@ func (m systemd) withFiles(s state) state {
 		s.empty = s.cgroup == "" || !slices.ContainsFunc(table.pids(), func(pid int) bool { return table.inCgroup(pid, s.cgroup) })
 	}
 	if s.notExecuted {
-		if why, certain := whyNotRun(s.program, "linux"); certain {
-			s.whyNotExecuted = why
-		}
+		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
 	}
 	return s
 }

@@ -421,9 +421,8 @@ func TestE2EWhatHoldsAPortIsEndedByTheAdvice(t *testing.T) {
 				return err != nil
 			}
 			e.until("it listens", listens)
-			if strings.Contains(c.fix, "CHILD") {
-				c.fix = strings.Replace(c.fix, "CHILD", strings.TrimSpace(e.read(filepath.Join(e.home, "child"))), 1)
-			}
+			child, _ := os.ReadFile(filepath.Join(e.home, "child"))
+			c.fix = strings.ReplaceAll(c.fix, "CHILD", strings.TrimSpace(string(child)))
 			fix := try(e.exits(1, "service install").says(c.says))
 			if fix != c.fix {
 				t.Fatalf("it advises %q, not %q", fix, c.fix)

@@ -135,6 +135,9 @@ func wayTo(path string) []string {
 	return way
 }
 
+// protectedFolder says why a path is of no use to a service of macOS (launchd.plist(5), CAVEATS).
+const protectedFolder = "macOS keeps background programs out of that folder"
+
 // whyPathWontLast says why a path will not last; "" when it seems to.
 func whyPathWontLast(path string) string {
 	const temporary = "temporary folders are emptied"
@@ -159,6 +162,9 @@ func whyPathWontLast(path string) string {
 		{"/dlx-", "pnpm dlx empties its folder"},
 		{"/.cache/", "caches are emptied"},
 		{"/Library/Caches/", "caches are emptied"},
+		{"/Library/Mobile Documents/", protectedFolder},
+		{"/Library/CloudStorage/", protectedFolder},
+		{"^/Volumes/", protectedFolder},
 	} {
 		start, anchored := strings.CutPrefix(place.part, "^")
 		if anchored && strings.HasPrefix(strings.TrimPrefix(path, "/private"), start) || strings.Contains(path, place.part) {
@@ -166,6 +172,9 @@ func whyPathWontLast(path string) string {
 		}
 	}
 	names := strings.Split(path, "/")
+	if len(names) > 4 && names[1] == "Users" && slices.Contains([]string{"Desktop", "Documents", "Downloads"}, names[3]) {
+		return protectedFolder
+	}
 	for i, name := range names {
 		if versioned(name) {
 			return "the version is in its name, " + name + ", and the next one will have another"
@@ -222,11 +231,11 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 	}
 	neither := path + " is neither a program of this system nor a script that names its interpreter"
 	if platform == "darwin" {
-		magic := make([]byte, 4)
-		file.ReadAt(magic, 0)
-		switch hex.EncodeToString(magic) { // <mach-o/loader.h>, <mach-o/fat.h>
-		case "cffaedfe", "feedfacf", "cefaedfe", "feedface", "cafebabe", "cafebabf":
-			return "macOS may have quarantined it (xattr -d com.apple.quarantine " + quoteArgv([]string{path}) + "), or it was built for another kind of processor", false
+		_, missing := os.Stat("/Library/Apple/usr/libexec/oah/libRosettaRuntime")
+		if why, ok := wrongProcessor(file, runtime.GOARCH, missing == nil); why != "" {
+			return why, true
+		} else if ok {
+			return "macOS may have quarantined it (xattr -d com.apple.quarantine " + quoteArgv([]string{path}) + ")", false
 		}
 		return neither, true
 	}
@@ -243,6 +252,33 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 		return fmt.Sprintf("it needs the loader %s, which this system does not have", program.loader), true
 	}
 	return "", false
+}
+
+// wrongProcessor says why a program of macOS cannot be run on a Mac of this kind; "" when it can, as far as is known. ok means that it
+// is one: <mach-o/loader.h>, and <mach-o/fat.h>, of one program for each kind. Where Rosetta is, a Mac runs both.
+func wrongProcessor(r io.ReaderAt, arch string, rosetta bool) (why string, ok bool) {
+	head, kinds := make([]byte, 8+20*8), map[uint32]string{0x01000007: "amd64", 0x0100000c: "arm64"} // <mach/machine.h>
+	r.ReadAt(head, 0)
+	var built []string
+	switch hex.EncodeToString(head[:4]) {
+	case "cffaedfe":
+		built = append(built, kinds[binary.LittleEndian.Uint32(head[4:])])
+	case "cafebabe":
+		for i := range min(binary.BigEndian.Uint32(head[4:]), 8) {
+			built = append(built, kinds[binary.BigEndian.Uint32(head[8+20*i:])])
+		}
+	case "feedfacf", "cefaedfe", "feedface", "cafebabf":
+	default:
+		return "", false
+	}
+	switch {
+	case rosetta || slices.Contains(built, arch):
+	case arch == "arm64" && slices.Contains(built, "amd64"):
+		return "it was built for x86_64, and this Mac has no Rosetta (softwareupdate --install-rosetta)", true
+	case arch == "amd64" && slices.Contains(built, "arm64"):
+		return "it was built for arm64, and this Mac is x86_64", true
+	}
+	return "", true
 }
 
 // whyNoScript says why a script cannot be run whose first line goes on like this after "#!".

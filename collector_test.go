@@ -270,6 +270,11 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"/home/ada/.cache/pnpm/dlx/ab12/node_modules/.bin/x": "caches are emptied",
 		"/home/ada/.cache/uv/archive-v0/x1y/bin/x":           "caches are emptied",
 		"/Users/ada/Library/Caches/pnpm/dlx/ab12/x":          "caches are emptied",
+		"/Users/ada/Documents/dev/x":                         protectedFolder,
+		"/Users/ada/Desktop/x":                               protectedFolder,
+		"/Users/ada/Library/Mobile Documents/com~apple/x":    protectedFolder,
+		"/Volumes/disk/x":                                    protectedFolder,
+		"/Users/ada/dev/Documents/x":                         "",
 		"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x":  "pnpm dlx empties its folder",
 		"/home/ada/.local/state/fnm_multishells/12_34/bin/x": "fnm creates it for each shell",
 		"/run/user/1000/fnm_multishells/12_34/bin/x":         "fnm creates it for each shell",
@@ -410,7 +415,7 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 		t.Skip("no service manager starts a program here")
 	}
 	path := filepath.Join(t.TempDir(), "prog it")
-	noexec := "macOS may have quarantined it (xattr -d com.apple.quarantine '" + path + "'), or it was built for another kind of processor"
+	noexec := "macOS may have quarantined it (xattr -d com.apple.quarantine '" + path + "')"
 	neither := path + " is neither a program of this system nor a script that names its interpreter"
 	for text, want := range map[string]string{
 		"\xcf\xfa\xed\xfe\x07\x00": noexec, "\xfe\xed\xfa\xcf": noexec, "\xce\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xce": noexec,
@@ -423,6 +428,27 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 		}
 		if got, certain := whyNotRun(path, "darwin"); got != want || certain != (want != noexec) {
 			t.Errorf("%.8q: got %q, %t, want %q", text, got, certain, want)
+		}
+	}
+}
+
+func TestForWhichMacAProgramWasBuilt(t *testing.T) {
+	t.Parallel()
+	const intel, arm = "\x07\x00\x00\x01", "\x0c\x00\x00\x01"
+	both := "\xca\xfe\xba\xbe\x00\x00\x00\x02\x01\x00\x00\x07" + strings.Repeat("\x00", 16) + "\x01\x00\x00\x0c"
+	const noRosetta, foreign = "it was built for x86_64, and this Mac has no Rosetta (softwareupdate --install-rosetta)", "it was built for arm64, and this Mac is x86_64"
+	for _, c := range []struct {
+		text, arch string
+		rosetta    bool
+		want       string
+	}{
+		{"\xcf\xfa\xed\xfe" + intel, "arm64", false, noRosetta}, {"\xcf\xfa\xed\xfe" + intel, "arm64", true, ""}, {"\xcf\xfa\xed\xfe" + intel, "amd64", false, ""},
+		{"\xcf\xfa\xed\xfe" + arm, "arm64", false, ""}, {"\xcf\xfa\xed\xfe" + arm, "amd64", false, foreign}, {"\xcf\xfa\xed\xfe" + arm, "amd64", true, ""},
+		{both, "arm64", false, ""}, {both, "amd64", false, ""}, {both[:12], "arm64", false, noRosetta},
+		{"\xcf\xfa\xed\xfe\x01", "arm64", false, ""}, {"\xca\xfe\xba\xbe\xff\xff\xff\xff", "arm64", false, ""},
+	} {
+		if why, ok := wrongProcessor(strings.NewReader(c.text), c.arch, c.rosetta); why != c.want || !ok {
+			t.Errorf("%.16q on %s, Rosetta %t: %q, %t", c.text, c.arch, c.rosetta, why, ok)
 		}
 	}
 }

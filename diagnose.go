@@ -499,7 +499,7 @@ func findDefinitionNotLoaded(s snapshot) (problem, bool) {
 }
 
 func findNotEnabled(s snapshot) (problem, bool) {
-	p := problem{severity: warning, summary: "does not start at login", fix: installCommand}
+	p := problem{severity: warning, summary: "does not start at login", fix: installCommand, advice: s.names.switchOn}
 	if s.state.static {
 		p.summary, p.fix = "does not start at login: the unit has no [Install] section", ""
 	}
@@ -515,14 +515,14 @@ func findNotRunning(s snapshot) (problem, bool) {
 func (s snapshot) ended() string {
 	st := s.state
 	text := string(st.phase)
-	if how, _ := st.exit(startLog{}); st.lastExit != nil {
+	if how, _ := st.exit(startLog{}); st.lastName != "" {
 		text += ", last exit " + how
 	}
 	return cmp.Or(st.isolated, text+": "+st.next)
 }
 
 func findCrashLooping(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: s.ended(), fix: logsCommand}, s.silent == nil && s.state.phase == crashLooping
+	return problem{severity: failing, summary: s.ended(), fix: logsCommand}, s.silent == nil && s.state.phase == crashLooping && s.state.deferred == ""
 }
 
 // findFailed has the start as its fix where the program itself had ended cleanly, only too often.
@@ -542,7 +542,7 @@ func findStopped(s snapshot) (problem, bool) {
 	if s.state.pid != 0 || s.state.ending {
 		p.summary, p.fix, p.advice = "stopping"+inBrackets(s.state.pid), "", ""
 	}
-	return p, s.silent == nil && s.state.phase == stopped
+	return p, s.silent == nil && s.state.phase == stopped && s.state.deferred == ""
 }
 
 // findExited finds what systemd calls active though no process of it is left.

@@ -33,6 +33,9 @@ type fakeLaunchd struct {
 	Spawn        int           // looks until launchd starts a job for the first time: it is throttled
 	Respawn      int           // looks until it starts a failed job again; 0: not in this test
 	Idle         bool          // bootstrap does not start the job
+	LoginItems   bool          // switched off there: bootstrap says nothing and forgets the job
+	LWCR         bool          // the first start of a program that was replaced is ended for its signature (macOS 26)
+	Identity     string        // of the program at the last start
 	ExitTimeout  int           // seconds that "print" says
 
 	Real      bool          // the collector is a process, see fake_collector_test.go
@@ -59,7 +62,10 @@ type fakeJob struct {
 	Began      time.Time
 	Status     int // raw wait status of the last run
 	Exited     bool
-	SpawnError bool // it could not be run at all
+	SpawnError bool   // it could not be run at all
+	Reason     string // macOS's own, for the last end
+	Pended     string // why it puts the next start off
+	Held       bool   // launchd has given up
 	Runs       int
 	Looks      int  // since the start
 	Scheduled  bool // launchd is going to start it
@@ -275,6 +281,8 @@ func (c fakeCall) print(target string) int {
 	case j.Draining:
 		word, job = "SIGTERMed", "SIGTERMed"
 	case j.PID != 0:
+	case j.Held:
+		word, job, active = "not running", "spawn failed", 0
 	case j.Scheduled && j.SpawnError:
 		word, job, active = "spawn scheduled", "spawn failed", 0
 	case j.Scheduled:
@@ -291,6 +299,9 @@ func (c fakeCall) print(target string) int {
 	if j.PID != 0 {
 		fmt.Fprintf(c.stdout, "\tpid = %d\n\timmediate reason = semaphore\n\tforks = 0\n\texecs = 1\n", j.PID)
 	}
+	if j.Pended != "" {
+		fmt.Fprintf(c.stdout, "\tpended nondemand spawn = %s\n", j.Pended)
+	}
 	fmt.Fprintf(c.stdout, "\t%s\n\n\tsemaphores = {\n\t\tsuccessful exit => 0\n\t}\n\n\tresource coalition = {\n\t\tID = 9275\n\t\ttype = resource\n\t\tstate = active\n\t\tactive count = 1\n\t\tname = %s\n\t}\n\n\tspawn type = background (5)\n\tjetsam memory limit (active) = (unlimited)\n\tjob state = %s\n\n\tproperties = partial import | runatload | resolve program | has LWCR\n}\n", j.lastExit(), name, job)
 	return 0
 }
@@ -300,6 +311,8 @@ func (j *fakeJob) lastExit() string {
 	switch signal, code := j.Status&0x7f, j.Status>>8; {
 	case !j.Exited:
 		return "last exit code = (never exited)"
+	case j.Reason != "":
+		return "last exit reason = " + j.Reason
 	case signal != 0:
 		name := map[int]string{1: "Hangup", 9: "Killed", 11: "Segmentation fault", 15: "Terminated"}[signal]
 		return fmt.Sprintf("last terminating signal = %s: %d", name, signal)
@@ -383,6 +396,9 @@ func (c fakeCall) bootstrap(domain, path string) int {
 	}
 	if strings.HasPrefix(domain, "user/") && plist["LimitLoadToSessionType"] == nil {
 		return c.refuse(134, path, "Service cannot load in requested session")
+	}
+	if c.l.LoginItems {
+		return 0
 	}
 	c.l.Serial++
 	j.Serial, j.Domain, j.Path = c.l.Serial, domain, path
@@ -510,6 +526,7 @@ func (c fakeCall) legacy(verb string, args []string) int {
 func (c fakeCall) start(j *fakeJob) {
 	j.Runs++
 	j.Looks, j.Scheduled, j.SpawnError, j.Began = 0, false, false, time.Now()
+	j.Reason, j.Pended, j.Held = "", "", false
 	if err := j.canRun(); err != nil || c.s.Behave == "crash 78" {
 		j.Status, j.Exited, j.SpawnError = 78<<8, true, true
 		j.Scheduled, j.Wait = j.again(), c.l.Respawn
@@ -521,6 +538,13 @@ func (c fakeCall) start(j *fakeJob) {
 	}
 	c.s.NextPID++
 	j.PID = c.s.NextPID
+	if info, err := os.Stat(j.Program); err == nil && c.l.LWCR {
+		old := c.l.Identity
+		if c.l.Identity = inode(info); old != "" && old != c.l.Identity {
+			c.endAs(j, "reason CODESIGNING")
+			return
+		}
+	}
 	j.logs("starting")
 	if words := strings.Fields(c.s.Behave); len(words) == 2 {
 		c.end(j)
@@ -539,16 +563,24 @@ func (j *fakeJob) canRun() error {
 	return executable(j.Program)
 }
 
-// end lets the collector end as its behaviour says: "crash 3", "crash later 3", "signal 9", "exit 0".
-func (c fakeCall) end(j *fakeJob) {
-	words := strings.Fields(c.s.Behave)
+func (c fakeCall) end(j *fakeJob) { c.endAs(j, c.s.Behave) }
+
+// endAs lets the collector end: "crash 3", "crash later 3", "signal 9", "exit 0"; "reason TCC" and "held TCC" by macOS, which then goes
+// on or gives up; "pended inefficient" by itself, while macOS puts the next start off.
+func (c fakeCall) endAs(j *fakeJob, behave string) {
+	words := strings.Fields(behave)
 	n, _ := strconv.Atoi(words[len(words)-1])
 	j.PID, j.Exited, j.Status = 0, true, n<<8
-	if words[0] == "signal" {
+	switch words[0] {
+	case "signal":
 		j.Status = n
+	case "reason", "held":
+		j.Status, j.Reason, j.Held = 9, "OS_REASON_"+words[1], words[0] == "held"
+	case "pended":
+		j.Status, j.Pended = 75<<8, words[1]
 	}
-	j.logs("fatal: told to " + c.s.Behave)
-	j.Scheduled, j.Wait = j.again(), c.l.Respawn
+	j.logs("fatal: told to " + behave)
+	j.Scheduled, j.Wait = j.again() && !j.Held && j.Pended == "", c.l.Respawn
 }
 
 // logs appends a line to the job's standard error.

@@ -253,6 +253,29 @@ func allOptions() []option {
 			s.ports[snapHTTP], s.ports[snapWS] = portFacts{err: errors.New("no lsof")}, portFacts{err: errors.New("no lsof")}
 		}),
 		change("nobody seen", func(s *snapshot) { s.ports[snapHTTP], s.ports[snapWS] = portFacts{}, portFacts{} }),
+		change("launchd: deferred", func(s *snapshot) {
+			inPhase(crashLooping, "not running", &exitStatus{code: 75}).set(s)
+			s.state.deferred = "inefficient"
+		}),
+		change("launchd: deferred at first", func(s *snapshot) {
+			inPhase(stopped, "not running", nil).set(s)
+			s.state.deferred = "speculative"
+		}),
+		change("launchd: its signature", func(s *snapshot) { s.state.cause = "codesigning" }),
+		change("launchd: held back", func(s *snapshot) {
+			inPhase(failed, "not running", nil).set(s)
+			s.state.cause = "tcc"
+		}),
+		change("launchd: out of memory", func(s *snapshot) {
+			inPhase(crashLooping, "not running", nil).set(s)
+			s.state.cause = "jetsam"
+		}),
+		change("launchd: no session", func(s *snapshot) { s.state.noSession = hint(errors.New("user ada has no GUI session"), runCommand) }),
+		change("launchd: a binary plist", func(s *snapshot) { s.state.file.text = "bplist00" }),
+		change("launchd: another plist's", func(s *snapshot) {
+			s.state.loaded, s.state.program = "/Library/LaunchAgents/"+label+".plist", "/opt/other"
+		}),
+		change("launchd: of another folder", func(s *snapshot) { s.state.loaded, s.state.program = "/Users/ada/x.plist", "/opt/other" }),
 		change("a log too large", func(s *snapshot) {
 			for _, path := range s.names.logFiles {
 				s.logSizes = map[string]int64{path: logLimit + 1}

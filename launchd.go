@@ -15,7 +15,11 @@ import (
 	"time"
 )
 
-const label = "com.runtimescope.collector"
+const (
+	label       = "com.runtimescope.collector"
+	binaryPlist = "bplist00" // how a property list of the other format begins (plist(5))
+	loginItems  = "switch it on in System Settings › General › Login Items & Extensions"
+)
 
 // logLimit is the size in bytes above which install and restart empty a log file of launchd, which never does.
 const logLimit = 10 << 20
@@ -30,6 +34,7 @@ func (m launchd) names() managerNames {
 	return managerNames{
 		name: "launchd", definition: "plist", path: filepath.Join(m.home, "Library/LaunchAgents", label+".plist"), pathLabel: "Plist:",
 		upLabel: "Service running", logs: m.logs(), logsLabel: "Logs: ", logFiles: m.logFiles(), sessionEnd: "launchd ends it with the session",
+		switchOn: loginItems,
 	}
 }
 
@@ -49,72 +54,83 @@ func (m launchd) domain() string { return "gui/" + strconv.Itoa(m.uid) }
 
 // state asks launchd: "list", which everything rests on, and "print", whose text is no interface and may be missing.
 func (m launchd) state(ctx context.Context, run Runner) (state, error) {
-	listed, err := run.Run(ctx, launchctl("list", label)...)
-	if code := exitCode(err); code != 0 && code != 113 {
-		return state{phase: unknown}, m.unreachable(err)
+	listed, listErr := run.Run(ctx, launchctl("list", label)...)
+	if code := exitCode(listErr); code != 0 && code != 113 {
+		return state{phase: unknown}, m.unreachable(listErr)
 	}
 	domain := m.domain()
-	printed, printErr := run.Run(ctx, launchctl("print", domain+"/"+label)...)
-	if err != nil && noDomain(printErr) {
-		return state{phase: unknown}, m.unreachable(printErr)
+	printed, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
+	var noSession error // at the screen; then no agent can be loaded
+	if noDomain(err) {
+		noSession = m.unreachable(err)
 	}
-	if err == nil && exitCode(printErr) != 0 { // loaded, but not there
+	switch {
+	case listErr != nil && noSession != nil:
+		return state{phase: unknown}, noSession
+	case listErr != nil && err != nil:
+		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more"}, nil
+	case err != nil: // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
-		if other, userErr := run.Run(ctx, launchctl("print", user+"/"+label)...); userErr == nil {
-			domain, printed, printErr = user, other, nil
+		printed = ""
+		if other, err := run.Run(ctx, launchctl("print", user+"/"+label)...); err == nil {
+			domain, printed = user, other
 		}
 	}
-	if err != nil && printErr != nil {
-		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more"}, nil
-	}
-	if printErr != nil {
-		printed = ""
-	}
-	if err == nil && !strings.HasPrefix(strings.TrimSpace(listed), "{") {
+	if listErr == nil && !strings.HasPrefix(strings.TrimSpace(listed), "{") {
 		if printed == "" {
 			return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(listed, 200))
 		}
 		listed = ""
 	}
 	s := parseJobState(listed, printed)
-	s.domain = domain
+	s.domain, s.noSession = domain, noSession
 	if s.loaded == "" || s.loaded == m.path() || sameFile(s.loaded, m.path()) {
 		s.loaded, s.program = m.path(), "" // the file says it
 	}
 	if why := m.unusable(); why != nil {
 		s.loadError = why.Error()
 	}
-	if s.notExecuted {
-		s.whyNotExecuted = m.whyNotExecuted()
-	}
+	m.explainEnd(&s)
 	return s, nil
 }
 
-// noDomain tells whether launchctl says that the domain is not there: nobody is logged in at the screen.
+// noDomain tells whether launchctl says that nobody is logged in at the screen.
 func noDomain(err error) bool { return exitCode(err) == 112 || exitCode(err) == 125 }
 
-// whyNotExecuted says why the program was not run: launchd gives 78 for a log, too, that it cannot open.
-func (m launchd) whyNotExecuted() string {
-	if why := m.logFault(); why != "" {
-		return why
-	}
+// explainEnd adds why the program ended, or was not run: launchd gives 78 for a log, too, that it cannot open, and a shell
+// 126 for a script that macOS keeps it from.
+func (m launchd) explainEnd(s *state) {
 	text, _ := os.ReadFile(m.path())
-	why, _ := whyNotRun(m.parse(string(text)).collector, "darwin")
-	return why
+	program := cmp.Or(s.program, m.parse(string(text)).collector)
+	if s.cause == "" && s.lastExit != nil && s.lastExit.code == 126 && whyPathWontLast(program) == protectedFolder {
+		s.cause = "tcc"
+	}
+	if s.cause != "" {
+		p := endedByMacOS(s.cause, program)
+		s.help, s.lastName = p.help(), cmp.Or(s.lastName, "macOS")+" ("+p.summary+")"
+	}
+	if s.deferred != "" {
+		s.help = startCommand
+	}
+	if s.notExecuted {
+		why, _ := whyNotRun(program, "darwin")
+		s.whyNotExecuted = cmp.Or(m.logFault(), why)
+	}
 }
 
-// enabled tells whether the agent is loaded at the next login; nil: unknown. A loaded one may be switched off.
-func (m launchd) enabled(ctx context.Context, run Runner) *bool {
-	list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...)
-	if err != nil {
-		return nil
+// endedByMacOS says in words why macOS ended or refused a program, and what helps.
+func endedByMacOS(cause, program string) problem {
+	if p, ok := map[string]problem{
+		"codesigning": {summary: "its code signature is not valid", fix: "codesign -f -s - " + quoteArgv([]string{program}),
+			advice: "put the file in its place again with mv, not cp"},
+		"tcc": {summary: "macOS denied it access to files (privacy)", advice: "allow it in System Settings › Privacy & Security › Files and Folders, " +
+			"or move it out of Desktop, Documents, Downloads, iCloud and /Volumes"},
+		"dyld":   {summary: "a library that it needs is missing, or it needs a newer macOS", advice: "install a collector that was built for this macOS"},
+		"jetsam": {summary: "macOS needed its memory", fix: startCommand},
+	}[cause]; ok {
+		return p
 	}
-	for _, line := range strings.Split(list, "\n") {
-		if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) {
-			return ptr(value != "disabled" && value != "true") // before macOS 13: true, false
-		}
-	}
-	return ptr(true)
+	return problem{summary: "macOS says " + cause, fix: logsCommand}
 }
 
 // unusable says why launchd would refuse the plist that is there (launchctl(1), load); nil when no reason is seen.
@@ -132,6 +148,9 @@ func (m launchd) unusable() error {
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(string(text), binaryPlist) {
+		return nil // launchd reads that, too
+	}
 	if bad := wellFormed(string(text)); bad != nil {
 		return fmt.Errorf("%s is not a well-formed plist: %w", m.path(), bad)
 	}
@@ -145,11 +164,8 @@ func (m launchd) unusable() error {
 func parseJobState(listed, printed string) state {
 	p := jobFields(printed)
 	s := state{rawState: p["state"], cause: endReason(p), loadedIdle: true, loaded: p["path"], program: p["program"]}
-	last := 0
-	if listed != "" {
-		s.pid, _ = strconv.Atoi(listValue(listed, "PID"))
-		last, _ = strconv.Atoi(listValue(listed, "LastExitStatus"))
-	}
+	s.pid, _ = strconv.Atoi(listValue(listed, "PID"))
+	last, lastErr := strconv.Atoi(listValue(listed, "LastExitStatus"))
 	if pid, err := strconv.Atoi(p["pid"]); err == nil && s.pid == 0 && p["state"] != "not running" && p["state"] != "spawn scheduled" {
 		s.pid = pid // asked later than "list"
 	}
@@ -160,15 +176,14 @@ func parseJobState(listed, printed string) state {
 	if runs, err := strconv.Atoi(p["runs"]); err == nil {
 		s.restarts = ptr(max(0, runs-1))
 	}
-	if timeout, err := strconv.Atoi(p["exit timeout"]); err == nil {
-		s.exitTimeout = time.Duration(timeout) * time.Second
-	}
+	timeout, _ := strconv.Atoi(p["exit timeout"])
+	s.exitTimeout = time.Duration(timeout) * time.Second
 	if s.pid == 0 && !strings.HasPrefix(p["pended nondemand spawn"], "(") {
 		s.deferred = p["pended nondemand spawn"]
 	}
 	s.invocation = strconv.Itoa(s.pid)
 	s.phase, s.maybeNotStarted = jobPhase(s, p["job state"])
-	if listed != "" && printed == "" && s.lastExit == nil && s.pid == 0 && listValue(listed, "LastExitStatus") == "0" {
+	if printed == "" && s.pid == 0 && lastErr == nil && last == 0 {
 		s.lastExit, s.lastName = &exitStatus{}, "status 0" // or it was never started
 	}
 	s.next = jobNext(s)
@@ -196,31 +211,27 @@ func jobFields(printed string) map[string]string {
 }
 
 // jobExit reads how the job last ended, from the raw wait status that "list" prints, and where that does not see the job
-// from what "print" says; nil: unknown or never.
+// from what "print" says; nil: unknown or never. A status below 0 is a signal.
 func jobExit(last int, p map[string]string) *exitStatus {
-	// the signal is in the low seven bits, else the exit status in the next byte
-	if signal := last & 0x7f; signal != 0 && last > 0 {
-		return &exitStatus{signal: signal}
-	}
-	if last > 0 {
+	signal := p["last terminating signal"] // "Killed: 9", "9: Killed: 9"
+	n, err := strconv.Atoi(signal[strings.LastIndexByte(signal, ' ')+1:])
+	switch {
+	case last > 0 && last&0x7f != 0: // the signal is in the low seven bits, else the exit status in the next byte
+		return &exitStatus{signal: last & 0x7f}
+	case last > 0:
 		return &exitStatus{code: last >> 8 & 0xff}
-	}
-	if signal := p["last terminating signal"]; last == 0 && signal != "" { // "Killed: 9", "9: Killed: 9"
-		if n, err := strconv.Atoi(signal[strings.LastIndexByte(signal, ' ')+1:]); err == nil && n > 0 {
-			return &exitStatus{signal: n}
+	case last == 0 && err == nil && n > 0:
+		return &exitStatus{signal: n}
+	case last == 0:
+		code, _, _ := strings.Cut(p["last exit code"], ":")
+		if last, err = strconv.Atoi(code); err != nil {
+			return nil
 		}
 	}
-	code, _, _ := strings.Cut(p["last exit code"], ":")
-	n, err := strconv.Atoi(code)
-	switch {
-	case last < 0:
+	if last < 0 {
 		return &exitStatus{signal: -last}
-	case err != nil:
-		return nil
-	case n < 0:
-		return &exitStatus{signal: -n}
 	}
-	return &exitStatus{code: n}
+	return &exitStatus{code: last}
 }
 
 // endReason is the word of macOS for why it ended or refused the program: "codesigning", "tcc", "dyld", "jetsam"; "" when it says none.
@@ -237,7 +248,6 @@ func endReason(p map[string]string) string {
 
 // jobPhase tells what the job is doing, and whether "stopped" may mean that it has not been started yet.
 func jobPhase(s state, jobState string) (p phase, maybeNotStarted bool) {
-	failedToSpawn := jobState == "spawn failed"
 	switch {
 	case s.pid != 0 && strings.HasPrefix(s.rawState, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
 		return stopped, false
@@ -245,9 +255,9 @@ func jobPhase(s state, jobState string) (p phase, maybeNotStarted bool) {
 		return running, false
 	case s.rawState == "spawning" || s.rawState == "xpcproxy":
 		return starting, false
-	case failedToSpawn && s.rawState == "not running":
+	case jobState == "spawn failed" && s.rawState == "not running":
 		return failed, false
-	case failedToSpawn || s.cause != "" || s.lastExit != nil && *s.lastExit != exitStatus{}:
+	case jobState == "spawn failed" || s.cause != "" || s.lastExit != nil && *s.lastExit != exitStatus{}:
 		return crashLooping, false // launchd only slows down
 	case s.rawState == "spawn scheduled":
 		return starting, false
@@ -258,10 +268,8 @@ func jobPhase(s state, jobState string) (p phase, maybeNotStarted bool) {
 // jobNext says what launchd does next about a job that does not run.
 func jobNext(s state) string {
 	switch {
-	case s.deferred == "inefficient":
-		return "macOS has put the start off (Low Power Mode or battery)"
 	case s.deferred != "":
-		return "macOS has put the start off"
+		return "macOS has put the start off" + map[string]string{"inefficient": " (Low Power Mode or battery)"}[s.deferred]
 	case s.phase == crashLooping:
 		return "launchd starts it again, ten seconds after the last start at the earliest"
 	case s.phase == failed:
@@ -297,22 +305,35 @@ func topLines(text string) (found []string) {
 	return found
 }
 
-// surroundings says why the agent could not be loaded into the user's domain, and whether it is loaded at the next login.
+// surroundings tells whether a plist can be written, and whether it is loaded at the next login: a loaded one may be switched off.
 func (m launchd) surroundings(ctx context.Context, run Runner) (around surroundings) {
-	_, err := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
-	if noDomain(err) || notFound(err) {
-		around.err = m.unreachable(err)
+	folder := filepath.Dir(m.path())
+	if info, err := os.Stat(folder); err == nil {
+		if owner, ok := fileOwner(info); owner != m.uid {
+			around.err = hint(fmt.Errorf("%s belongs to another user (uid %d)", folder, owner), "sudo chown $USER ~/Library/LaunchAgents")
+		} else if ok && info.Mode().Perm()&0o300 != 0o300 {
+			around.err = hint(fmt.Errorf("%s may not be written to (mode %#o)", folder, info.Mode().Perm()), "chmod u+wx ~/Library/LaunchAgents")
+		}
 	}
-	around.enabled = m.enabled(ctx, run)
+	list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...)
+	if err != nil {
+		return around
+	}
+	around.enabled = ptr(true)
+	for _, line := range strings.Split(list, "\n") {
+		if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) {
+			around.enabled = ptr(value != "disabled" && value != "true") // before macOS 13: true, false
+		}
+	}
 	return around
 }
 
 // unreachable says why launchctl gave no answer, and what helps.
 func (m launchd) unreachable(err error) error {
-	if notFound(err) {
+	switch {
+	case notFound(err):
 		return hint(errors.New("launchctl is not on this system"), runCommand)
-	}
-	if noDomain(err) {
+	case noDomain(err):
 		return hint(fmt.Errorf("user %s has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (%w)", m.user, err),
 			runCommand)
 	}
@@ -325,7 +346,15 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	if !errors.As(err, &failed) || failed.argv[0] != "launchctl" || failed.code < 0 {
 		return err
 	}
-	if code := failed.code; code == 112 || code == 125 {
+	verb := append(failed.argv, "")[1]
+	printed, printErr := "", error(nil)
+	if noDomain(err) || verb == "bootstrap" {
+		printed, printErr = run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
+	}
+	if noDomain(err) {
+		if why := m.unusable(); why != nil && !noDomain(printErr) { // 125 also for a plist with a wrong mode (Jackett#14822)
+			return hint(fmt.Errorf("%w (%w)", why, err), installCommand)
+		}
 		return m.unreachable(err)
 	}
 	if failed.stderr == "" { // a bare number: launchctl itself knows what it means
@@ -333,17 +362,23 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 			failed.stderr = strings.TrimSpace(text)
 		}
 	}
-	if failed.code == 119 {
+	switch {
+	case failed.code == 119:
 		return m.disabled(err)
+	case failed.code == 161 || failed.code == 113 && verb == "kickstart": // after a bootstrap that went well
+		return &hinted{error: fmt.Errorf("macOS keeps the agent from running: it may be switched off as a login item (%w)", err), advice: loginItems}
 	}
-	if len(failed.argv) < 2 || failed.argv[1] != "bootstrap" {
-		return err
+	if verb == "bootstrap" {
+		return m.whyNotLoaded(ctx, run, err, printed, printErr)
 	}
-	printed, printErr := run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
+	return err
+}
+
+func (m launchd) whyNotLoaded(ctx context.Context, run Runner, err error, printed string, printErr error) error {
 	if printErr == nil && strings.HasPrefix(jobFields(printed)["state"], "SIG") {
 		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
 	}
-	if on := m.enabled(ctx, run); on != nil && !*on {
+	if on := m.surroundings(ctx, run).enabled; on != nil && !*on {
 		return m.disabled(err)
 	}
 	if printErr == nil {
@@ -362,8 +397,8 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 }
 
 func (m launchd) disabled(err error) error {
-	return hint(fmt.Errorf("the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (%w)", err),
-		"launchctl enable "+m.domain()+"/"+label)
+	return &hinted{error: fmt.Errorf("the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (%w)", err),
+		fix: "launchctl enable " + m.domain() + "/" + label, advice: loginItems}
 }
 
 // logFault says which log launchd could not open; "" when it could, or could make it.
@@ -384,28 +419,35 @@ func (m launchd) bootout(domain string, s state) []step {
 	return []step{command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.gone(domain, s.exitTimeout)}
 }
 
-// bootstrap are the steps that load and start it.
-func (m launchd) bootstrap() []step {
+// bootstrap are the steps that load a plist and start it.
+func (m launchd) bootstrap(path string) []step {
 	return []step{
 		command{argv: launchctl("enable", m.domain()+"/"+label), starts: true}, // an older installer's "unload -w" left it disabled
-		command{argv: launchctl("bootstrap", m.domain(), m.path()), undo: launchctl("bootout", m.domain()+"/"+label), undoOK: []int{3, 36}},
-		command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}}, // bootstrap may leave it not running; 37: it runs
+		command{argv: launchctl("bootstrap", m.domain(), path), undo: launchctl("bootout", m.domain()+"/"+label), undoOK: []int{3, 36}},
+		m.kickstart(), // bootstrap may leave it not running
 	}
+}
+
+func (m launchd) kickstart() step {
+	return command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}} // 37: it runs
 }
 
 // plan says which steps a verb takes. text is the plist to write, "" where the verb writes none.
 func (m launchd) plan(v verb, s snapshot, text string) plan {
 	st := s.state
 	domain := cmp.Or(st.domain, m.domain())
-	loaded := st.loaded != ""
-	var p plan
-	if loaded && st.file.exists && v != stop {
-		p.restore = []step{m.settled(domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, m.path()), ok: []int{5, 37}}, m.back(domain)}
+	loaded, path := st.loaded != "", m.path()
+	if st.vendor() && text == "" {
+		path = st.loaded
+	}
+	p := plan{retry: []step{m.kickstart()}}
+	if loaded && st.there() && v != stop {
+		p.restore = []step{m.settled(domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}}, m.back(domain)}
 	}
 	if v == install || v == restart {
 		p.steps = m.logSteps(s)
 	}
-	if v == install && text != "" {
+	if text != "" {
 		if !st.file.folder {
 			p.steps = append(p.steps, makeFolder{filepath.Dir(m.path()), 0o755})
 		}
@@ -417,7 +459,7 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 	}
 	switch {
 	case v == install || v == restart:
-		p.steps = append(p.steps, m.bootstrap()...)
+		p.steps = append(p.steps, m.bootstrap(path)...)
 	case v == uninstall && (st.file.exists || st.file.link != ""):
 		p.steps = append(p.steps, removeFile{m.path()})
 	}
@@ -439,32 +481,26 @@ func (m launchd) logSteps(s snapshot) (steps []step) {
 
 // gone awaits that launchd has ended the process and forgotten the job. bootout returns before that.
 func (m launchd) gone(domain string, exitTimeout time.Duration) step {
-	if exitTimeout == 0 {
-		exitTimeout = 20 * time.Second // launchd.plist(5), ExitTimeOut
-	}
-	return await{label + " is gone", exitTimeout + 10*time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
-		loaded, _, err := m.registered(ctx, run, domain)
-		return err == nil && !loaded, err
-	}}
+	return m.until("is gone", exitTimeout, domain, func(loaded, _ bool) bool { return !loaded })
 }
 
 // settled awaits that the job is loaded for good or gone, not about to be: meanwhile bootstrap exits 5.
 func (m launchd) settled(domain string, exitTimeout time.Duration) step {
-	wait := m.gone(domain, exitTimeout).(await)
-	wait.condition = label + " has ended"
-	wait.holds = func(ctx context.Context, run Runner) (bool, error) {
-		loaded, ending, err := m.registered(ctx, run, domain)
-		return err == nil && !(loaded && ending), err
-	}
-	return wait
+	return m.until("has ended", exitTimeout, domain, func(loaded, ending bool) bool { return !(loaded && ending) })
 }
 
 // back awaits that the job is loaded.
 func (m launchd) back(domain string) step {
-	return await{label + " is loaded", 5 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
-		loaded, ending, err := m.registered(ctx, run, domain)
-		return loaded && !ending, err
-	}}
+	return m.until("is loaded", -5*time.Second, domain, func(loaded, ending bool) bool { return loaded && !ending })
+}
+
+// until awaits what holds of the job, ten seconds longer than it may take to end (launchd.plist(5), ExitTimeOut).
+func (m launchd) until(what string, exitTimeout time.Duration, domain string, holds func(loaded, ending bool) bool) step {
+	return await{label + " " + what, cmp.Or(exitTimeout, 20*time.Second) + 10*time.Second, 50 * time.Millisecond,
+		func(ctx context.Context, run Runner) (bool, error) {
+			loaded, ending, err := m.registered(ctx, run, domain)
+			return err == nil && holds(loaded, ending), err
+		}}
 }
 
 // registered tells whether the job is loaded in domain, and whether only because its process has not ended yet. "print"
@@ -486,10 +522,7 @@ func jobExitName(e exitStatus) string {
 	if e.signal != 0 {
 		return signalName(e.signal, "darwin")
 	}
-	if e.code == 78 {
-		return "status 78/EX_CONFIG"
-	}
-	return fmt.Sprintf("status %d", e.code)
+	return fmt.Sprintf("status %d%s", e.code, map[int]string{78: "/EX_CONFIG"}[e.code])
 }
 
 // judgements are what only launchd's state can have.
@@ -502,8 +535,50 @@ func (m launchd) judgements() judgements {
 			}
 			return true, "the log files are " + size(total)
 		}}},
-		kinds: []kind{{"logs-large", "logs", findLogsLarge}},
+		kinds: []kind{
+			{"no-session", "manager", findNoSession},
+			{"ended-by-macos", "collector", findEndedByMacOS},
+			{"definition-binary", "definition", findDefinitionBinary},
+			{"loaded-elsewhere", "definition", findLoadedElsewhere},
+			{"start-deferred", "process", findStartDeferred},
+			{"logs-large", "logs", findLogsLarge},
+		},
 	}
+}
+
+// findNoSession finds a job that launchd can end, and could not load again.
+func findNoSession(s snapshot) (problem, bool) {
+	if s.silent != nil || s.state.noSession == nil {
+		return none()
+	}
+	return fromError(s.state.noSession, writes|starts), true
+}
+
+func findEndedByMacOS(s snapshot) (problem, bool) {
+	p := endedByMacOS(s.state.cause, s.state.collector())
+	p.severity, p.summary = failing, fmt.Sprintf("macOS ended %s: %s", s.state.collector(), p.summary)
+	return p, s.silent == nil && s.state.cause != "" && s.state.pid == 0
+}
+
+// findDefinitionBinary finds a plist that launchd reads and this tool does not: what it says is to be kept.
+func findDefinitionBinary(s snapshot) (problem, bool) {
+	f := s.state.file
+	return problem{severity: failing, summary: f.path + " is a binary plist, which this tool does not read",
+		fix: "plutil -convert xml1 " + quoteArgv([]string{f.path}), blocks: writes | starts}, strings.HasPrefix(f.text, binaryPlist)
+}
+
+// findLoadedElsewhere finds the job of another plist under our label. launchd.plist(5) names the folders that are read at login.
+func findLoadedElsewhere(s snapshot) (problem, bool) {
+	st := s.state
+	p := problem{severity: warning, summary: fmt.Sprintf("launchd has the service from %s (program %s)", st.loaded, st.program), fix: installCommand}
+	if strings.HasPrefix(st.loaded, "/Library/LaunchAgents/") {
+		p.summary, p.fix, p.advice = p.summary+", and loads it from there at each login", "", "remove that file"
+	}
+	return p, s.silent == nil && st.loaded != "" && st.loaded != s.names.path
+}
+
+func findStartDeferred(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: s.ended(), fix: startCommand}, s.silent == nil && s.state.deferred != ""
 }
 
 // findLogsLarge finds a log that only a start empties: launchd never bounds them.

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,20 +50,15 @@ func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
 		}
 	}
 	for i, path := range paths {
-		info, err := os.Stat(path)
-		if errors.Is(err, os.ErrNotExist) {
+		if info, err := os.Stat(path); err == nil {
+			offsets[i] = info.Size()
+		}
+		switch lines, err := lastLines(path, 0, o.lines); {
+		case errors.Is(err, os.ErrNotExist):
 			missing++
-			continue
-		}
-		if err != nil {
+		case err != nil:
 			return err
-		}
-		offsets[i] = info.Size()
-		lines, err := lastLines(path, 0, o.lines)
-		if err != nil {
-			return err
-		}
-		if len(lines) > 0 {
+		case len(lines) > 0:
 			heading(path)
 			fmt.Fprintln(a.out.stdout, strings.Join(lines, "\n"))
 		}
@@ -84,14 +78,10 @@ func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
 		}
 		for i, path := range paths {
 			info, err := os.Stat(path)
-			if err != nil {
-				offsets[i] = 0 // to be made again
-				continue
-			}
-			if info.Size() < offsets[i] { // emptied, or made again
+			if err != nil || info.Size() < offsets[i] { // emptied, or to be made again
 				offsets[i] = 0
 			}
-			if info.Size() == offsets[i] {
+			if err != nil || info.Size() == offsets[i] {
 				continue
 			}
 			heading(path)
@@ -115,10 +105,8 @@ func copyFrom(w io.Writer, path string, from, to int64) (int64, error) {
 	return io.Copy(w, io.NewSectionReader(file, from, to-from))
 }
 
-// lastLines returns the last n lines of a file from an offset on, without their line ends. It reads backwards, so
-// that the size of the file does not matter, and at most 1 MB.
+// lastLines returns the last n lines of a file from an offset on, without their line ends. It reads at most the last 1 MB.
 func lastLines(path string, from int64, n int) ([]string, error) {
-	const block, most = 64 << 10, 1 << 20
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -131,20 +119,11 @@ func lastLines(path string, from int64, n int) ([]string, error) {
 	if end < from { // emptied since
 		from = 0
 	}
-	var tail []byte
-	at := end
-	for at > from && len(tail) < most && bytes.Count(tail, []byte("\n")) <= n {
-		size := min(block, at-from)
-		at -= size
-		part := make([]byte, size, int(size)+len(tail))
-		if _, err := file.ReadAt(part, at); err != nil && err != io.EOF {
-			return nil, err
-		}
-		tail = append(part, tail...)
+	from = max(from, end-1<<20)
+	text := make([]byte, end-from)
+	if _, err := file.ReadAt(text, from); err != nil && err != io.EOF || len(text) == 0 {
+		return nil, err
 	}
-	if len(tail) == 0 {
-		return nil, nil
-	}
-	lines := strings.Split(strings.TrimSuffix(string(tail), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	return lines[max(0, len(lines)-n):], nil
 }

@@ -464,21 +464,11 @@ func TestWhyLaunchctlGivesNoAnswer(t *testing.T) {
 		if err.Error() != want || helpOf(err) != "runtimescope service run" || exitCode(err) != code {
 			t.Errorf("got %v", err)
 		}
-		run := planRunner{answers: map[string]error{launchdPrint: cause}}
-		if err := m.surroundings(context.Background(), run).err; errText(err) != want {
-			t.Errorf("surroundings: got %v", err)
-		}
 	}
 	for _, err := range []error{planFailed(113, "x", "launchctl"), planFailed(1, "", "launchctl"), errPlanDisk} {
 		if got := m.unreachable(err); got != err {
 			t.Errorf("got %v", got)
 		}
-		if got := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdPrint: err}}).err; got != nil {
-			t.Errorf("surroundings: got %v", got)
-		}
-	}
-	if err := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdPrint: missing}}).err; !strings.Contains(errText(err), "not on this system") {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -537,10 +527,15 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 	}{
 		{"ending", 5, "sigtermed", "", nil, false, "the old collector is still ending (E)", "runtimescope service restart"},
 		{"nothing to be seen, nor whether it is switched off", 5, "", "fails", nil, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
-		{"switched off", 5, "", "13", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
-		{"switched off, with a number that says so", 119, "", "", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label},
+		{"switched off", 5, "", "13", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label + ", or " + loginItems},
+		{"switched off, with a number that says so", 119, "", "", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label + ", or " + loginItems},
 		{"loaded already", 37, "running", "not", nil, false, "the job is loaded already (E)", "runtimescope service restart"},
 		{"no session", 125, "", "", nil, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
+		{"no session, though print does not say so", 125, "running", "", nil, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
+		{"125 for its mode", 125, "", "", func(m launchd) { os.Chmod(m.path(), 0o622) }, true,
+			"PATH may be written by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
+		{"a login item that is switched off", 161, "", "", nil, false, "macOS keeps the agent from running: it may be switched off as a login item (E)", loginItems},
+		{"a binary plist", 5, "", "", func(m launchd) { write(m, "bplist00\xd1\x01") }, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
 		{"half a plist", 5, "", "", func(m launchd) { write(m, "<plist><dict>") }, false,
 			"PATH is not a well-formed plist: XML syntax error on line 1: unexpected EOF (E)", "runtimescope service install"},
 		{"no plist", 5, "", "", func(m launchd) { write(m, "x") }, false, "PATH is not a well-formed plist: there is no <plist> in it (E)", "runtimescope service install"},
@@ -629,6 +624,17 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 	}
 }
 
+func TestAScriptThatMacOSKeepsFromItsFolderIsExplained(t *testing.T) {
+	t.Parallel()
+	for program, cause := range map[string]string{"/Users/ada/Documents/dev/x.sh": "tcc", "/usr/local/bin/x.sh": ""} {
+		s := state{program: program, lastExit: &exitStatus{code: 126}, lastName: "status 126"}
+		launchd{home: "/Users/ada"}.explainEnd(&s)
+		if s.cause != cause || s.lastName != strings.TrimSuffix("status 126 (macOS denied it access to files (privacy))", map[string]string{"": " (macOS denied it access to files (privacy))"}[cause]) {
+			t.Errorf("%s: %q, %s", program, s.cause, s.lastName)
+		}
+	}
+}
+
 func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
@@ -657,6 +663,24 @@ func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 			if err := m.unusable(); (err != nil) != bad {
 				t.Errorf("mode %v: %v", mode, err)
 			}
+		}
+	}
+	folder := filepath.Dir(m.path())
+	if runtime.GOOS != "windows" {
+		m.uid++
+		err := m.surroundings(context.Background(), planRunner{}).err
+		if want := fmt.Sprintf("%s belongs to another user (uid %d)", folder, os.Getuid()); errText(err) != want || helpOf(err) != "sudo chown $USER ~/Library/LaunchAgents" {
+			t.Errorf("got %v, %s", err, helpOf(err))
+		}
+		m.uid = os.Getuid()
+		for mode, help := range map[os.FileMode]string{0o700: "", 0o500: "chmod u+wx ~/Library/LaunchAgents", 0o755: ""} {
+			if err := os.Chmod(folder, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.surroundings(context.Background(), planRunner{}).err; helpOf(err) != help || (err != nil) != (help != "") {
+				t.Errorf("mode %v: %v", mode, err)
+			}
+			os.Chmod(folder, 0o755)
 		}
 	}
 	if err := os.Remove(m.path()); err != nil {
@@ -716,7 +740,7 @@ func TestThePlansForLaunchd(t *testing.T) {
 		{"not loaded", state{phase: stopped, domain: "gui/501", file: there}},
 		{"running", state{phase: running, pid: 5, domain: "gui/501", loaded: m.path(), exitTimeout: 5 * time.Second, file: there}},
 		{"running in the user domain", state{phase: running, pid: 5, domain: "user/501", loaded: m.path(), file: there}},
-		{"running, its file gone", state{phase: running, pid: 5, domain: "gui/501", loaded: m.path()}},
+		{"running, its file gone", state{phase: running, pid: 5, domain: "gui/501", loaded: m.path(), file: file{path: m.path()}}},
 	}
 	var b strings.Builder
 	for _, v := range []verb{install, restart, stop, uninstall} {

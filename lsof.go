@@ -21,13 +21,17 @@ type lsofTable struct {
 	answers func(port int) bool              // whether anything answers on a port of 127.0.0.1; nil: that is not asked
 }
 
-// holders asks lsof, which lists only this user's sockets unless root runs it. Where it sees nobody and something answers all the same,
-// that is a process which may not be looked into; it is asked twice, since one of ours may have begun to listen meanwhile.
+// holders asks lsof, which shows this user the user's own sockets. Where it sees nobody and something answers all the same, that is
+// a process which may not be looked into; it is asked twice, since one of ours may have begun to listen meanwhile.
 func (t lsofTable) holders(ctx context.Context, port int) (func(int) []holder, error) {
-	found, err := t.listed(ctx, port)
-	if err == nil && len(found) == 0 && t.answers != nil && t.answers(port) {
-		if found, err = t.listed(ctx, port); err == nil && len(found) == 0 {
-			found = []holder{{uid: -1}}
+	var found []holder
+	for look := 0; look == 0 || look == 1 && len(found) == 0 && t.answers != nil && t.answers(port); look++ {
+		out, err := t.run.Run(ctx, "lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:LISTEN", "-Fpun")
+		if err != nil && exitCode(err) != 1 { // 1: nobody, or not all could be looked into
+			return nil, err
+		}
+		if found = parseLsof(out); look == 1 && len(found) == 0 {
+			return func(int) []holder { return []holder{{uid: -1}} }, nil
 		}
 	}
 	for i, h := range found {
@@ -36,15 +40,7 @@ func (t lsofTable) holders(ctx context.Context, port int) (func(int) []holder, e
 			found[i] = h.runs(strings.Fields(command), "")
 		}
 	}
-	return func(int) []holder { return found }, err
-}
-
-func (t lsofTable) listed(ctx context.Context, port int) ([]holder, error) {
-	out, err := t.run.Run(ctx, "lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:LISTEN", "-Fpun")
-	if err != nil && exitCode(err) != 1 { // 1: nobody, or not all could be looked into
-		return nil, err
-	}
-	return parseLsof(out), nil
+	return func(int) []holder { return found }, nil
 }
 
 // parseLsof reads "lsof -Fpun": a line a field, "p" PID, "u" user ID, "n" address:port, repeated for each file.
@@ -119,9 +115,8 @@ func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {
 
 func (t lsofTable) environ(int) []string { return nil } // ps -E is for root only
 
-// facts asks for the age and the memory apart: ps may not tell the memory in a sandbox, and fails then as a whole. Where the
-// kernel does not tell the age, ps does: from whole seconds of now and of the start (Apple's adv_cmds, ps/print.c), so
-// that it may be one second too large, which is taken off: a file that is older than the process must not look younger.
+// facts asks ps for age and memory apart: in a sandbox it may not tell the memory, and fails. Its age is of whole seconds of now
+// and of the start (Apple's adv_cmds, ps/print.c), so that it may be one second too large: an older file would look younger.
 func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, error) {
 	out, _ := t.run.Run(ctx, "ps", "-o", "rss=", "-p", strconv.Itoa(pid))
 	kilobytes, _ := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
@@ -138,12 +133,11 @@ func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, er
 	return max(0, age-time.Second), kilobytes * 1024, err
 }
 
-// How macOS tells of one process: <sys/sysctl.h> has CTL_KERN 1, KERN_PROC 14 and KERN_PROC_PID 1. Its answer, struct kinfo_proc, is 648
-// bytes on every 64-bit Mac. It begins with struct extern_proc (<sys/proc.h>): p_starttime, a struct timeval of 64 bits
-// of seconds and 32 of microseconds (<sys/_types/_timeval.h>), is its first field, and p_pid is at 40.
+// <sys/sysctl.h>: struct kinfo_proc, 648 bytes on a 64-bit Mac, begins with struct extern_proc (<sys/proc.h>), and that with p_starttime: a
+// struct timeval of 64 bits of seconds and 32 of microseconds (<sys/_types/_timeval.h>). p_pid is at 40.
 const kinfoProcSize, kinfoProcPID = 648, 40
 
-// kernProcPID is the name of that question in sysctl(3).
+// kernProcPID is the name of that in sysctl(3): CTL_KERN, KERN_PROC, KERN_PROC_PID (<sys/sysctl.h>).
 func kernProcPID(pid int) []int32 { return []int32{1, 14, 1, int32(pid)} }
 
 // parseKinfoProc reads when the process with that PID was started.
@@ -155,23 +149,15 @@ func parseKinfoProc(raw []byte, pid int) (time.Time, error) {
 }
 
 // parseElapsed reads the etime of ps(1): [[days-]hours:]minutes:seconds.
-func parseElapsed(text string) (time.Duration, error) {
-	days, clock, ok := strings.Cut(text, "-")
-	if !ok {
-		days, clock = "0", text
-	}
-	n, err := strconv.Atoi(days)
-	var total time.Duration
-	for _, part := range strings.Split("0:0:"+clock, ":")[strings.Count(clock, ":"):] {
-		unit, partErr := strconv.Atoi(part)
-		if partErr != nil {
-			err = partErr
+func parseElapsed(text string) (total time.Duration, err error) {
+	parts := strings.Split(strings.Replace(text, "-", ":", 1), ":")
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 32)
+		if err != nil || len(parts) > 4 {
+			return 0, fmt.Errorf("ps: no elapsed time: %q", text)
 		}
-		total = total*60 + time.Duration(unit)
-	}
-	total += time.Duration(n) * 24 * 60 * 60
-	if err != nil {
-		return 0, fmt.Errorf("ps: no elapsed time: %q", text)
+		unit := map[bool]time.Duration{true: 24, false: 60}[i == len(parts)-3]
+		total = total*unit + time.Duration(n)
 	}
 	return total * time.Second, nil
 }

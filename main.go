@@ -56,6 +56,7 @@ type timings struct {
 	restart     time.Duration // before run starts a failed collector again, like our unit's RestartSec
 	late        time.Duration // before run says that the collector does not answer
 	unread      time.Duration // that the output of run waits for who reads it, before it is dropped
+	throttle    time.Duration // from one start to the next, as launchd has it, and some more
 	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
 }
 
@@ -106,7 +107,7 @@ func main() {
 		disk:        osDisk{},
 		timings: timings{answer: 500 * time.Millisecond, headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond,
 			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, patience: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
-			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, unread: time.Second},
+			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, throttle: 12 * time.Second, unread: time.Second},
 		alive:   alive,
 		signals: catchSignals,
 	}

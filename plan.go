@@ -39,7 +39,8 @@ func (osDisk) do(_, _ string, change func() error) error { return change() }
 
 // A plan is what a command does: the steps in order, and those that tell the manager what is on disk again once a step
 // has failed and what was done before it is undone. It is data: what its text needs is in the snapshot it was made from.
-type plan struct{ steps, restore []step }
+// retry is run once when macOS has ended the first start of a program that was replaced, whose identity it had noted.
+type plan struct{ steps, restore, retry []step }
 
 // String is what --dry-run prints, a block for each step.
 func (p plan) String() string {

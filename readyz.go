@@ -139,6 +139,7 @@ type wait struct {
 	owner  ownership // of the socket that answered at the last look
 
 	silentSince, idleSince, foreignSince time.Time // when that began; zero: it does not hold
+	retried                              time.Time // when it was told to start once more; zero: never
 	fresh                                bool      // state is younger than answer
 
 	begun, ending bool // it was seen as starting or running; as being stopped
@@ -194,7 +195,7 @@ func (w wait) ended() bool {
 		return w.first.invocation != "" && s.invocation != "" && s.invocation != w.first.invocation
 	case s.phase == starting:
 		return false
-	case s.phase == unknown, s.ending:
+	case s.phase == unknown, s.ending, s.pid == 0 && !w.retried.IsZero() && w.now.Sub(w.retried) < w.timings.throttle:
 		return false
 	}
 	return !s.maybeNotStarted || w.first.pid != 0 || !w.idleSince.IsZero() && w.now.Sub(w.idleSince) >= w.timings.grace
@@ -269,9 +270,10 @@ func (w wait) pause() time.Duration {
 }
 
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
-// early when the collector has ended or the manager has given up.
+// early when the collector has ended or the manager has given up. Where macOS ended it for its signature, retry is run once.
 // begin is when the start began.
-func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, mark logMark, begin time.Time, timeout time.Duration) (waitResult, error) {
+func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, retry []step, mark logMark, begin time.Time,
+	timeout time.Duration) (waitResult, error) {
 	w := wait{timings: a.timings, timeout: timeout, ports: target.ports, asked: asked, begin: begin}
 	for {
 		a.look(ctx, &w)
@@ -287,7 +289,11 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 			} else if again {
 				continue
 			}
-			return waitResult{}, a.diedEarly(ctx, w, mark)
+			if len(retry) == 0 || w.state.cause != "codesigning" {
+				return waitResult{}, a.diedEarly(ctx, w, mark)
+			}
+			a.carryOut(ctx, plan{steps: retry}, options{timeout: timeout}, func(time.Time) {}) // where that fails, launchd starts it all the same
+			retry, w.first, w.retried = nil, state{}, time.Now()
 		case deaf:
 			return waitResult{}, w.silent
 		case otherPorts:
@@ -356,7 +362,7 @@ func (a *app) diedEarly(ctx context.Context, w wait, mark logMark) error {
 	l := a.manager.startLog(ctx, a.run, of, mark)
 	f := &failure{headline: w.death(l, a.manager.names().idleCause)}
 	f.notes = append(logNotes(l), w.state.next+". The service stays installed.", seeStatus)
-	return f
+	return &hinted{error: f, advice: w.state.help}
 }
 
 // death says how the collector ended.
@@ -370,10 +376,12 @@ func (w wait) death(l startLog, idleCause string) string {
 		return "The collector could not be run: " + how
 	case !ran:
 		return "The collector was not started: " + how
-	case s.lastExit != nil && s.lastExit.signal != 0:
+	case s.lastExit != nil && s.lastExit.signal != 0, s.lastExit == nil && s.lastName != "":
 		return "The collector was ended by " + how + " before it was ready"
 	case s.lastExit != nil && !s.maybeNotStarted:
 		return "The collector exited with " + how + " before it was ready"
+	case s.deferred != "":
+		return "The collector has not been started"
 	case s.phase != stopped:
 		return "The collector ended before it was ready"
 	case w.forgotten():

@@ -507,7 +507,7 @@ func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timi
 	if change != nil {
 		change(&w.timings)
 	}
-	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, logMark{}, time.Now(), time.Hour)
+	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, nil, logMark{}, time.Now(), time.Hour)
 }
 
 // A waitTable knows of no environment.

@@ -54,11 +54,12 @@ type state struct {
 	skipped        bool          // a condition of the definition did not hold, so that it was not started; lastExit is of an earlier start
 	startedAt      time.Duration // of the main process, since boot; 0: unknown
 	lastExit       *exitStatus   // how the process last ended; nil: unknown or never
-	lastName       string        // that in the manager's terms, such as "status 203/EXEC"
+	lastName       string        // that in the manager's terms, such as "status 203/EXEC", and why, where that is known
 	isolated       string        // of a failure that is no crash loop: what is said of it
 	notExecuted    bool          // lastExit means that the program was not run at all, unless it logged something
 	whyNotExecuted string        // why that is, "" when no cause is certain
 	cause          string        // why macOS ended or refused the program, in its own word; "" when it says nothing
+	help           string        // what helps against that
 	deferred       string        // why macOS has put the next start off, in its own word; "" when it has not
 
 	loaded    string   // the file the manager has the definition from, "" when it has none
@@ -80,6 +81,7 @@ type state struct {
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
 
 	domain      string // launchd's domain
+	noSession   error  // why launchd could not load it again once it is stopped
 	exitTimeout time.Duration
 
 	processEnv []string // K=V that the running process was given; nil: unknown
@@ -253,6 +255,7 @@ type managerNames struct {
 	idleCause  string   // why nothing may run where nothing was logged; "" where no cause is known
 	show       string   // the command that prints the definition with all that adds to it; "" where there is none
 	sessionEnd string   // why the service ends with the login session whatever is set; "" where linger decides
+	switchOn   string   // where a person switches the service on; "" where there is no such place
 }
 
 // A serviceManager speaks to one init system. It reads, and says which steps would change things; it never writes.

@@ -341,7 +341,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		disk: osDisk{},
 		timings: timings{answer: time.Hour, probe: 2 * time.Millisecond, slow: 5 * time.Millisecond, fast: time.Second, look: 30 * time.Millisecond,
 			grace: 80 * time.Millisecond, patience: time.Hour, journal: time.Hour, follow: 5 * time.Millisecond, restart: 20 * time.Millisecond, late: time.Hour, kill: time.Hour,
-			unread: time.Hour},
+			throttle: time.Hour, unread: time.Hour},
 		alive:   func(int) bool { return true },
 		signals: func(...os.Signal) <-chan os.Signal { return nil },
 		lock:    folderLock(home),

@@ -209,12 +209,12 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 		a.out.warn("Service installed, but its state is unknown")
 	case st.phase == running:
 		a.sayRunning(s, fix)
+	case st.deferred != "", st.phase == failed && fix != logsCommand:
+		a.out.warn("Service state: %s — %s. Run: %s", st.rawState, st.next, fix)
 	case st.phase == crashLooping:
 		a.out.warn("Service state: %s — %s. See: %s", st.rawState, cmp.Or(st.isolated, "crash-looping: "+st.next), fix)
-	case st.phase == failed && fix == logsCommand:
-		a.out.warn("Service state: %s — %s. See: %s", st.rawState, st.next, fix)
 	case st.phase == failed:
-		a.out.warn("Service state: %s — %s. Run: %s", st.rawState, st.next, fix)
+		a.out.warn("Service state: %s — %s. See: %s", st.rawState, st.next, fix)
 	case st.phase == stopped && (st.pid != 0 || st.ending):
 		what := "its processes are ending"
 		if st.pid != 0 {
@@ -262,7 +262,7 @@ func (a *app) sayFacts(s snapshot, problems []problem) {
 	if st.restarts != nil && *st.restarts > 0 {
 		out.warn("Restarted %s after it failed", count(*st.restarts, "time"))
 	}
-	if st.lastExit != nil {
+	if st.lastName != "" {
 		out.info("Last exit: %s", st.lastName)
 	}
 	if memory := s.memory(); memory != nil {

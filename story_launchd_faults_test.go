@@ -52,11 +52,15 @@ type trial struct {
 	job   string
 }
 
-func newTrial(t *testing.T, verb string) *trial {
+func newTrial(t *testing.T, verb, behave string) *trial {
 	t.Helper()
 	b := mac(t)
 	if verb != "install" {
 		b.installed()
+	}
+	if behave != "" && verb != "install" {
+		b.behaves(behave)
+		b.want(1, "service restart")
 	}
 	if verb == "reinstall" {
 		b.env[wsPortEnv] = "7001"
@@ -126,30 +130,35 @@ func names(files map[string]string) (all []string) {
 
 func TestMacEveryRefusalOfEveryCommandIsNamedAndTakenBack(t *testing.T) {
 	t.Parallel()
-	for verb, commands := range faultyVerbs() {
-		t.Run(verb, func(t *testing.T) {
-			t.Parallel()
-			r := newTrial(t, verb)
-			for _, command := range commands {
-				for _, code := range []int{1, 2, 3, 5, 17, 22, 36, 37, 78, 109, 112, 113, 119, 122, 125, 134, 150, 161} {
-					switch {
-					case command == "bootout" && (code == 3 || code == 36), command == "kickstart" && code == 37:
-						continue // no refusals: see below
-					}
-					r.plant(launchctlFails(command, code))
-					if !r.fails(fmt.Sprintf("%s exits %d", command, code), causeOf(code)) {
-						r = newTrial(t, verb)
+	for behave, codes := range map[string][]int{
+		"":           {1, 2, 3, 5, 17, 22, 36, 37, 78, 109, 112, 113, 119, 122, 125, 134, 150, 161},
+		"reason TCC": {5, 113, 161}, "held CODESIGNING": {5, 113, 161}, "pended inefficient": {5, 113, 161}, // where it was not running
+	} {
+		for verb, commands := range faultyVerbs() {
+			t.Run(verb+behave, func(t *testing.T) {
+				t.Parallel()
+				r := newTrial(t, verb, behave)
+				for _, command := range commands {
+					for _, code := range codes {
+						switch {
+						case command == "bootout" && (code == 3 || code == 36), command == "kickstart" && code == 37:
+							continue // no refusals: see below
+						}
+						r.plant(launchctlFails(command, code))
+						if !r.fails(fmt.Sprintf("%s exits %d, %q", command, code, behave), causeOf(code)) {
+							r = newTrial(t, verb, behave)
+						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
 func TestMacARefusalWithoutAWordIsNamedAllTheSame(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"bootout", "enable", "bootstrap", "kickstart"} {
-		r := newTrial(t, "restart")
+		r := newTrial(t, "restart", "")
 		p := launchctlFails(command, 150)
 		p.Stderr = ""
 		r.plant(p)
@@ -165,7 +174,7 @@ func TestMacWhatOnlySoundsLikeARefusalIsDone(t *testing.T) {
 			if !slices.Contains(commands, command) {
 				continue
 			}
-			r := newTrial(t, verb)
+			r := newTrial(t, verb, "")
 			p.Also = true
 			r.plant(p)
 			if code := r.try(); code != 0 {
@@ -183,7 +192,7 @@ func TestMacWhenListGivesNoAnswerNothingChanges(t *testing.T) {
 	for verb := range faultyVerbs() {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			r := newTrial(t, verb)
+			r := newTrial(t, verb, "")
 			for _, code := range []int{1, 5, 64, 112, 118, 125} {
 				what := fmt.Sprint("list exits ", code)
 				r.plant(launchctlFails("list", code))
@@ -192,7 +201,7 @@ func TestMacWhenListGivesNoAnswerNothingChanges(t *testing.T) {
 					t.Errorf("%s, %s: it called %v", what, verb, calls)
 				}
 				if !ok {
-					r = newTrial(t, verb)
+					r = newTrial(t, verb, "")
 				}
 			}
 		})
@@ -208,7 +217,7 @@ func TestMacWhenPrintGivesNoAnswerListSuffices(t *testing.T) {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
 			for _, code := range []int{5, 64, 113} {
-				r := newTrial(t, verb)
+				r := newTrial(t, verb, "")
 				r.plant(launchctlFails("print", code))
 				if code := r.try(); code != 0 {
 					t.Errorf("print exits %d, %s: exit %d\n%s%s", code, verb, code, r.stdout.String(), r.stderr.String())
@@ -243,7 +252,7 @@ func TestMacALaunchctlThatDoesNotAnswerIsNamedAndTakenBack(t *testing.T) {
 	for verb, commands := range faultyVerbs() {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			r := newTrial(t, verb)
+			r := newTrial(t, verb, "")
 			for _, command := range append([]string{"list"}, commands...) {
 				for _, cause := range []error{errors.New("no answer within 10s"), errors.New("signal: killed")} {
 					for _, after := range []bool{false, true} {
@@ -252,7 +261,7 @@ func TestMacALaunchctlThatDoesNotAnswerIsNamedAndTakenBack(t *testing.T) {
 						}
 						r.app.run = &cut{inProcess{r.fake}, "launchctl " + command, cause, after}
 						if !r.fails(fmt.Sprint(command, ": ", cause, ", after: ", after), "launchctl "+command, cause.Error()) {
-							r = newTrial(t, verb)
+							r = newTrial(t, verb, "")
 						}
 					}
 				}
@@ -264,7 +273,7 @@ func TestMacALaunchctlThatDoesNotAnswerIsNamedAndTakenBack(t *testing.T) {
 func TestMacWithoutLaunchctlThatIsSaid(t *testing.T) {
 	t.Parallel()
 	for verb := range faultyVerbs() {
-		r := newTrial(t, verb)
+		r := newTrial(t, verb, "")
 		r.app.run = osRunner{}
 		r.fails("no launchctl", "launchctl is not on this system", "runtimescope service run")
 	}
@@ -291,16 +300,6 @@ func TestMacTheCauseBehindABareFiveIsFound(t *testing.T) {
 		{"disabled", func(b *bench) { b.set(func(l *fakeLaunchd) { l.Disabled[label] = true }) },
 			[]string{"switched off for this user", "launchctl enable "}},
 		{"mode", func(b *bench) { os.Chmod(b.manager.names().path, 0o664) }, []string{"may be written by others (mode 0664)", "runtimescope service install"}},
-		{"malformed", func(b *bench) { b.write(b.manager.names().path, "<plist version=\"1.0\"><dict></plist>", 0o644) },
-			[]string{"is not a well-formed plist", "runtimescope service install"}},
-		{"not XML at all", func(b *bench) { b.write(b.manager.names().path, "label = x;", 0o644) },
-			[]string{"is not a well-formed plist", "runtimescope service install"}},
-		{"empty", func(b *bench) { b.write(b.manager.names().path, "", 0o644) },
-			[]string{"is not a well-formed plist", "runtimescope service install"}},
-		{"no program", func(b *bench) {
-			b.write(b.manager.names().path, `<plist version="1.0"><dict><key>Label</key><string>`+label+`</string></dict></plist>`, 0o644)
-		},
-			[]string{"names no program", "runtimescope service install"}},
 		{"missing", func(b *bench) { os.Remove(b.manager.names().path) }, []string{"no such file"}},
 		{"no cause", func(b *bench) {
 			b.plant(plant{Call: "launchctl bootstrap", Code: 5, Stderr: "Bootstrap failed: 5: Input/output error\n"})

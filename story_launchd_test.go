@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,42 +100,6 @@ func TestMacUninstallStopsAndRemovesOnlyThePlist(t *testing.T) {
 		b.want(1, "service "+verb, "✗ Service not installed. Run: runtimescope service install")
 	}
 	b.wantCalls()
-}
-
-func TestMacUninstallUnloadsAJobWithoutItsPlist(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	if err := os.Remove(b.manager.names().path); err != nil {
-		t.Fatal(err)
-	}
-	b.want(0, "service status", "Service running", "the plist of the service is gone: "+b.manager.names().path)
-	b.want(0, "service uninstall", "✓ Service uninstalled")
-	b.wantCalls("launchctl bootout " + b.target("gui"))
-	if b.job() != nil {
-		t.Error("the job is still there")
-	}
-}
-
-func TestMacUninstallRemovesAPlistWithoutItsJob(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.launchctl("bootout", b.target("gui"))
-	b.calls()
-	b.want(0, "service uninstall", "✓ Service uninstalled")
-	b.wantCalls()
-	if _, err := os.Stat(b.manager.names().path); err == nil {
-		t.Error("the plist is still there")
-	}
-}
-
-func TestMacInstallRepairsAJobWithoutItsPlist(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	if err := os.Remove(b.manager.names().path); err != nil {
-		t.Fatal(err)
-	}
-	b.want(0, "service install", "Wrote "+b.manager.names().path, "healthy")
-	b.wantCalls(b.restarts()...)
 }
 
 func TestMacALabelThatAnOlderInstallerDisabledIsEnabled(t *testing.T) {
@@ -290,14 +253,6 @@ func TestMacCrashIsReportedWithItsStatusAndItsLog(t *testing.T) {
 	}
 }
 
-func TestMacCrashAfterAWhileIsReportedWhileItWaits(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.behaves("crash later 4")
-	b.unready = 1 << 30
-	b.want(1, "service install", "exited with status 4 before it was ready", "fatal: told to crash later 4")
-}
-
 func TestMacARestartByLaunchdMeanwhileIsStillACrash(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
@@ -358,23 +313,10 @@ func TestMacALogThatCannotBeOpenedIsNamedForExit78(t *testing.T) {
 func TestMacAMachOProgramIsNotCalledForeign(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	b.write(filepath.Join(b.fake.dir, "app", programFile(collectorName)), "\xcf\xfa\xed\xfe\x0c\x00\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00", 0o755)
+	b.write(filepath.Join(b.fake.dir, "app", programFile(collectorName)), "\xcf\xfa\xed\xfe\x01\x00\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00", 0o755)
 	b.behaves("crash 78")
 	b.want(1, "service install", "The collector could not be run: status 78/EX_CONFIG")
 	b.silentOn("neither a program of this system")
-}
-
-func TestMacACollectorThatIsGoneIsRefusedBeforeTheOldOneIsStopped(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	if err := os.Remove(filepath.Join(b.fake.dir, "app", programFile(collectorName))); err != nil {
-		t.Fatal(err)
-	}
-	b.want(1, "service restart", "cannot use the collector of the service", "not there")
-	b.wantCalls()
-	if b.job().PID == 0 {
-		t.Error("it was stopped")
-	}
 }
 
 func TestMacABrokenPlistIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
@@ -418,78 +360,6 @@ func TestMacAPlistOfAnotherUserIsNamed(t *testing.T) {
 	}
 	b.want(1, "service restart", "belongs to another user (uid 12345, not 0)", "Try: runtimescope service install")
 	b.want(0, "service install", "healthy")
-}
-
-func TestMacAnInstallThatFailsPutsTheOldPlistAndJobBack(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		what string
-		p    plant
-		set  func(*fakeLaunchd)
-	}{
-		{"bootstrap refused", plant{Call: "launchctl bootstrap", Code: 5, Stderr: "Bootstrap failed: 5: Input/output error\n"}, nil},
-		{"kickstart refused", plant{Call: "launchctl kickstart", Code: 1, Stderr: "Could not kickstart service: 1: Operation not permitted\n"}, nil},
-		{"kickstart refused, slow to end", plant{Call: "launchctl kickstart", Code: 1, Stderr: "Could not kickstart service: 1: Operation not permitted\n"},
-			func(l *fakeLaunchd) { l.Drain = 2 }},
-		{"enable refused", plant{Call: "launchctl enable", Code: 1, Stderr: "Could not enable service: 1: Operation not permitted\n"}, nil},
-		{"bootout refused", plant{Call: "launchctl bootout", Code: 1, Stderr: "Boot-out failed: 1: Operation not permitted\n"}, nil},
-	} {
-		t.Run(c.what, func(t *testing.T) {
-			b := mac(t).installed()
-			text, files := b.read(b.manager.names().path), b.files()
-			b.env[wsPortEnv] = "7001"
-			if c.set != nil {
-				b.set(c.set)
-			}
-			b.plant(c.p)
-			b.want(1, "service install", "Changes were rolled back.")
-			if b.read(b.manager.names().path) != text || len(b.files()) != len(files) {
-				t.Errorf("files: %v, plist:\n%s", b.files(), b.read(b.manager.names().path))
-			}
-			if j := b.job(); j == nil || j.PID == 0 || j.Draining || slices.Contains(j.Environ, wsPortEnv+"=7001") {
-				t.Errorf("the job is %+v", j)
-			}
-		})
-	}
-}
-
-func TestMacPortsInThePlistAreKept(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.env[wsPortEnv] = "7001"
-	b.installed()
-	port := b.env[httpPortEnv]
-	delete(b.env, wsPortEnv)
-	delete(b.env, httpPortEnv)
-	for _, verb := range []string{"status --exit-code", "restart", "install"} {
-		b.want(0, "service "+verb, "http://127.0.0.1:"+port)
-	}
-	want := []string{"HOME=" + b.home, "PATH=/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "RUNTIMESCOPE_HTTP_PORT=" + port, "RUNTIMESCOPE_PORT=7001"}
-	if got := strings.Join(b.job().Environ, " "); got != strings.Join(want, " ") {
-		t.Errorf("the job's environment is %s", got)
-	}
-}
-
-func TestMacADifferentPlistIsKeptBesideAsBak(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	old := b.read(b.manager.names().path) + "<!-- mine -->\n"
-	b.write(b.manager.names().path, old, 0o644)
-	b.want(0, "service install", "The previous one differed and is kept: "+b.manager.names().path+".bak")
-	if b.read(b.manager.names().path+".bak") != old {
-		t.Error("the .bak is not the old plist")
-	}
-}
-
-func TestMacOnlyTheLinesOfThisStartAreShown(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	err, out := filepath.Join(b.manager.names().logs, "collector.err.log"), filepath.Join(b.manager.names().logs, "collector.out.log")
-	b.write(err, "an older line\n", 0o644)
-	b.write(out, "an older word\n", 0o644)
-	b.behaves("crash 3")
-	b.want(1, "service install", "fatal: told to crash 3")
-	b.silentOn("an older")
 }
 
 func TestMacTheLastWordsOfTheOldCollectorAreNotShownAsTheNewOnes(t *testing.T) {
@@ -643,21 +513,6 @@ func TestMacACollectorThatDoesNotEndIsNotTakenForGone(t *testing.T) {
 	}
 }
 
-func TestMacDryRunShowsEveryStepAndDoesNone(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.want(0, "service install -n", "would make folder "+b.manager.names().logs+" (0700)", "would write "+b.manager.names().path, "<key>Label</key>",
-		"would run "+b.starts()[0]+"\nwould run "+b.starts()[1]+"\nwould run "+b.starts()[2])
-	b.wantCalls()
-	if files := b.files(); len(files) != 0 {
-		t.Errorf("files: %v", files)
-	}
-	b.installed()
-	b.want(0, "service uninstall -n", "would run launchctl bootout "+b.target("gui")+"\nwould wait until "+label+" is gone, at most 15s\nwould remove "+b.manager.names().path)
-	b.want(0, "service stop -n", "would run launchctl bootout "+b.target("gui"))
-	b.wantCalls()
-}
-
 func TestMacUpdateRestartsOnAReplacedBinary(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
@@ -667,92 +522,6 @@ func TestMacUpdateRestartsOnAReplacedBinary(t *testing.T) {
 	b.want(0, "service status", "Restart needed: the binary has been replaced since it was started")
 	b.want(0, "service update", "Service restarted")
 	b.wantCalls(b.restarts()...)
-}
-
-func TestMacDoctorOnAHealthyMachine(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.want(0, "service doctor", "✓ manager: launchd answers", "✓ definition: "+b.manager.names().path+" is loaded", "✓ enabled: ", "✓ process: running (PID 4243)", "✓ ready: ", "✓ ports: ", "✓ logs: ")
-	b.want(0, "service doctor --json", `"ok":true`)
-	b.wantCalls()
-}
-
-func TestMacLogsShowsBothFiles(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.want(0, "service logs", "There is no log in "+b.manager.names().logs)
-	b.installed()
-	out := filepath.Join(b.manager.names().logs, "collector.out.log")
-	b.write(out, "one\ntwo\nthree\n", 0o644)
-	b.want(0, "service logs -n 2", "==> "+out+" <==\ntwo\nthree\n", "starting")
-	b.silentOn("one")
-}
-
-func TestMacLogsAreFollowedThroughTruncation(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	log := filepath.Join(b.manager.names().logs, "collector.err.log")
-	signals := make(chan os.Signal)
-	said := &pipe{grown: make(chan string, 100)}
-	b.app.signals, b.out.stdout = func(...os.Signal) <-chan os.Signal { return signals }, said
-	ended := make(chan int)
-	go func() {
-		ended <- b.report(b.dispatch(context.Background(), []string{"service", "logs", "-f"}))
-	}()
-	wait := func(text string) {
-		t.Helper()
-		for end := time.After(5 * time.Second); !strings.Contains(said.text, text); {
-			select {
-			case more := <-said.grown:
-				said.text += more
-			case <-end:
-				t.Fatalf("%q did not come:\n%s", text, said.text)
-			}
-		}
-	}
-	wait("starting\n")
-	add := func(text string) {
-		file, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
-		if err == nil {
-			_, err = file.WriteString(text)
-			file.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	add("a longer line that is added while it is followed\n")
-	wait("followed\n")
-	if err := os.Truncate(log, 0); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(10 * b.timings.follow)
-	add("after\n")
-	wait("after\n")
-	signals <- os.Interrupt
-	if code := <-ended; code != 0 {
-		t.Errorf("exit %d", code)
-	}
-}
-
-// A pipe is a writer whose text another goroutine waits for.
-type pipe struct {
-	text  string
-	grown chan string
-}
-
-func (p *pipe) Write(text []byte) (int, error) {
-	p.grown <- string(text)
-	return len(text), nil
-}
-
-func TestMacDashboardInstallsThenOpens(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.want(0, "dashboard --no-open", "installing + starting the background service", "healthy", "http://127.0.0.1:"+b.env[httpPortEnv])
-	b.wantCalls(b.starts()...)
-	b.want(0, "dashboard --no-open", "http://127.0.0.1:"+b.env[httpPortEnv])
-	b.wantCalls()
 }
 
 func TestMacAPlistThatIsALinkIsSomebodyElses(t *testing.T) {
@@ -775,15 +544,124 @@ func TestMacAPlistThatIsALinkIsSomebodyElses(t *testing.T) {
 	}
 }
 
-func TestMacPortHeldByTheEditorsCollectorIsRefused(t *testing.T) {
+func TestMacWhatMacOSDoesToACollectorIsToldWithItsCauseAndWhatHelps(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		behave, install, state string
+		help                   []string // also of doctor
+	}{
+		{"reason CODESIGNING", "was ended by SIGKILL (its code signature is not valid) before it was ready", "crash-looping",
+			[]string{"its code signature is not valid", "codesign -f -s - COLLECTOR, or put the file in its place again with mv, not cp"}},
+		{"reason TCC", "was ended by SIGKILL (macOS denied it access to files (privacy)) before", "crash-looping", []string{"Privacy & Security › Files and Folders"}},
+		{"reason DYLD", "was ended by SIGKILL (a library that it needs is missing, or it needs a newer macOS) before", "crash-looping", []string{"built for this macOS"}},
+		{"reason GUARD", "was ended by SIGKILL (macOS says guard) before", "crash-looping", []string{"runtimescope service logs"}},
+		{"held CODESIGNING", "launchd has stopped trying to start it. The service stays installed.", "failed", []string{"codesign -f -s - COLLECTOR"}},
+		{"pended inefficient", "exited with status 75 before it was ready", "crash-looping",
+			[]string{"macOS has put the start off (Low Power Mode or battery)", "runtimescope service start"}},
+	} {
+		b := mac(t)
+		b.behaves(c.behave)
+		for i := range c.help {
+			c.help[i] = strings.ReplaceAll(c.help[i], "COLLECTOR", quoteArgv([]string{b.collector()}))
+		}
+		b.want(1, "service install", append(c.help, c.install)...)
+		b.want(1, "service doctor", c.help...)
+		b.want(0, "service status", c.help...)
+		if !strings.HasPrefix(c.behave, "reason") {
+			b.silentOn("ten seconds after", "ended cleanly")
+		}
+		b.want(0, "service status --json", `"state":"`+c.state+`"`)
+		b.behaves("")
+		b.want(0, "service start", "healthy")
+		b.want(0, "service status", "healthy")
+		b.silentOn(c.help...)
+	}
+}
+
+func TestMacAReplacedProgramThatMacOSEndsOnceIsStartedOnceMore(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
-	b.foreign(defaultWSPort, "node /x/mcp-server/dist/index.js")
-	b.want(1, "service install", "port 6767 is held by PID 666", "the collector inside your editor's plugin", "quit the editor")
-	b.wantCalls()
+	b.set(func(l *fakeLaunchd) { l.LWCR, l.Respawn = true, 3 })
+	b.installed()
+	b.replaceCollector()
+	b.want(0, "service update", "✓ Collector is healthy")
+	kick := "launchctl kickstart " + b.target("gui")
+	b.wantCalls(append(b.restarts(), kick)...)
+	b.timings.throttle = 20 * time.Millisecond
+	b.behaves("reason CODESIGNING")
+	b.want(1, "service restart", "its code signature is not valid")
+	b.wantCalls(append(b.restarts(), kick)...)
+}
+
+func TestMacAnAgentThatLoginItemsSwitchOffIsNamed(t *testing.T) {
+	t.Parallel()
+	b := mac(t)
+	b.set(func(l *fakeLaunchd) { l.LoginItems = true })
+	b.want(1, "service install", "it may be switched off as a login item", loginItems)
 	if files := b.files(); len(files) != 0 {
 		t.Errorf("files: %v", files)
 	}
+}
+
+func TestMacTheJobOfAnotherPlistIsNamedAndReplaced(t *testing.T) {
+	t.Parallel()
+	const global = "/Library/LaunchAgents/" + label + ".plist"
+	b := mac(t).installed()
+	from := func(path, program string) {
+		b.set(func(l *fakeLaunchd) {
+			j := l.Jobs[b.target("gui")]
+			j.Path, j.Program = path, program
+		})
+	}
+	from(global, "/opt/other/collector-server")
+	b.want(0, "service status", "launchd has the service from "+global+" (program /opt/other/collector-server), and loads it from there at each login. Fix: remove that file")
+	b.want(0, "service install", "healthy")
+	if j := b.job(); j.Path != b.manager.names().path {
+		t.Errorf("the job is %+v", j)
+	}
+	other := filepath.Join(b.home, "other.plist") // and nothing at our own path
+	if err := os.Rename(b.manager.names().path, other); err != nil {
+		t.Fatal(err)
+	}
+	from(other, b.collector())
+	b.want(0, "service status", "launchd has the service from "+other, "Fix: runtimescope service install")
+	b.want(0, "service restart", "healthy")
+	if j := b.job(); j.Path != other {
+		t.Errorf("the job is %+v", j)
+	}
+	b.want(0, "service uninstall", "✓ Service uninstalled", other+" came with a package and stays.", "launchd has the service from "+other)
+	if b.job() != nil || b.read(other) == "" {
+		t.Error("the job is there, or its plist is gone")
+	}
+}
+
+func TestMacABinaryPlistIsRecognised(t *testing.T) {
+	t.Parallel()
+	b := mac(t).installed()
+	path := b.manager.names().path
+	b.write(path, "bplist00\xd1\x01", 0o644)
+	for _, verb := range []string{"install", "restart"} {
+		b.want(1, "service "+verb, path+" is a binary plist", "plutil -convert xml1 "+path)
+	}
+	b.want(1, "service doctor", "✗ definition: "+path+" is a binary plist")
+	b.silentOn("well-formed")
+	b.wantCalls()
+	b.want(0, "service stop", "Service stopped")
+}
+
+func TestMacAJobThatCouldNotBeLoadedAgainIsNotEnded(t *testing.T) {
+	t.Parallel()
+	b := mac(t).installed()
+	b.set(func(l *fakeLaunchd) { // by an older tool over ssh, and nobody is at the screen
+		l.Jobs[b.target("user")], l.SSH, l.NoGUI = l.Jobs[b.target("gui")], true, 125
+		delete(l.Jobs, b.target("gui"))
+	})
+	for _, verb := range []string{"install", "restart"} {
+		b.want(1, "service "+verb, "user ada has no GUI session")
+	}
+	b.want(0, "service status", "Service running", "user ada has no GUI session")
+	b.wantCalls()
+	b.want(0, "service stop", "Service stopped")
 }
 
 func TestMacAPortOfAnotherUserIsRefused(t *testing.T) {

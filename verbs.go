@@ -26,7 +26,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if v == update && d.verb == look {
 		a.out.done("Nothing to adopt: the service uses the present binary and definition")
 		for _, p := range d.problems {
-			if p.id == "stopped" {
+			if p.check == "process" && s.phase == stopped {
 				a.out.info("It is stopped. Run: %s", p.help())
 			}
 		}
@@ -103,8 +103,15 @@ func (a *app) sayWritten(d decision, shared bool) {
 		}
 		fmt.Fprintln(a.out.stdout)
 	}
-	for _, p := range d.problems {
-		if p.id == "ports-differ" && s.shell.ports.or(d.target.ports) != d.target.ports {
+	if s.shell.ports.or(d.target.ports) != d.target.ports {
+		a.sayOnly("ports-differ", d.problems)
+	}
+}
+
+// sayOnly says the problem of one kind, where there is one.
+func (a *app) sayOnly(id string, problems []problem) {
+	for _, p := range problems {
+		if p.id == id {
 			a.sayProblem(p)
 		}
 	}
@@ -194,7 +201,10 @@ func (a *app) carryOut(ctx context.Context, p plan, o options, started func(time
 func (a *app) waitSaying(ctx context.Context, d decision, mark logMark, begin time.Time, timeout time.Duration) (waitResult, error) {
 	stop := a.out.waiting("Waiting for collector to come up…")
 	defer stop()
-	return a.awaitHealthy(ctx, d.target, d.asked, mark, begin, timeout)
+	if !d.snapshot.state.file.exists {
+		d.plan.retry = nil
+	}
+	return a.awaitHealthy(ctx, d.target, d.asked, d.plan.retry, mark, begin, timeout)
 }
 
 // sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.
@@ -287,11 +297,7 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 			a.out.warn("%v", s.silent)
 		}
 		a.out.info("Service is not installed.")
-		for _, p := range d.problems {
-			if p.id == "masked" {
-				a.sayProblem(p)
-			}
-		}
+		a.sayOnly("masked", d.problems)
 		return nil
 	}
 	if done, err := a.carryOut(ctx, d.plan, o, nil); !done {
@@ -308,6 +314,7 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 	switch {
 	case s.state.vendor():
 		a.out.info("%s came with a package and stays.", s.state.loaded)
+		a.sayOnly("loaded-elsewhere", d.problems)
 	case s.state.file.link != "":
 		a.out.info("%s, which the %s linked to, stays.", s.state.file.link, s.names.definition)
 	}

@@ -1230,7 +1230,7 @@ func BenchmarkLastLines(b *testing.B) {
 
 // BenchmarkProbe asks /readyz of a server beside it.
 func BenchmarkProbe(b *testing.B) {
-	w := &app{}
+	w := patient()
 	port := readyzServer(b, func(answer http.ResponseWriter, _ *http.Request) { answer.Write([]byte(`{"status":"ready"}`)) })
 	for b.Loop() {
 		if err := w.probe(b.Context(), port); err != nil {

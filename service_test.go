@@ -296,6 +296,30 @@ func (r inProcess) Start(_ bond, stdout, stderr io.Writer, _ []string, argv ...s
 	return endedProcess{exitStatus{code: r.fake.main(argv, stdout, stderr)}}, nil
 }
 
+// A hooked runner does something around the commands that it runs.
+type hooked struct {
+	Runner
+	around func(argv []string, run func() (string, error)) (string, error)
+}
+
+func (r hooked) Run(ctx context.Context, argv ...string) (string, error) {
+	return r.around(argv, func() (string, error) { return r.Runner.Run(ctx, argv...) })
+}
+
+// before lets somebody do something right before the first command for which that holds.
+func (b *bench) before(holds func(argv []string) bool, f func()) {
+	b.app.run = hooked{b.app.run, func(argv []string, run func() (string, error)) (string, error) {
+		if f != nil && holds(argv) {
+			f()
+			f = nil
+		}
+		return run()
+	}}
+}
+
+// changesSomething tells whether a command is none that only reads.
+func changesSomething(argv []string) bool { return !readsOnly(argv) }
+
 // An endedProcess is a process that had ended when it was first looked at.
 type endedProcess struct{ e exitStatus }
 

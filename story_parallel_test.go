@@ -2,21 +2,12 @@
 package main
 
 import (
-	"context"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
-
-// A slowRunner takes its time, as real commands do, so that commands at the same time do meet.
-type slowRunner struct{ Runner }
-
-func (r slowRunner) Run(ctx context.Context, argv ...string) (string, error) {
-	time.Sleep(3 * time.Millisecond)
-	return r.Runner.Run(ctx, argv...)
-}
 
 // together runs a command n times at once and returns what each said.
 func (b *bench) together(n int, args ...string) (codes []int, said []string) {
@@ -25,7 +16,10 @@ func (b *bench) together(n int, args ...string) (codes []int, said []string) {
 	codes, said = make([]int, n), make([]string, n)
 	for i := range n {
 		one := b.another()
-		one.app.run = slowRunner{b.app.run}
+		one.app.run = hooked{b.app.run, func(_ []string, run func() (string, error)) (string, error) {
+			time.Sleep(3 * time.Millisecond) // as real commands take their time, so that they do meet
+			return run()
+		}}
 		wait.Add(1)
 		go func() {
 			defer wait.Done()

@@ -280,6 +280,10 @@ func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
 		if text := b.read(target); text == "" {
 			t.Error("the file of somebody else was emptied")
 		}
+		b.want(0, "service uninstall", "✓ Service uninstalled", target+", which the "+b.on("unit", "plist")+" linked to, stays.")
+		if text := b.read(target); text == "" {
+			t.Error("what it linked to is gone")
+		}
 	})
 }
 

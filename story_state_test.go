@@ -38,7 +38,7 @@ func TestAPortThatWasAskedForAndIsNotTheServicesIsAFailure(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
 	port := silentPort(t)
-	b.plantAfterPreflight(func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
+	b.before(changesSomething, func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
 	b.want(1, "service install", fmt.Sprintf("✗ the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so", port, defaultWSPort, b.httpPort(), defaultWSPort))
 	if strings.Contains(b.stdout.String(), "✓ Collector") {
 		t.Errorf("a ✓ for another port:\n%s", b.stdout.String())
@@ -131,7 +131,7 @@ func TestWhatStillHoldsAPortAfterAStopIsSaid(t *testing.T) {
 	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
-		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "perl x.pl") })
+		b.before(changesSomething, func() { b.foreign(b.httpPort(), "perl x.pl") })
 		b.want(0, "service stop", "✓ Service stopped", fmt.Sprintf("⚠ Still: port %d is held by PID 666 (perl x.pl)", b.httpPort()))
 	})
 }
@@ -229,6 +229,11 @@ func TestDashboardStartsAPackagesUnit(t *testing.T) {
 	b.want(0, "service stop", "Service stopped")
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy")
 	b.wantNoCopy()
+	b.want(0, "service status", "/usr/lib/systemd/user/runtimescope.service")
+	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays.")
+	if s := b.fakeState(); s.PID != 0 || len(b.files()) != 0 {
+		t.Errorf("PID %d, files %q", s.PID, b.files())
+	}
 }
 
 func TestUpdateAfterThePackageChangedItsUnitRestartsOnIt(t *testing.T) {

@@ -4,7 +4,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -28,17 +27,6 @@ func TestAnEnableThatFailsLeavesNothingOfAFreshInstall(t *testing.T) {
 		t.Errorf("a ✓ for what was taken back:\n%s", b.stdout.String())
 	}
 	b.want(0, "service install", "✓ Collector is healthy")
-}
-
-func TestADaemonReloadThatFailsIsTakenBack(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
-	b.plant(plant{Call: "systemctl --user daemon-reload", Code: 1, Stderr: "Failed to reload daemon: Connection timed out\n"})
-	b.want(1, "service install", "✗ systemctl --user daemon-reload: exit status 1: Failed to reload daemon: Connection timed out", takenBack)
-	b.wantCalls("systemctl --user daemon-reload", "systemctl --user daemon-reload")
-	if left := b.files(); len(left) != 0 {
-		t.Errorf("left are %q", left)
-	}
 }
 
 func TestAWayBackThatFailsIsNotCalledDone(t *testing.T) {
@@ -76,22 +64,6 @@ func TestARestartThatFailsBringsTheOldDefinitionBack(t *testing.T) {
 	}
 }
 
-func TestABootstrapThatFailsBringsTheOldJobBack(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "launchd").quick().installed()
-	edited := strings.Replace(b.read(b.manager.names().path), "268435456", "536870912", 1)
-	b.write(b.manager.names().path, edited, 0o644)
-	b.want(0, "service restart")
-	b.plant(plant{Call: "launchctl bootstrap", Code: 5, Stderr: "Bootstrap failed: 5: Input/output error\n"})
-	b.want(1, "service install", "Bootstrap failed: 5")
-	if got := b.read(b.manager.names().path); got != edited {
-		t.Errorf("the old plist is not back:\n%s", got)
-	}
-	if b.job() == nil || b.fakeState().PID == 0 {
-		t.Errorf("the old job is not back: %+v", b.job())
-	}
-}
-
 func TestAnUninstallThatIsRefusedKeepsTheDefinition(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"stop", "disable"} {
@@ -106,18 +78,6 @@ func TestAnUninstallThatIsRefusedKeepsTheDefinition(t *testing.T) {
 	}
 }
 
-func TestAStopThatIsRefusedIsAFailure(t *testing.T) {
-	t.Parallel()
-	eachQuick(t, func(t *testing.T, b *bench) {
-		b.installed()
-		b.plant(plant{Call: b.on("systemctl --user stop", "launchctl bootout"), Code: 1, Stderr: "1: Operation not permitted\n"})
-		b.want(1, "service stop", "1: Operation not permitted")
-		if strings.Contains(b.stdout.String(), "✓") || b.fakeState().PID == 0 {
-			t.Errorf("PID %d\n%s", b.fakeState().PID, b.stdout.String())
-		}
-	})
-}
-
 func TestAStopThatMayHaveHappenedIsNotCalledTakenBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
@@ -125,47 +85,5 @@ func TestAStopThatMayHaveHappenedIsNotCalledTakenBack(t *testing.T) {
 	b.want(1, "service stop", "Connection reset by peer")
 	if strings.Contains(b.stderr.String(), "rolled back") {
 		t.Errorf("it was running, is stopped, and yet:\n%s", b.stderr.String())
-	}
-}
-
-func TestAFolderThatMayNotBeWrittenIsNamed(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" || os.Getuid() == 0 {
-		// root writes everywhere; the fault test covers it
-		b := newBench(t, "systemd").quick()
-		b.write(filepath.Join(b.home, ".config"), "a file", 0o644)
-		b.want(1, "service install", filepath.Join(b.home, ".config"))
-		return
-	}
-	eachQuick(t, func(t *testing.T, b *bench) {
-		dir := filepath.Dir(b.manager.names().path)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		os.Chmod(dir, 0o555)
-		defer os.Chmod(dir, 0o755)
-		b.want(1, "service install", "permission denied", b.manager.names().path)
-		if len(b.files()) != 0 {
-			t.Errorf("left are %q", b.files())
-		}
-	})
-}
-
-func TestAPackagesUnitIsUsedAndNotCopied(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
-	text, err := b.manager.render(definition{b.collector(), ports{http: b.httpPort()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.fake.change(func(s *fakeState) { s.Vendor = text })
-	b.want(0, "service status", "/usr/lib/systemd/user/runtimescope.service")
-	b.want(0, "service install", "✓ Collector is healthy")
-	if b.read(b.manager.names().path) != "" || strings.Contains(b.stdout.String(), "Wrote") {
-		t.Errorf("it wrote a copy of the package's unit:\n%s", b.stdout.String())
-	}
-	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays.")
-	if s := b.fakeState(); s.PID != 0 || len(b.files()) != 0 {
-		t.Errorf("PID %d, files %q", s.PID, b.files())
 	}
 }

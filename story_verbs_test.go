@@ -442,3 +442,16 @@ func TestADryRunWaitsForNobody(t *testing.T) {
 	defer unlock()
 	b.want(0, "service restart -n", "would run systemctl --user restart runtimescope.service")
 }
+
+func TestUnitPrintsWhatInstallWrites(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.want(0, "service unit")
+		text := b.stdout.String()
+		b.wantCalls()
+		b.installed()
+		if got := b.read(b.manager.names().path); got != text {
+			t.Errorf("unit printed\n%s\ninstall wrote\n%s", text, got)
+		}
+	})
+}

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -42,12 +41,14 @@ func TestACrashIsToldAtOnceAndHow(t *testing.T) {
 
 func TestWhatTheManagerDoesNextIsTold(t *testing.T) {
 	t.Parallel()
-	for behave, says := range map[string]string{
-		"crash 3":   "systemd starts it again after 5s",
-		"exit 0":    "systemd does not start it again after a clean end",
-		"gave up 3": "systemd has given up after 5 restarts",
+	for says, behave := range map[string]string{
+		"systemd starts it again after 5s":                          "crash 3",
+		"systemd does not start it again after a clean end":         "exit 0",
+		"systemd has given up after 5 restarts":                     "gave up 3",
+		"launchd starts it again, ten seconds after the last start": "crash 3",
+		"launchd does not start it again after a clean end":         "exit 0",
 	} {
-		b := newBench(t, "systemd").quick()
+		b := newBench(t, says[:len("systemd")]).quick()
 		b.behaves(behave)
 		b.want(1, "service install", says)
 	}
@@ -99,14 +100,17 @@ func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 			}
 			return !dead
 		}
-		count := &countedCalls{Runner: b.app.run}
-		b.app.run = count
+		count := 0
+		b.app.run = hooked{b.app.run, func(_ []string, run func() (string, error)) (string, error) {
+			count++
+			return run()
+		}}
 		b.mu.Lock()
 		b.unready = 1 << 30
 		b.mu.Unlock()
 		b.want(1, "service restart --timeout 150ms", "✗ Collector did not respond on /readyz within 0.15s.", "answer 503")
-		if count.n > 15 {
-			t.Errorf("%d commands were run though nothing happened", count.n)
+		if count > 15 {
+			t.Errorf("%d commands were run though nothing happened", count)
 		}
 		dead = true
 		b.behaves("crash later 4")
@@ -114,51 +118,29 @@ func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 	})
 }
 
-// A countedCalls counts the commands that are run.
-type countedCalls struct {
-	Runner
-	n int
-}
-
-func (c *countedCalls) Run(ctx context.Context, argv ...string) (string, error) {
-	c.n++
-	return c.Runner.Run(ctx, argv...)
-}
-
 func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
 	b.installed()
 	b.timings.look, b.timings.grace = time.Millisecond, time.Hour
-	deaf := &deafManager{Runner: b.app.run, left: 3}
-	b.app.run = deaf
+	changed, deaf := false, 3 // to so many questions after the first change
+	b.app.run = hooked{b.app.run, func(argv []string, run func() (string, error)) (string, error) {
+		if changed = changed || changesSomething(argv); changed && readsOnly(argv) && deaf > 0 {
+			deaf--
+			return "", &commandError{argv: argv, code: 1, stderr: "the manager is busy"}
+		}
+		return run()
+	}}
 	b.want(0, "service restart", "✓ Collector is healthy")
-	if deaf.left != 0 {
-		t.Errorf("%d questions were not asked again", deaf.left)
+	if deaf != 0 {
+		t.Errorf("%d questions were not asked again", deaf)
 	}
-	b.timings.grace = 10 * time.Millisecond
-	b.app.run = &deafManager{Runner: deaf.Runner, left: 1 << 30}
+	b.timings.grace, changed, deaf = 10*time.Millisecond, false, 1<<30
 	start := time.Now()
 	b.want(1, "service restart --timeout 1h", "the manager is busy")
 	if took := time.Since(start); took < 50*time.Millisecond {
 		t.Errorf("it took %s", took)
 	}
-}
-
-// A deafManager does not answer so many questions after the first change.
-type deafManager struct {
-	Runner
-	changed bool
-	left    int
-}
-
-func (d *deafManager) Run(ctx context.Context, argv ...string) (string, error) {
-	d.changed = d.changed || !readsOnly(argv)
-	if d.changed && readsOnly(argv) && d.left > 0 {
-		d.left--
-		return "", &commandError{argv: argv, code: 1, stderr: "the manager is busy"}
-	}
-	return d.Runner.Run(ctx, argv...)
 }
 
 func TestNotReadyInTimeIsAFailure(t *testing.T) {
@@ -204,7 +186,7 @@ func TestAnotherProcessThatAnswersIsNotTheService(t *testing.T) {
 		b.behaves("silent") // it never binds, and then somebody else does
 		b.unready = 0
 		b.want(0, "service stop")
-		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
+		b.before(changesSomething, func() { b.foreign(b.httpPort(), "python3 -m http.server") })
 		b.want(1, "service restart --timeout 1h", "✗ port "+fmt.Sprint(b.httpPort())+" is held by PID 666 (python3 -m http.server)")
 		if strings.Contains(b.stdout.String(), "✓") {
 			t.Errorf("a ✓ for somebody else's answer:\n%s", b.stdout.String())
@@ -219,19 +201,9 @@ func TestACollectorThatFindsItsPortTakenIsHeardBeforeWhoHasIt(t *testing.T) {
 		b.want(0, "service stop")
 		b.behaves("crash later 3")
 		b.timings.look, b.timings.grace = time.Millisecond, time.Hour
-		b.plantAfterPreflight(func() { b.foreign(b.httpPort(), "python3 -m http.server") })
+		b.before(changesSomething, func() { b.foreign(b.httpPort(), "python3 -m http.server") })
 		b.want(1, "service restart --timeout 1h", "✗ The collector exited with status 3 before it was ready")
 	})
-}
-
-// plantAfterPreflight lets f happen at the first command that changes something.
-func (b *bench) plantAfterPreflight(f func()) {
-	b.app.run = &triggered{Runner: b.app.run, f: f}
-}
-
-type triggered struct {
-	Runner
-	f func()
 }
 
 func TestAnAnswerWhoseOwnerCannotBeFoundOutIsUnverified(t *testing.T) {
@@ -303,12 +275,4 @@ func TestNoOtherVariableGetsIntoTheDefinition(t *testing.T) {
 			t.Errorf("the definition is\n%s", text)
 		}
 	})
-}
-
-func (r *triggered) Run(ctx context.Context, argv ...string) (string, error) {
-	if !readsOnly(argv) && r.f != nil {
-		r.f()
-		r.f = nil
-	}
-	return r.Runner.Run(ctx, argv...)
 }

@@ -18,10 +18,7 @@ import (
 // collectorPlaces makes a folder with programs; a name that ends in "/" is a folder, one that ends in "-" a file that may not be run.
 func collectorPlaces(t testing.TB, names ...string) string {
 	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := need(filepath.EvalSymlinks(t.TempDir()))(t)
 	for _, name := range names {
 		path, mode := filepath.Join(dir, filepath.FromSlash(strings.TrimSuffix(name, "-"))), os.FileMode(0o755)
 		if strings.HasSuffix(name, "-") {
@@ -31,18 +28,14 @@ func collectorPlaces(t testing.TB, names ...string) string {
 		if strings.HasSuffix(name, "/") {
 			folder = path
 		}
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.MkdirAll(folder, 0o755))
 		if folder == path {
 			continue
 		}
 		if runtime.GOOS == "windows" {
 			path += ".exe"
 		}
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, "#!/bin/sh\n", mode)
 	}
 	return dir
 }
@@ -113,15 +106,10 @@ func TestThePathOfACollectorIsTheOneThatTheKernelMeans(t *testing.T) {
 	}
 	dir := collectorPlaces(t, "a/collector-server", "real/deep/x", "real/collector-server", "collector-server")
 	for name, target := range map[string]string{"a/link": "../real/deep", "loop": "loop", "fd": "/dev/fd", "proc": "/proc/self", "exe": "/proc/self/exe", "a/abs": dir + "/a/link"} {
-		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Symlink(target, filepath.Join(dir, name)))
 	}
 	w := &app{executables: func() []string { return nil }, path: []string{dir + "/a/link/.."}}
-	open, err := os.Open(filepath.Join(dir, "a", collectorName))
-	if err != nil {
-		t.Fatal(err)
-	}
+	open := need(os.Open(filepath.Join(dir, "a", collectorName)))(t)
 	defer open.Close()
 	fd, thisProcess := fmt.Sprint(open.Fd()), "that name is a different file in each process"
 	for _, c := range []struct{ at, asked, want, why string }{
@@ -204,14 +192,8 @@ func TestTheErrorListsEveryPlaceAndWhatIsWrongThere(t *testing.T) {
 
 func TestThisProgramIsKnownByTheNameItWasStartedByAndByItsOwn(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	real, err := filepath.EvalSymlinks(self)
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := need(os.Executable())(t)
+	real := need(filepath.EvalSymlinks(self))(t)
 	dir := collectorPlaces(t, "other/rs")
 	link := filepath.Join(dir, programFile("rs"))
 	if err := os.Symlink(self, link); err != nil {
@@ -341,9 +323,7 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 	loader := filepath.Join(dir, "loader")
 	file := func(text string) string {
 		path := filepath.Join(dir, "prog")
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, text, 0o755)
 		return path
 	}
 	path := file("")
@@ -423,9 +403,7 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 		"": "the file is empty", "\xcf\xfa": neither, "text that is no script": neither, collectorELF(t, "/nowhere/ld.so"): neither,
 		"#!/nowhere/sh\n": "its interpreter /nowhere/sh is not there",
 	} {
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, text, 0o755)
 		if got, certain := whyNotRun(path, "darwin"); got != want || certain != (want != noexec) {
 			t.Errorf("%.8q: got %q, %t, want %q", text, got, certain, want)
 		}
@@ -527,9 +505,7 @@ func collectorELFOf(t testing.TB, class elf.Class, order binary.ByteOrder, loade
 	}
 	var b bytes.Buffer
 	for _, part := range append(parts, []byte(loader+"\x00")) {
-		if err := binary.Write(&b, order, part); err != nil {
-			t.Fatal(err)
-		}
+		must(t, binary.Write(&b, order, part))
 	}
 	return b.String()
 }

@@ -128,10 +128,7 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 func TestAStartThatSomebodyElseMadeIsOurs(t *testing.T) {
 	t.Parallel()
 	up := snapshotOf("systemd", installed(), runningAs(4242))
-	text, err := snapManager("systemd").render(definition{collector: snapProgram})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(snapManager("systemd").render(definition{collector: snapProgram}))(t)
 	up.state.file.text = text
 	before := &state{invocation: "0"}
 	for _, c := range []struct {

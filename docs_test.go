@@ -50,10 +50,7 @@ func flagNames(text string) []string {
 
 func readDoc(t testing.TB, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(os.ReadFile(path))(t)
 	return strings.ReplaceAll(string(text), "\r\n", "\n") // as git may check it out on Windows
 }
 
@@ -242,10 +239,7 @@ func TestContributingSaysWhereEachFileLives(t *testing.T) {
 }
 
 func TestEveryPromiseNamesItsTestsAndEveryTestOfTheWholeProgramAPromise(t *testing.T) {
-	sources, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	sources := need(filepath.Glob("*_test.go"))(t)
 	whole, err := filepath.Glob("e2e/*_test.go")
 	if err != nil || len(whole) == 0 {
 		t.Fatalf("no end-to-end tests: %v", err)

@@ -513,12 +513,8 @@ func TestDoctorWeighsTheLogs(t *testing.T) {
 	one, two := filepath.Join(dir, "1"), filepath.Join(dir, "2")
 	weigh := func(sizes ...int64) (said string) {
 		for i, path := range []string{one, two}[:len(sizes)] {
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Truncate(path, sizes[i]); err != nil {
-				t.Fatal(err)
-			}
+			put(t, path, "", 0o600)
+			must(t, os.Truncate(path, sizes[i]))
 		}
 		s := snapshot{shell: shell{home: dir, supported: true}, state: state{phase: running, pid: 42, loaded: "/x"}, names: managerNames{logFiles: []string{one, two, filepath.Join(dir, "missing")}}}
 		new(app).logFacts(&s)

@@ -214,9 +214,7 @@ func TestAFileThatIsNoProgramFailsWithItsCause(t *testing.T) {
 	t.Parallel()
 	execShell(t)
 	path := filepath.Join(t.TempDir(), "prog")
-	if err := os.WriteFile(path, []byte("\x00garbage\x00garbage"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	put(t, path, "\x00garbage\x00garbage", 0o755)
 	r := execRunner()
 	_, err := r.Run(context.Background(), path)
 	if !errors.Is(err, syscall.ENOEXEC) || exitCode(err) != -1 || !strings.HasPrefix(err.Error(), quoteArgv([]string{path})+": fork/exec "+path+": ") {
@@ -233,10 +231,7 @@ func TestAStartedProcessPassesItsOutputAndTellsItsEnd(t *testing.T) {
 	sh := execShell(t)
 	for script, want := range map[string]exitStatus{"exit 0": {}, "exit 5": {code: 5}, "kill -9 $$": {signal: 9}, "kill -TERM $$": {signal: 15}} {
 		var stdout, stderr bytes.Buffer
-		p, err := execRunner().Start(bond{}, &stdout, &stderr, []string{"A=2", "B=3"}, sh, "-c", `echo "$$ $A $B $LC_ALL"; echo err >&2; `+script)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := need(execRunner().Start(bond{}, &stdout, &stderr, []string{"A=2", "B=3"}, sh, "-c", `echo "$$ $A $B $LC_ALL"; echo err >&2; `+script))(t)
 		got, err := p.Wait()
 		if got != want || err != nil {
 			t.Errorf("%s: got %+v, %v; want %+v", script, got, err, want)
@@ -250,10 +245,7 @@ func TestAStartedProcessPassesItsOutputAndTellsItsEnd(t *testing.T) {
 func TestAStartedProcessGetsSignals(t *testing.T) {
 	t.Parallel()
 	sh := execShell(t)
-	p, err := execRunner().Start(bond{}, nil, nil, nil, sh, "-c", execStops)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := need(execRunner().Start(bond{}, nil, nil, nil, sh, "-c", execStops))(t)
 	if delay := p.(started).cmd.WaitDelay; delay <= 0 || delay > 5*time.Second {
 		t.Errorf("a grandchild that holds the pipe holds us for %s", delay)
 	}
@@ -337,9 +329,7 @@ func TestExecutableSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	good, plain, link := filepath.Join(dir, "good"), filepath.Join(dir, "plain"), filepath.Join(dir, "link")
 	for path, mode := range map[string]os.FileMode{good: 0o755, plain: 0o644, filepath.Join(dir, "group"): 0o610} {
-		if err := os.WriteFile(path, nil, mode); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, "", mode)
 	}
 	cases := map[string]string{good: "", dir: "a folder", filepath.Join(dir, "none"): "not there", filepath.Join(dir, "group"): ""}
 	if runtime.GOOS != "windows" {
@@ -350,9 +340,7 @@ func TestExecutableSaysWhatIsWrong(t *testing.T) {
 		cases[os.DevNull] = "not a regular file"
 		cases[filepath.Join(good, "x")] = "not a directory"
 		cases["a\x00b"] = "invalid argument"
-		if err := os.Symlink(good, link); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Symlink(good, link))
 		cases[link] = ""
 		os.Symlink(filepath.Join(dir, "none"), link+"2")
 		cases[link+"2"] = "not there"
@@ -372,17 +360,9 @@ func TestLookPathTakesTheFirstExecutableOfAbsoluteFolders(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for _, name := range []string{"rel", "b", "c"} {
-		path := filepath.Join(dir, name, programFile("prog"))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, nil, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		put(t, filepath.Join(dir, name, programFile("prog")), "", 0o755)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "a", programFile("prog")), 0o755); err != nil { // a folder of that name
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Join(dir, "a", programFile("prog")), 0o755)) // a folder of that name
 	got := lookPath([]string{"", ".", "rel", filepath.Join(dir, "none"), filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")}, "prog")
 	if want := filepath.Join(dir, "b", programFile("prog")); got != want {
 		t.Errorf("got %q, want %q", got, want)

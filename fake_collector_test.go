@@ -147,14 +147,9 @@ func realMac(t *testing.T) *bench {
 	for _, key := range []string{httpPortEnv, wsPortEnv} {
 		b.env[key] = strconv.Itoa(freePort(t))
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := need(os.Executable())(t)
 	program := filepath.Join(b.fake.dir, "app", collectorName)
-	if err := os.Remove(program); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(program))
 	link(t, self, program)
 	t.Cleanup(func() {
 		until(t, func() bool {

@@ -267,10 +267,7 @@ func (bed *faultBed) fallout() fallout {
 // take more time than all the rest.
 func (bed *faultBed) serve() (port int) {
 	bed.t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		bed.t.Fatal(err)
-	}
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(bed.t)
 	bed.t.Cleanup(func() { listener.Close() })
 	port = listener.Addr().(*net.TCPAddr).Port
 	go func() {

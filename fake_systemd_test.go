@@ -280,13 +280,10 @@ func (s fakeState) fakePorts() (http, ws int) {
 
 // log adds a line to the journal.
 func (m fakeMachine) log(s *fakeState, text, id string) {
-	file, err := os.OpenFile(m.path("journal"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
+	line, _ := json.Marshal(map[string]string{"MESSAGE": text, "MESSAGE_ID": id, "SYSLOG_IDENTIFIER": "runtimescope", "_SYSTEMD_INVOCATION_ID": fmt.Sprintf("%032x", s.Invocation)})
+	if err := appendTo(m.path("journal"), string(line)+"\n"); err != nil {
 		panic(err)
 	}
-	defer file.Close()
-	line, _ := json.Marshal(map[string]string{"MESSAGE": text, "MESSAGE_ID": id, "SYSLOG_IDENTIFIER": "runtimescope", "_SYSTEMD_INVOCATION_ID": fmt.Sprintf("%032x", s.Invocation)})
-	fmt.Fprintf(file, "%s\n", line)
 }
 
 func (m fakeMachine) journalctl(_ *fakeState, args []string, stdout, _ io.Writer) int {

@@ -21,9 +21,7 @@ import (
 func logsFile(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, path, text, 0o600)
 	return path
 }
 
@@ -92,10 +90,7 @@ func TestTheLastLinesOfALogThatIsLongerThanABlock(t *testing.T) {
 func TestOfAHugeLogOneMegabyteIsRead(t *testing.T) {
 	t.Parallel()
 	path := logsFile(t, "first\n")
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := need(os.OpenFile(path, os.O_WRONLY, 0))(t)
 	defer file.Close()
 	const size = 1 << 31
 	if runtime.GOOS == "windows" {
@@ -108,9 +103,7 @@ func TestOfAHugeLogOneMegabyteIsRead(t *testing.T) {
 	if err != nil || len(got) != 1 || len(got[0]) != 1<<20 {
 		t.Fatalf("got %d lines, %v", len(got), err)
 	}
-	if _, err := file.WriteAt([]byte("\nthe\nlast\n"), size-10); err != nil {
-		t.Fatal(err)
-	}
+	need(file.WriteAt([]byte("\nthe\nlast\n"), size-10))(t)
 	if got, err := lastLines(path, 0, 2); !slices.Equal(got, []string{"the", "last"}) || err != nil {
 		t.Errorf("got %.50q, %v", got, err)
 	}
@@ -122,20 +115,14 @@ func TestACopiedLogIsForItsOwnerOnly(t *testing.T) {
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	text := strings.Repeat("line\n", 50000)
 	for path, text := range map[string]string{from: text, to: text + text} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, text, 0o600)
 	}
-	if err := copyFile(from, to); err != nil {
-		t.Fatal(err)
-	}
+	must(t, copyFile(from, to))
 	if got, err := os.ReadFile(to); string(got) != text || err != nil {
 		t.Errorf("copied %d bytes of %d, %v", len(got), len(text), err)
 	}
 	os.Remove(to)
-	if err := copyFile(from, to); err != nil {
-		t.Fatal(err)
-	}
+	must(t, copyFile(from, to))
 	if info, err := os.Stat(to); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
@@ -219,14 +206,7 @@ func TestLogsAreFollowedThroughEmptyingAndThroughBeingMadeAgain(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
 	add := func(path, text string) {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err == nil {
-			_, err = file.WriteString(text)
-			file.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, appendTo(path, text))
 	}
 	add(one, "long first line\nsecond\n")
 	var out logsOutput
@@ -249,14 +229,10 @@ func TestLogsAreFollowedThroughEmptyingAndThroughBeingMadeAgain(t *testing.T) {
 	shows(" line\n")
 	add(two, "other\n")
 	shows("==> " + two + " <==\nother\n")
-	if err := os.Truncate(one, 0); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Truncate(one, 0))
 	add(one, "anew\n") // shorter than before
 	shows("==> " + one + " <==\nanew\n")
-	if err := os.Remove(two); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(two))
 	add(one, "more\n")
 	shows("more\n")
 	add(one, "again\n") // by now it has been seen that the other one is not there
@@ -445,13 +421,8 @@ func TestEachManagerHasItsLogs(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
 	m := launchd{home: home}
-	if err := os.MkdirAll(m.logs(), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	for _, path := range m.logFiles() {
-		if err := os.WriteFile(path, []byte(filepath.Base(path)+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, filepath.Base(path)+"\n", 0o600)
 	}
 	var out logsOutput
 	w := logsWorld(&out, nil)

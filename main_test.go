@@ -126,10 +126,7 @@ func TestTheVersion(t *testing.T) {
 // mainProcess runs the program as a process of its own, with the fakes on its PATH.
 func mainProcess(t *testing.T, b *bench, stdout io.Writer, env []string, args ...string) (code int, stderr string) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := need(os.Executable())(t)
 	program := filepath.Join(b.fake.dir, "bin", programFile("runtimescope"))
 	link(t, self, program)
 	var said bytes.Buffer

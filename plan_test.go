@@ -126,9 +126,7 @@ func planFill(t testing.TB, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(t, filepath.Join(dir, name), text, 0o600)
 	}
 	return dir
 }
@@ -227,9 +225,7 @@ func TestWritingSaysWhatBecomesOfTheFilesThatAreThere(t *testing.T) {
 func TestWhatCannotBeReadIsNoCopyOfAnEmptyFile(t *testing.T) {
 	t.Parallel()
 	dir := planFill(t, map[string]string{"x": ""})
-	if err := os.Mkdir(filepath.Join(dir, "x.bak"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(filepath.Join(dir, "x.bak"), 0o755))
 	if _, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
 		t.Error(err)
 	}
@@ -352,16 +348,10 @@ func planNothingLost(t *testing.T, what, dir string, before map[string]string) {
 	if missing := errors.Is(err, fs.ErrNotExist); !(missing && !was || !missing && (string(now) == "new" || was && string(now) == old)) {
 		t.Errorf("%s: x is %q, %v", what, now, err)
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "x*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	names := need(filepath.Glob(filepath.Join(dir, "x*")))(t)
 	var texts []string
 	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := need(os.ReadFile(name))(t)
 		if !strings.HasSuffix(name, temporary) {
 			texts = append(texts, string(text))
 		}
@@ -376,9 +366,7 @@ func planNothingLost(t *testing.T, what, dir string, before map[string]string) {
 func TestWritingRefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "x"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(filepath.Join(dir, "x"), 0o755))
 	d := &planDisk{t: t}
 	undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(d))
 	if undo != nil || err == nil || len(d.ops) != 0 {
@@ -417,9 +405,7 @@ func TestRemovingThatFailsAtAnyOperationKeepsTheFile(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "x", "y"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Join(dir, "x", "y"), 0o755))
 	if undo, err := (removeFile{filepath.Join(dir, "x")}).do(context.Background(), planMachine(osDisk{})); err == nil || undo != nil {
 		t.Errorf("a folder was removed: %v", err)
 	}
@@ -492,13 +478,8 @@ func TestMakingFoldersAndTheirUndo(t *testing.T) {
 func TestUndoKeepsAFolderThatIsInUseByNow(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	undo, err := makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(osDisk{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "a", "other"), []byte("text"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	undo := need(makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(osDisk{})))(t)
+	put(t, filepath.Join(dir, "a", "other"), "text", 0o600)
 	planUndo(t, undo)
 	if got := planTree(t, dir); got != "a/\na/other: text" {
 		t.Errorf("undo left %q", got)
@@ -530,10 +511,7 @@ func TestAFolderThatSomebodyElseMakesFirstIsUsedAndNotTakenBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	d := planRaceDisk{}
-	undo, err := makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(d))
-	if err != nil {
-		t.Fatal(err)
-	}
+	undo := need(makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(d)))(t)
 	planUndo(t, undo)
 	if got := planTree(t, dir); got != "a/\na/b/" {
 		t.Errorf("undo left %q", got)
@@ -583,10 +561,7 @@ func TestTruncatingALogKeepsACopyAndTheFileItself(t *testing.T) {
 	t.Parallel()
 	dir := planFill(t, map[string]string{"x": "lines", "x.1": "older and longer"})
 	path := filepath.Join(dir, "x")
-	old, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := need(os.Stat(path))(t)
 	undo, err := truncateLog{path}.do(context.Background(), planMachine(osDisk{}))
 	if got := planTree(t, dir); got != "x: \nx.1: lines" || undo != nil || err != nil {
 		t.Errorf("got %q, %v", got, err)

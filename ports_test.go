@@ -329,22 +329,13 @@ func newPortsProc(t testing.TB) *portsProc {
 
 func (p *portsProc) put(name, text string) {
 	p.t.Helper()
-	path := filepath.Join(p.root, name)
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil {
-		err = os.WriteFile(path, []byte(text), 0o600)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	put(p.t, filepath.Join(p.root, name), text, 0o600)
 }
 
 func (p *portsProc) link(target, name string) {
 	p.t.Helper()
 	path := filepath.Join(p.root, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		p.t.Fatal(err)
-	}
+	must(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	if err := os.Symlink(target, path); err != nil {
 		p.t.Skip("no links here:", err)
 	}
@@ -382,10 +373,7 @@ func (p *portsProc) process(pid, parent int, command string, inodes ...int) {
 
 func (p *portsProc) wantHolders(port, first int, want ...holder) {
 	p.t.Helper()
-	who, err := p.holders(context.Background(), port)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	who := need(p.holders(context.Background(), port))(p.t)
 	got := who(first)
 	slices.SortFunc(got, func(a, b holder) int { return a.pid - b.pid })
 	if !slices.Equal(got, want) {
@@ -416,9 +404,7 @@ func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "x", 1)
 	p.wantHolders(7000, 0, heldBy(5, "x"))
-	if err := os.Remove(filepath.Join(p.root, "net/tcp")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(filepath.Join(p.root, "net/tcp")))
 	if _, err := p.holders(context.Background(), 7000); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -712,12 +698,7 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string) string {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, name, 0o755)
 		return path
 	}
 	now, sh := write("1.1/collector-server"), write("bin/sh")
@@ -749,9 +730,7 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}
 	// through the link of a package manager, which goes from one version to the next
 	link := filepath.Join(dir, "collector")
-	if err := os.Symlink(now, link); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Symlink(now, link))
 	for exe, want := range map[string]bool{now: false, filepath.Join(dir, "1.0/collector-server"): true, sh: true} {
 		os.Remove(filepath.Join(p.root, "5/exe"))
 		p.link(exe, "5/exe")
@@ -772,16 +751,10 @@ func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 	p, dir := newPortsProc(t), t.TempDir()
 	p.process(5, 1, "x")
 	file := filepath.Join(dir, "file")
-	do := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	hour := time.Hour
 	write := func(path string, times time.Time) {
-		do(os.WriteFile(path, []byte("x"), 0o755))
-		do(os.Chtimes(path, times, times))
+		put(t, path, "x", 0o755)
+		must(t, os.Chtimes(path, times, times))
 	}
 	pass := func() { // longer than ages are known to
 		for began := time.Now(); time.Since(began) < 50*time.Millisecond; time.Sleep(5 * time.Millisecond) {
@@ -793,17 +766,16 @@ func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 		want bool
 	}{
 		{"nothing", func() {}, false},
-		{"the time of a server whose clock is ahead", func() { do(os.Chtimes(file, time.Now().Add(hour), time.Now().Add(hour))) }, false},
-		{"the mode", func() { do(os.Chmod(file, 0o700)) }, false},
-		{"the owner", func() { do(os.Chown(file, os.Getuid(), os.Getgid())) }, false},
-		{"another name", func() { do(os.Link(file, file+"3")); do(os.Remove(file + "3")) }, false},
-		{"made anew with an old time, as tar does it", func() { do(os.Remove(file)); write(file, time.Now().Add(-hour)) }, true},
-		{"renamed over it with an old time, as dpkg does it", func() { write(file+"2", time.Now().Add(-hour)); do(os.Rename(file+"2", file)) }, true},
-		{"written in place", func() { do(os.WriteFile(file, []byte("y"), 0o755)) }, true},
+		{"the time of a server whose clock is ahead", func() { must(t, os.Chtimes(file, time.Now().Add(hour), time.Now().Add(hour))) }, false},
+		{"the mode", func() { must(t, os.Chmod(file, 0o700)) }, false},
+		{"the owner", func() { must(t, os.Chown(file, os.Getuid(), os.Getgid())) }, false},
+		{"another name", func() { must(t, os.Link(file, file+"3")); must(t, os.Remove(file+"3")) }, false},
+		{"made anew with an old time, as tar does it", func() { must(t, os.Remove(file)); write(file, time.Now().Add(-hour)) }, true},
+		{"renamed over it with an old time, as dpkg does it", func() { write(file+"2", time.Now().Add(-hour)); must(t, os.Rename(file+"2", file)) }, true},
+		{"written in place", func() { put(t, file, "y", 0o755) }, true},
 	} {
 		write(file, time.Now().Add(-hour))
-		info, err := os.Stat(file)
-		do(err)
+		info := need(os.Stat(file))(t)
 		if !c.want && birth(file, info).IsZero() {
 			continue // a file system that does not keep it: then every change counts
 		}
@@ -847,23 +819,16 @@ func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
 	for last := range steps {
 		dir = t.TempDir()
 		for _, folder := range []string{"1.0", "hop"} {
-			if err := os.Mkdir(at(folder), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.Mkdir(at(folder), 0o755))
 		}
 		for name, make := range steps {
 			if name == last {
 				continue
 			}
-			if err := make(); err != nil {
-				t.Fatal(err)
-			}
+			must(t, make())
 		}
 		changed := func(name string) time.Time {
-			info, err := os.Lstat(at(name))
-			if err != nil {
-				t.Fatal(err)
-			}
+			info := need(os.Lstat(at(name)))(t)
 			return changeTime(info)
 		}
 		var others time.Time
@@ -873,9 +838,7 @@ func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
 			}
 		}
 		for { // the clock of a file system has ticks
-			if err := steps[last](); err != nil {
-				t.Fatal(err)
-			}
+			must(t, steps[last]())
 			if changed(last).After(others) {
 				break
 			}
@@ -1137,16 +1100,11 @@ func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "collector-server"), filepath.Join(dir, "link")
-	if err := os.WriteFile(path, nil, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	put(t, path, "", 0o755)
 	if err := os.Symlink(path, link); err != nil {
 		t.Skip("no links here:", err)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := need(os.Stat(path))(t)
 	if inode(info) == "" {
 		t.Skip("files have no inode number on", runtime.GOOS)
 	}
@@ -1189,10 +1147,7 @@ func BenchmarkOwnerOfAPort(b *testing.B) {
 			}
 			p.link("socket:[900049]", "2/fd/9") // of the process that is looked into last
 			for b.Loop() {
-				who, err := p.holders(b.Context(), 7049)
-				if err != nil {
-					b.Fatal(err)
-				}
+				who := need(p.holders(b.Context(), 7049))(b)
 				if found := who(0); len(found) != 1 || found[0].pid != 2 {
 					b.Fatalf("found %v", found)
 				}
@@ -1210,10 +1165,7 @@ func BenchmarkLastLines(b *testing.B) {
 				b.Skip("a file with a hole takes its whole size here")
 			}
 			path := logsFile(b, tail)
-			file, err := os.OpenFile(path, os.O_WRONLY, 0)
-			if err != nil {
-				b.Fatal(err)
-			}
+			file := need(os.OpenFile(path, os.O_WRONLY, 0))(b)
 			defer file.Close()
 			if _, err := file.WriteAt([]byte(tail), size-int64(len(tail))); err != nil {
 				b.Skip("no file with a hole here:", err)
@@ -1233,9 +1185,7 @@ func BenchmarkProbe(b *testing.B) {
 	w := patient()
 	port := readyzServer(b, func(answer http.ResponseWriter, _ *http.Request) { answer.Write([]byte(`{"status":"ready"}`)) })
 	for b.Loop() {
-		if err := w.probe(b.Context(), port); err != nil {
-			b.Fatal(err)
-		}
+		must(b, w.probe(b.Context(), port))
 	}
 }
 

@@ -36,10 +36,7 @@ func patient() *app { return &app{timings: timings{answer: time.Hour}} }
 // readyzSpeaks is a server that reads a request, says text, and hangs up once hold has ended.
 func readyzSpeaks(t testing.TB, text string, hold func(net.Conn)) (port int) {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
@@ -143,10 +140,7 @@ func TestWhetherAnybodyAcceptsConnections(t *testing.T) {
 func TestAProbeIsTheRequestThatTheCollectorExpects(t *testing.T) {
 	t.Parallel()
 	got := make(chan string, 1)
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	closed := make(chan error, 1)
 	go func() {

@@ -53,10 +53,7 @@ func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *ben
 	b := newBench(t, "systemd")
 	b.manager = nil // as in a container
 	b.standIn(behave)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := need(os.Executable())(t)
 	os.Remove(b.collector())
 	link(t, self, b.collector())
 	r := &foregroundRun{t: t, out: &sharedBuffer{}, signals: make(chan os.Signal, 4), code: make(chan int, 1)}
@@ -153,10 +150,7 @@ func TestRunTellsByWhichSignalTheCollectorEnded(t *testing.T) {
 	r.says(1, " starting\n")
 	_, said, _ := strings.Cut(r.out.String(), "stand-in ")
 	pid, _ := strconv.Atoi(strings.Fields(said)[0])
-	collector, err := os.FindProcess(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	collector := need(os.FindProcess(pid))(t)
 	collector.Kill()
 	r.says(1, "⚠ the collector was ended by SIGKILL; it is started again in ")
 	r.says(2, "Collector is healthy and serving on")

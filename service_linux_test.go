@@ -31,14 +31,8 @@ func TestSockDiagListsWhatProcNetTCPLists(t *testing.T) {
 	if !hasSockDiag(t) {
 		t.Skip("the kernel has no sock_diag, or a sandbox forbids it")
 	}
-	fast, err := sockDiag()
-	if err != nil {
-		t.Fatal(err)
-	}
-	slow, err := procfs{root: "/proc"}.listeners()
-	if err != nil {
-		t.Fatal(err)
-	}
+	fast := need(sockDiag())(t)
+	slow := need(procfs{root: "/proc"}.listeners())(t)
 	ours := func(all []listener) (text []string) {
 		for _, l := range all {
 			if slices.Contains(ports, l.port) {
@@ -73,9 +67,7 @@ func hasSockDiag(t *testing.T) bool {
 	question.Length, question.Kind, question.Flags = 72, 20, 0x301
 	question.Family, question.TCP, question.States = 2, 6, 1<<10
 	var request bytes.Buffer
-	if err := binary.Write(&request, binary.NativeEndian, question); err != nil {
-		t.Fatal(err)
-	}
+	must(t, binary.Write(&request, binary.NativeEndian, question))
 	if err := syscall.Sendto(fd, request.Bytes(), syscall.MSG_DONTWAIT, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
 		return false
 	}
@@ -99,10 +91,7 @@ func TestDialConnectsOrSaysWhyNot(t *testing.T) {
 	t.Parallel()
 	somebody, nobody, never := readyzServer(t, func(http.ResponseWriter, *http.Request) {}), silentPort(t), time.Now().Add(time.Hour)
 	for range 100 { // whichever of the two is faster, the answer or we
-		conn, err := dial(somebody, never)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := need(dial(somebody, never))(t)
 		conn.Close()
 		if _, err := dial(nobody, never); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatalf("nobody listens: %v", err)
@@ -113,18 +102,10 @@ func TestDialConnectsOrSaysWhyNot(t *testing.T) {
 func TestDialGivesUpAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	// A queue of one that nobody empties: the third connection is not answered.
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fd := need(syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0))(t)
 	defer syscall.Close(fd)
-	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
-		t.Fatal(err)
-	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)))
+	name := need(syscall.Getsockname(fd))(t)
 	for range 8 {
 		deadline := time.Now().Add(100 * time.Millisecond)
 		conn, err := dial(name.(*syscall.SockaddrInet4).Port, deadline)
@@ -142,16 +123,10 @@ func TestDialGivesUpAtItsDeadline(t *testing.T) {
 
 func TestTheOnlyFileOfAProcessMayBeTheSocket(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	port := listener.Addr().(*net.TCPAddr).Port
-	file, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := need(listener.(*net.TCPListener).File())(t)
 	defer file.Close()
 	const closed = ^uintptr(0)
 	pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "60"}, &syscall.ProcAttr{Files: []uintptr{closed, closed, closed, file.Fd()}})
@@ -165,10 +140,7 @@ func TestTheOnlyFileOfAProcessMayBeTheSocket(t *testing.T) {
 	listener.Close()
 	file.Close()
 	for _, first := range []int{0, pid} {
-		who, err := procfs{root: "/proc"}.holders(t.Context(), port)
-		if err != nil {
-			t.Fatal(err)
-		}
+		who := need(procfs{root: "/proc"}.holders(t.Context(), port))(t)
 		if got := who(first); len(got) != 1 || got[0].pid != pid || got[0].command != "sleep 60" {
 			t.Errorf("%d first: got %v, want %d", first, got, pid)
 		}
@@ -176,21 +148,13 @@ func TestTheOnlyFileOfAProcessMayBeTheSocket(t *testing.T) {
 }
 
 func TestOrphansThatHaveEndedAreCollectedButNotTheCollector(t *testing.T) { // alone, for it would take other tests' children
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := need(os.Executable())(t)
 	dir := t.TempDir()
 	start := func() int {
-		pid, err := syscall.ForkExec(self, []string{filepath.Join(dir, collectorName)}, &syscall.ProcAttr{Env: []string{"GORACE=atexit_sleep_ms=0"}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		pid := need(syscall.ForkExec(self, []string{filepath.Join(dir, collectorName)}, &syscall.ProcAttr{Env: []string{"GORACE=atexit_sleep_ms=0"}}))(t)
 		return pid
 	}
-	if err := os.WriteFile(filepath.Join(dir, "standin"), []byte("exit 0"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, filepath.Join(dir, "standin"), "exit 0", 0o600)
 	collector, orphan := start(), start()
 	for _, pid := range []int{collector, orphan} {
 		const byPID = 1 // and WNOWAIT leaves it to be waited for again
@@ -246,15 +210,9 @@ func TestSystemdIsChosenWithTheRuntimeFolderThatThereIs(t *testing.T) {
 // locked checks that a lock is that of a folder.
 func locked(t *testing.T, lock func(context.Context, func()) (func(), error), folder string) {
 	t.Helper()
-	unlock, err := lock(t.Context(), func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := need(lock(t.Context(), func() {}))(t)
 	defer unlock()
-	dir, err := os.Open(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := need(os.Open(folder))(t)
 	defer dir.Close()
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
 		t.Errorf("%s is not locked: %v", folder, err)

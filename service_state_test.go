@@ -87,10 +87,7 @@ func TestWhatTheFileAddsToWhatTheManagerSays(t *testing.T) {
 	m := systemd{home: t.TempDir()}
 	const program = "/opt/collector-server"
 	d := definition{program, ports{http: 7000}}
-	text, err := m.render(d)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(m.render(d))(t)
 	w := &app{manager: m, processes: waitTable{}}
 	written := file{path: m.path(), text: text, exists: true, definition: d}
 	loaded := state{phase: running, loaded: m.path(), program: program, unitEnv: []string{httpPortEnv + "=7000"}}
@@ -142,9 +139,7 @@ func TestAPackagesDefinitionIsReadAsItIsNow(t *testing.T) {
 	} {
 		os.Remove(path)
 		if c.there {
-			if err := os.WriteFile(path, []byte("[Service]\nExecStart=/new\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			put(t, path, "[Service]\nExecStart=/new\n", 0o600)
 		}
 		c.s.loaded = path
 		got := w.withFile(c.s, file{path: "/home/ada/x"})
@@ -176,9 +171,7 @@ func TestTheFileOfADefinition(t *testing.T) {
 		{"a link to itself", func(path string) error { return os.Symlink(unitName, path) }, true, unitName, "too many levels", ""},
 	} {
 		m := systemd{home: t.TempDir()}
-		if err := os.MkdirAll(filepath.Dir(m.path()), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.MkdirAll(filepath.Dir(m.path()), 0o755))
 		if err := c.make(m.path()); err != nil {
 			t.Skip("no links here:", err)
 		}
@@ -189,9 +182,7 @@ func TestTheFileOfADefinition(t *testing.T) {
 		}
 	}
 	m := systemd{home: filepath.Join(t.TempDir(), "file")} // a file where a folder should be
-	if err := os.WriteFile(m.home, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, m.home, "", 0o600)
 	if f := (&app{manager: m}).readFile(); f.exists || f.err != nil {
 		t.Errorf("below a file: %+v", f)
 	}

@@ -221,12 +221,9 @@ func (m fakeMachine) record(argv []string) {
 	if err != nil {
 		panic(err)
 	}
-	file, err := os.OpenFile(m.path("calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := appendTo(m.path("calls"), string(line)+"\n"); err != nil {
 		panic(err)
 	}
-	defer file.Close()
-	fmt.Fprintf(file, "%s\n", line)
 }
 
 // planted takes the plant that this call hits.
@@ -338,9 +335,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	b := &bench{t: t, fake: fakeMachine{dir: dir}, env: map[string]string{}}
 	home := filepath.Join(dir, "home")
 	for _, folder := range []string{home, filepath.Join(dir, "bin"), filepath.Join(dir, "proc/net"), filepath.Join(dir, "app")} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.MkdirAll(folder, 0o755))
 	}
 	b.server = httptest.NewServer(http.HandlerFunc(b.answer))
 	_, port, _ := net.SplitHostPort(b.server.Listener.Addr().String())
@@ -380,10 +375,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	if manager == "launchd" || runtime.GOOS == "windows" { // where a test may not make the links of /proc
 		b.processes = lsofTable{run: b.app.run, answers: b.heldByAny}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := need(os.Executable())(t)
 	for _, name := range fakeNames {
 		link(t, self, filepath.Join(dir, "bin", programFile(name)))
 	}
@@ -432,16 +424,44 @@ func freePort(t testing.TB) int {
 // silentPort returns a port on which nobody listens and nobody else can, until the test is over: a connection has it.
 func silentPort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("tcp4", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
+	conn := need(net.Dial("tcp4", listener.Addr().String()))(t)
 	t.Cleanup(func() { conn.Close(); listener.Close() })
 	return conn.LocalAddr().(*net.TCPAddr).Port
+}
+
+// must ends a test that cannot go on after an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// need is must for a function that returns a value, too: value := need(f())(t).
+func need[T any](value T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		must(t, err)
+		return value
+	}
+}
+
+// put writes a file, and makes the folder that it is in.
+func put(t testing.TB, path, text string, mode os.FileMode) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, []byte(text), mode))
+}
+
+// appendTo writes at the end of a file.
+func appendTo(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
 }
 
 // until waits for a condition. It counts its looks, not the time: on a busy machine they take longer.
@@ -566,10 +586,7 @@ func (b *bench) plant(plants ...plant) {
 	for i := range plants {
 		plants[i].Nth = max(1, plants[i].Nth)
 	}
-	text, err := json.Marshal(plants)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	text := need(json.Marshal(plants))(b.t)
 	b.write(b.fake.path("plants"), string(text), 0o600)
 }
 
@@ -609,15 +626,7 @@ func (b *bench) wantCalls(want ...string) {
 	}
 }
 
-func (b *bench) write(path, text string, mode os.FileMode) {
-	b.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		b.t.Fatal(err)
-	}
-}
+func (b *bench) write(path, text string, mode os.FileMode) { b.t.Helper(); put(b.t, path, text, mode) }
 
 // read returns a file's text, "" when it is not there.
 func (b *bench) read(path string) string {
@@ -688,9 +697,7 @@ func (b *bench) replaceCollector() {
 	b.t.Helper()
 	path := b.collector()
 	old := path + " (deleted)" // what Linux calls the file that runs
-	if err := os.Rename(path, old); err != nil {
-		b.t.Fatal(err)
-	}
+	must(b.t, os.Rename(path, old))
 	b.write(path, "#!/bin/sh\n# newer\n", 0o755)
 	pid := strconv.Itoa(b.fakeState().PID)
 	exe := filepath.Join(b.fake.path("proc"), pid, "exe")
@@ -706,17 +713,9 @@ func golden(t testing.TB, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name)
 	if *updateGolden {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, got, 0o644)
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := need(os.ReadFile(path))(t)
 	if got != string(want) {
 		t.Errorf("%s differs (go test -update writes it anew)\ngot:\n%s\nwant:\n%s", path, got, want)
 	}

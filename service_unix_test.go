@@ -20,16 +20,10 @@ func TestALockIsWaitedForAndSaysSoOnce(t *testing.T) {
 	lock := folderLock(t.TempDir())
 	never := func() { t.Error("it waits for nobody") }
 	for range 2 { // what was let go can be had again
-		unlock, err := lock(t.Context(), never)
-		if err != nil {
-			t.Fatal(err)
-		}
+		unlock := need(lock(t.Context(), never))(t)
 		unlock()
 	}
-	unlock, err := lock(t.Context(), never)
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := need(lock(t.Context(), never))(t)
 	waits, ended := make(chan bool, 2), make(chan error)
 	go func() {
 		unlock, err := lock(context.Background(), func() { waits <- true })
@@ -51,10 +45,7 @@ func TestALockIsWaitedForAndSaysSoOnce(t *testing.T) {
 func TestWaitingForALockEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	lock := folderLock(t.TempDir())
-	unlock, err := lock(t.Context(), func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := need(lock(t.Context(), func() {}))(t)
 	defer unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	if _, err := lock(ctx, cancel); !errors.Is(err, errInterrupted) {
@@ -64,10 +55,7 @@ func TestWaitingForALockEndsWithItsContext(t *testing.T) {
 
 func TestAFolderThatIsNotThereIsNotLocked(t *testing.T) {
 	t.Parallel()
-	unlock, err := folderLock(filepath.Join(t.TempDir(), "none"))(t.Context(), func() { t.Error("it waits") })
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := need(folderLock(filepath.Join(t.TempDir(), "none"))(t.Context(), func() { t.Error("it waits") }))(t)
 	unlock()
 }
 
@@ -84,17 +72,10 @@ func TestWhetherAProcessExists(t *testing.T) {
 func TestOwnerInodeAndChangeOfAFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, path, "", 0o600)
 	before := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(path, before, before); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Chtimes(path, before, before))
+	info := need(os.Stat(path))(t)
 	if uid, ok := fileOwner(info); uid != os.Getuid() || !ok {
 		t.Errorf("owner: got %d, %t", uid, ok)
 	}
@@ -105,10 +86,7 @@ func TestOwnerInodeAndChangeOfAFile(t *testing.T) {
 	if got := changeTime(info); time.Since(got) > time.Minute {
 		t.Errorf("a change of the times is one, too: got %s", got)
 	}
-	info, err = fstest.MapFS{"x": {ModTime: before}}.Stat("x") // of no file system of this machine
-	if err != nil {
-		t.Fatal(err)
-	}
+	info = need(fstest.MapFS{"x": {ModTime: before}}.Stat("x"))(t) // of no file system of this machine
 	if uid, ok := fileOwner(info); uid != 0 || ok || inode(info) != "" || !changeTime(info).Equal(before) {
 		t.Errorf("got %d, %t, %q, %s", uid, ok, inode(info), changeTime(info))
 	}

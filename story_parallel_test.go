@@ -123,10 +123,7 @@ func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
 func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
-	unlock, err := b.lock(t.Context(), func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := need(b.lock(t.Context(), func() {}))(t)
 	defer unlock()
 	for _, verb := range []string{"restart", "stop", "uninstall"} {
 		signals := make(chan os.Signal, 1)

@@ -216,10 +216,7 @@ func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
 		{"python3 -m http.server 6767", "which is not a RuntimeScope collector", "stop it, or choose another port: "},
 	} {
 		eachQuick(t, func(t *testing.T, b *bench) {
-			listener, err := net.Listen("tcp4", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
+			listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
 			defer listener.Close()
 			wsPort := listener.Addr().(*net.TCPAddr).Port
 			b.env[wsPortEnv] = fmt.Sprint(wsPort)
@@ -248,12 +245,8 @@ func TestAMaskedUnitIsRefused(t *testing.T) {
 		t.Skip("links")
 	}
 	b := newBench(t, "systemd").quick()
-	if err := os.MkdirAll(filepath.Dir(b.manager.names().path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("/dev/null", b.manager.names().path); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Dir(b.manager.names().path), 0o755))
+	must(t, os.Symlink("/dev/null", b.manager.names().path))
 	for _, verb := range startingVerbs {
 		b.refused("service "+verb, "✗ the service is masked, so systemd will not start it", "Try: systemctl --user unmask runtimescope.service")
 	}
@@ -272,9 +265,7 @@ func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
 		target := b.fake.path("dotfiles/definition")
 		b.write(target, b.read(b.manager.names().path), 0o644)
 		os.Remove(b.manager.names().path)
-		if err := os.Symlink(target, b.manager.names().path); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Symlink(target, b.manager.names().path))
 		b.refused("service install", b.manager.names().path+" is a symbolic link to "+target)
 		b.want(0, "service restart") // which writes nothing
 		if text := b.read(target); text == "" {
@@ -385,10 +376,7 @@ func TestAPackagesUnitForTheSameFileUnderAnotherNameIsUsedAsItIs(t *testing.T) {
 	if err := os.Symlink(b.collector(), name); err != nil {
 		t.Skip("no links here:", err)
 	}
-	text, err := b.manager.render(definition{name, ports{http: b.httpPort()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(b.manager.render(definition{name, ports{http: b.httpPort()}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service install", "Collector: "+name, "✓ Collector is healthy")
 	b.wantNoCopy()

@@ -21,10 +21,7 @@ func TestADropInIsNamedAsTheCauseBeforeTheUnitIs(t *testing.T) {
 func TestAPortThatTheProcessWasToldOtherwiseIsFollowed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
-	text, err := b.manager.render(definition{collector: b.collector()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(b.manager.render(definition{collector: b.collector()}))(t)
 	b.write(b.manager.names().path, text, 0o644)
 	asked := b.env[httpPortEnv]
 	delete(b.env, httpPortEnv)
@@ -70,9 +67,7 @@ func TestAnEnabledUnitThatNoTargetWantsDoesNotStartAtLogin(t *testing.T) {
 	if !enabled() {
 		t.Error("the link is there")
 	}
-	if err := os.Remove(wants); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(wants))
 	if enabled() {
 		t.Error("neither the link nor a target is there")
 	}
@@ -196,10 +191,7 @@ func TestDashboardStartsTheCollectorThatWasInstalled(t *testing.T) {
 // withVendor gives the machine a unit from a package, for the collector and port of the bench.
 func withVendor(t *testing.T) *bench {
 	b := newBench(t, "systemd").quick()
-	text, err := b.manager.render(definition{b.collector(), ports{http: b.httpPort()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(b.manager.render(definition{b.collector(), ports{http: b.httpPort()}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	return b
 }
@@ -254,10 +246,7 @@ func TestUpdateAfterThePackageChangedItsUnitRestartsOnIt(t *testing.T) {
 func TestAnotherPortOverAPackagesUnitIsWrittenToTheHome(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
-	text, err := b.manager.render(definition{b.collector(), ports{http: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(b.manager.render(definition{b.collector(), ports{http: 1}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service install", "✓ Wrote "+b.manager.names().path, "✓ Collector is healthy")
 	b.want(0, "service uninstall", "✓ Service uninstalled")

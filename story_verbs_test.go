@@ -246,9 +246,7 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		if got := b.read(b.manager.names().path); got != text {
 			t.Errorf("dashboard wrote\n%s", got)
 		}
-		if err := os.Remove(b.collector()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Remove(b.collector()))
 		b.want(0, "service update", "Nothing to adopt")
 		b.want(0, "dashboard --no-open")
 		b.want(0, "service install", "Collector: "+named) // which stays
@@ -257,13 +255,9 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 			t.Errorf("without another one it wrote\n%s", got)
 		}
 		b.write(b.collector(), "#!/bin/sh\n", 0o755)
-		if err := os.Remove(named); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Remove(named))
 		b.want(0, "service update", "The service moves from "+named+" to "+b.collector(), "✓ Collector is healthy")
-		if err := os.Remove(b.collector()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Remove(b.collector()))
 		b.want(1, "service update", "collector-server")
 		b.want(0, "service stop")
 		b.want(1, "dashboard --no-open", "collector-server")
@@ -435,10 +429,7 @@ func (b *bench) everything() string {
 func TestADryRunWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick().installed()
-	unlock, err := b.lock(t.Context(), func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := need(b.lock(t.Context(), func() {}))(t)
 	defer unlock()
 	b.want(0, "service restart -n", "would run systemctl --user restart runtimescope.service")
 }

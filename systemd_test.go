@@ -23,10 +23,7 @@ import (
 // fakebinText is what a real tool said, see testdata/fakebin/README.md.
 func fakebinText(t testing.TB, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "fakebin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(os.ReadFile(filepath.Join("testdata", "fakebin", name)))(t)
 	return strings.ReplaceAll(string(text), "\r\n", "\n")
 }
 
@@ -273,10 +270,7 @@ func systemdSaidPorts(d definition) definition {
 
 func systemdPlain(t testing.TB) string {
 	t.Helper()
-	text, err := systemd{}.render(definition{collector: "/x"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(systemd{}.render(definition{collector: "/x"}))(t)
 	return text
 }
 
@@ -684,9 +678,7 @@ func TestADropInThatSystemdHasNotReadIsSeen(t *testing.T) {
 	} {
 		m := systemd{home: t.TempDir(), user: ada}
 		path := filepath.Join(m.path()+".d", test.name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(test.text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
+		put(t, path, test.text, 0o644)
 		run := planRunner{outputs: map[string]string{quoteArgv(systemctl("show", unitName, "-p", unitProperties)): fakebinText(t, "systemctl-show-"+test.shown+".txt")}}
 		if s, err := m.state(context.Background(), run); err != nil || s.stale != test.stale {
 			t.Errorf("%s, %s: stale is %v, %v", test.shown, test.name, s.stale, err)
@@ -729,12 +721,8 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	}
 	// by way of a link
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "real/.config/systemd/user"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Join(dir, "real/.config/systemd/user"), 0o755))
+	must(t, os.Symlink("real", filepath.Join(dir, "link")))
 	run.outputs[call] = "UnitPath=/etc/systemd/user " + filepath.Join(dir, "real/.config/systemd/user") + "\n"
 	if err := looksIn(filepath.Join(dir, "link")); err != nil {
 		t.Error(err)
@@ -801,12 +789,7 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		root := t.TempDir()
 		for _, name := range names {
 			if name, ok := strings.CutSuffix(name, "="); ok {
-				if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(root, name), []byte("5.15.90.1-Microsoft-standard-WSL2\n"), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				put(t, filepath.Join(root, name), "5.15.90.1-Microsoft-standard-WSL2\n", 0o600)
 			} else if err := os.MkdirAll(filepath.Join(root, name), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -976,9 +959,7 @@ func TestThePlansForSystemd(t *testing.T) {
 func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
 	t.Parallel()
 	m := systemd{home: t.TempDir(), user: ada}
-	if err := os.MkdirAll(filepath.Dir(m.wants()), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Dir(m.wants()), 0o755))
 	if m.withFiles(state{}).leftover() != "" {
 		t.Error("something is left of nothing")
 	}
@@ -1028,10 +1009,7 @@ func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 		if len(f) != 3 || f[2] != "systemd" {
 			continue
 		}
-		code, err := strconv.Atoi(f[1])
-		if err != nil {
-			t.Fatal(err)
-		}
+		code := need(strconv.Atoi(f[1]))(t)
 		if code == 255 {
 			continue // a program may well mean that itself
 		}
@@ -1107,12 +1085,7 @@ func TestLingerIsReadFromItsFile(t *testing.T) {
 	if got := m.linger(); got == nil || *got {
 		t.Errorf("without a file: %v", got)
 	}
-	if err := os.MkdirAll(filepath.Join(root, "var/lib/systemd/linger"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "var/lib/systemd/linger/ada"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, filepath.Join(root, "var/lib/systemd/linger/ada"), "", 0o600)
 	if got := m.linger(); got == nil || !*got {
 		t.Errorf("with a file: %v", got)
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -20,23 +21,19 @@ import (
 
 // A fakeLaunchd is what the fake launchctl remembers, and how its Mac is set.
 type fakeLaunchd struct {
-	NoGUI        int           // nobody is logged in at the screen: the exit status for gui/UID, 112 or 125; 0: somebody is
-	Blind        bool          // with NoGUI: "print" says 113 for want of the domain, so that only bootstrap finds out
-	SSH          bool          // the caller's session is not that of the screen: "list" looks into user/UID
-	Root         bool          // launchctl runs as root, and so says the cause and exits with its number
-	DisabledCode int           // of bootstrap for a disabled label: 5 or 119
-	LoadedCode   int           // of bootstrap for a loaded job: 5 or 37
-	Before13     bool          // print-disabled says true and false
-	Print        string        // "missing": there is no such verb; "changed": its text is another
-	Drain        int           // looks that a process takes to end after bootout
-	DrainFor     time.Duration // or time
-	Spawn        int           // looks until launchd starts a job for the first time: it is throttled
-	Respawn      int           // looks until it starts a failed job again; 0: not in this test
-	Idle         bool          // bootstrap does not start the job
-	LoginItems   bool          // switched off there: bootstrap says nothing and forgets the job
-	LWCR         bool          // the first start of a program that was replaced is ended for its signature (macOS 26)
-	Identity     string        // of the program at the last start
-	ExitTimeout  int           // seconds that "print" says
+	NoGUI        int    // nobody is logged in at the screen: the exit status for gui/UID, 112 or 125; 0: somebody is
+	SSH          bool   // the caller's session is not that of the screen: "list" looks into user/UID
+	Root         bool   // launchctl runs as root, and so says the cause and exits with its number
+	DisabledCode int    // of bootstrap for a disabled label: 5 or 119
+	Print        string // "missing": there is no such verb; "changed": its text is another
+	Drain        int    // looks that a process takes to end after bootout
+	Spawn        int    // looks until launchd starts a job for the first time: it is throttled
+	Respawn      int    // looks until it starts a failed job again; 0: not in this test
+	Idle         bool   // bootstrap does not start the job
+	LoginItems   bool   // switched off there: bootstrap says nothing and forgets the job
+	LWCR         bool   // the first start of a program that was replaced is ended for its signature (macOS 26)
+	Identity     string // of the program at the last start
+	ExitTimeout  int    // seconds that "print" says
 
 	Real      bool          // the collector is a process, see fake_collector_test.go
 	Throttle  time.Duration // from one start to the next, with Real
@@ -72,7 +69,6 @@ type fakeJob struct {
 	Wait       int  // looks until then
 	Draining   bool
 	DrainLooks int
-	DrainUntil time.Time
 }
 
 func (s *fakeState) mac() *fakeLaunchd {
@@ -225,7 +221,7 @@ func (c fakeCall) look(name string, listing bool) {
 			continue
 		}
 		if j.Draining {
-			if j.DrainLooks--; j.DrainLooks < 0 && time.Now().After(j.DrainUntil) {
+			if j.DrainLooks--; j.DrainLooks < 0 {
 				delete(c.l.Jobs, target)
 			}
 			continue
@@ -264,7 +260,7 @@ func (c fakeCall) list(name string) int {
 
 func (c fakeCall) print(target string) int {
 	domain, name, code := c.target(target)
-	if code != 0 && (code == 64 || !c.l.Blind) {
+	if code != 0 {
 		return c.noDomain(code, domain, "Could not print service")
 	}
 	c.look(name, false)
@@ -328,9 +324,6 @@ func (c fakeCall) printDisabled(domain string) int {
 		return c.noDomain(code, domain, "Could not print disabled services")
 	}
 	words := map[bool]string{true: "disabled", false: "enabled"}
-	if c.l.Before13 {
-		words = map[bool]string{true: "true", false: "false"}
-	}
 	fmt.Fprintf(c.stdout, "\n\tdisabled services = {\n\t\t\"com.apple.ManagedClientAgent.enrollagent\" => %s\n", words[true])
 	for name, disabled := range c.l.Disabled {
 		fmt.Fprintf(c.stdout, "\t\t\"%s\" => %s\n", name, words[disabled])
@@ -342,7 +335,7 @@ func (c fakeCall) printDisabled(domain string) int {
 // enable and disable write a store that knows labels, not jobs: they succeed for one that was never loaded.
 func (c fakeCall) enable(verb, target string) int {
 	domain, name, code := c.target(target)
-	if code != 0 && !c.l.Blind {
+	if code != 0 {
 		return c.noDomain(code, domain, "Could not "+verb+" service")
 	}
 	if verb == "disable" {
@@ -357,7 +350,6 @@ func (c fakeCall) refuse(code int, path, detail string) int {
 	switch {
 	case c.l.Root:
 		return c.fail(code, "%s: %s\nBootstrap failed: %d: %s", path, detail, code, launchctlError(code))
-	case code == 37 && c.l.LoadedCode == 37:
 	case code == 119 && c.l.DisabledCode == 119:
 	default:
 		return c.fail(5, "Bootstrap failed: 5: Input/output error\nTry re-running the command as root for richer errors.")
@@ -473,11 +465,11 @@ func (c fakeCall) drop(target string, j *fakeJob) {
 	if j.PID != 0 {
 		j.logs("stopping")
 	}
-	if j.PID == 0 || c.l.Drain == 0 && c.l.DrainFor == 0 {
+	if j.PID == 0 || c.l.Drain == 0 {
 		delete(c.l.Jobs, target)
 		return
 	}
-	j.Draining, j.DrainLooks, j.DrainUntil = true, c.l.Drain, time.Now().Add(c.l.DrainFor)
+	j.Draining, j.DrainLooks = true, c.l.Drain
 }
 
 func (c fakeCall) kickstart(target string, kill bool) int {
@@ -604,94 +596,59 @@ func fakePlistEnvironment(s fakeState) (words []string) {
 
 // readFakePlist reads an XML property list, strictly and on its own: not by the code under test.
 func readFakePlist(text string) (map[string]any, error) {
-	r := &fakePlistReader{strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)} // XML 1.0, 2.11
-	if _, rest, ok := strings.Cut(r.rest, `<plist version="1.0">`); ok {
-		r.rest = rest
-	} else {
-		return nil, errors.New("no plist")
+	var plist fakePlistNode
+	if err := xml.Unmarshal([]byte(text), &plist); err != nil {
+		return nil, err
 	}
-	value, err := r.value()
+	if plist.XMLName.Local != "plist" || len(plist.Attrs) != 1 || plist.Attrs[0].Value != "1.0" || len(plist.Children) != 1 {
+		return nil, errors.New("not one value in a plist of version 1.0")
+	}
+	value, err := plist.Children[0].value()
 	top, ok := value.(map[string]any)
-	if err == nil && (!ok || strings.TrimSpace(r.rest) != "</plist>") {
-		err = errors.New("not one dictionary")
+	if err == nil && !ok {
+		err = errors.New("not a dictionary")
 	}
 	return top, err
 }
 
-type fakePlistReader struct{ rest string }
-
-func (r *fakePlistReader) take(prefix string) bool {
-	r.rest = strings.TrimLeft(r.rest, " \t\n")
-	rest, ok := strings.CutPrefix(r.rest, prefix)
-	r.rest = rest
-	return ok
+// A fakePlistNode is an element.
+type fakePlistNode struct {
+	XMLName  xml.Name
+	Attrs    []xml.Attr      `xml:",any,attr"`
+	Text     string          `xml:",chardata"`
+	Children []fakePlistNode `xml:",any"`
 }
 
-func (r *fakePlistReader) value() (any, error) {
-	switch {
-	case r.take("<true/>"):
-		return true, nil
-	case r.take("<false/>"):
-		return false, nil
-	case r.take("<array>"):
+func (n fakePlistNode) value() (any, error) {
+	switch n.XMLName.Local {
+	case "true", "false":
+		return n.XMLName.Local == "true", nil
+	case "string":
+		return n.Text, nil
+	case "integer":
+		return strconv.Atoi(n.Text)
+	case "array":
 		array := []any{}
-		for !r.take("</array>") {
-			value, err := r.value()
+		for _, child := range n.Children {
+			value, err := child.value()
 			if err != nil {
 				return nil, err
 			}
 			array = append(array, value)
 		}
 		return array, nil
-	case r.take("<dict>"):
+	case "dict":
 		dict := map[string]any{}
-		for !r.take("</dict>") {
-			if !r.take("<key>") {
-				return nil, errors.New("no key")
+		for i := 0; i+1 < len(n.Children); i += 2 {
+			value, err := n.Children[i+1].value()
+			if err != nil || n.Children[i].XMLName.Local != "key" {
+				return nil, fmt.Errorf("no key and value: %w", err)
 			}
-			key, err := r.text("key")
-			if err != nil {
-				return nil, err
-			}
-			if dict[key], err = r.value(); err != nil {
-				return nil, err
-			}
+			dict[n.Children[i].Text] = value
 		}
 		return dict, nil
-	case r.take("<string>"):
-		return r.text("string")
-	case r.take("<integer>"):
-		text, err := r.text("integer")
-		if err != nil {
-			return nil, err
-		}
-		return strconv.Atoi(text)
 	}
-	return nil, fmt.Errorf("no value at %.20q", r.rest)
-}
-
-// text reads up to the end tag. It is called right after the start tag, whose take has left white space alone.
-func (r *fakePlistReader) text(tag string) (string, error) {
-	raw, rest, ok := strings.Cut(r.rest, "</"+tag+">")
-	if !ok || strings.ContainsRune(raw, '<') {
-		return "", errors.New("no end of " + tag)
-	}
-	r.rest = rest
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(raw, "&")
-		b.WriteString(before)
-		if !found {
-			return b.String(), nil
-		}
-		name, rest, ok := strings.Cut(after, ";")
-		char, known := map[string]string{"amp": "&", "lt": "<", "gt": ">", "quot": `"`, "apos": "'", "#13": "\r"}[name]
-		if !ok || !known {
-			return "", fmt.Errorf("no entity: %.10q", after)
-		}
-		b.WriteString(char)
-		raw = rest
-	}
+	return nil, fmt.Errorf("no value: <%s>", n.XMLName.Local)
 }
 
 // rawStatus is the raw wait status of an exit.

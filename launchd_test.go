@@ -86,21 +86,6 @@ func FuzzPlistCarriesTheVeryText(f *testing.F) {
 	})
 }
 
-// A launchdPlist is a plist as encoding/xml reads it: keys and values in turn.
-type launchdPlist struct {
-	Dict launchdDict `xml:"dict"`
-}
-
-type launchdDict struct {
-	Keys  []string `xml:"key"`
-	Inner string   `xml:",innerxml"`
-	Array []struct {
-		Strings []string `xml:"string"`
-	} `xml:"array"`
-	Strings []string      `xml:"string"`
-	Dicts   []launchdDict `xml:"dict"`
-}
-
 func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
 	f.Add("/usr/local/bin/collector-server", "/Users/ada", 0, 0)
 	f.Add(launchdHostile, "/Users/a & b", 7001, 7002)
@@ -118,29 +103,17 @@ func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
 		if err := wellFormed(text); err != nil {
 			t.Errorf("not well-formed: %v", err)
 		}
-		var read launchdPlist
-		if err := xml.Unmarshal([]byte(text), &read); err != nil {
-			t.Fatal(err)
-		}
-		if len(read.Dict.Array) != 1 || !slices.Equal(read.Dict.Array[0].Strings, []string{program}) {
-			t.Errorf("launchd runs %q, want %q", read.Dict.Array, program)
-		}
-		if keys := []string{"Label", "ProgramArguments", "RunAtLoad", "KeepAlive", "StandardOutPath", "StandardErrorPath", "EnvironmentVariables", "ProcessType",
-			"ThrottleInterval", "HardResourceLimits"}; !slices.Equal(read.Dict.Keys, keys) {
-			t.Errorf("keys %q", read.Dict.Keys)
-		}
 		logs := m.logFiles()
-		if want := []string{label, logs[1], logs[0], "Background"}; !slices.Equal(read.Dict.Strings, want) {
-			t.Errorf("values %q, want %q", read.Dict.Strings, want)
-		}
-		environment := read.Dict.Dicts[1]
-		keys, values := []string{"PATH", "HOME"}, []string{"/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", home}
+		environment := map[string]any{"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "HOME": home}
 		for _, word := range d.ports.environment() {
 			key, value, _ := strings.Cut(word, "=")
-			keys, values = append(keys, key), append(values, value)
+			environment[key] = value
 		}
-		if !slices.Equal(environment.Keys, keys) || !slices.Equal(environment.Strings, values) {
-			t.Errorf("environment %q %q", environment.Keys, environment.Strings)
+		want := map[string]any{"Label": label, "ProgramArguments": []any{program}, "RunAtLoad": true, "KeepAlive": map[string]any{"SuccessfulExit": false, "Crashed": true},
+			"StandardOutPath": logs[1], "StandardErrorPath": logs[0], "EnvironmentVariables": environment, "ProcessType": "Background", "ThrottleInterval": 10,
+			"HardResourceLimits": map[string]any{"ResidentSetSize": 268435456}}
+		if got, err := readFakePlist(text); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("launchd reads %v\n%v, want\n%v", err, got, want)
 		}
 		if got := m.parse(text); got != systemdSaidPorts(d) {
 			t.Errorf("read back as %+v, want %+v", got, d)
@@ -186,10 +159,7 @@ func TestAPlistThatSomebodyEditedIsRead(t *testing.T) {
 
 func TestWhatIsNoPlistIsToldApart(t *testing.T) {
 	t.Parallel()
-	plain, err := launchd{home: "/Users/ada"}.render(definition{collector: "/x"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain := need(launchd{home: "/Users/ada"}.render(definition{collector: "/x"}))(t)
 	if err := wellFormed(plain); err != nil {
 		t.Error(err)
 	}
@@ -254,10 +224,7 @@ func TestLaunchdSamples(t *testing.T) {
 	for _, path := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := need(os.ReadFile(path))(t)
 			head, rest, _ := strings.Cut("\n"+strings.ReplaceAll(string(text), "\r\n", "\n"), "\n## ")
 			_, expect, ok := strings.Cut(head, "\n# expect ")
 			if expect, _, _ = strings.Cut(expect, "\n"); !ok || rest == "" {
@@ -493,18 +460,11 @@ func TestADisabledAgentIsSeen(t *testing.T) {
 func launchdHome(t *testing.T) launchd {
 	t.Helper()
 	m := launchd{home: t.TempDir(), uid: max(0, os.Getuid()), user: "ada"}
-	text, err := m.render(definition{collector: "/usr/local/bin/collector-server"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := need(m.render(definition{collector: "/usr/local/bin/collector-server"}))(t)
 	for _, dir := range []string{filepath.Dir(m.path()), m.logs()} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.MkdirAll(dir, 0o755))
 	}
-	if err := os.WriteFile(m.path(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, m.path(), text, 0o600)
 	return m
 }
 
@@ -512,9 +472,7 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 	t.Parallel()
 	me := max(0, os.Getuid())
 	write := func(m launchd, text string) {
-		if err := os.WriteFile(m.path(), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(t, m.path(), text, 0o600)
 	}
 	for _, c := range []struct {
 		what      string
@@ -578,13 +536,8 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
-	text, err := m.render(definition{collector: "/nowhere"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(m.path(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	text := need(m.render(definition{collector: "/nowhere"}))(t)
+	put(t, m.path(), text, 0o600)
 	asked := planRunner{outputs: map[string]string{launchdList: fakebinText(t, "launchctl-list-exit-78.txt")}}
 	whyNot := func() string {
 		s, err := m.state(context.Background(), asked)
@@ -604,14 +557,12 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 		t.Errorf("got %q, %q", why, whyNot())
 	}
 	run := planRunner{answers: map[string]error{"launchctl print " + m.domain() + "/" + label: planFailed(113, "", "launchctl")}}
-	err = m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap"))
+	err := m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap"))
 	if want := why + " (launchctl bootstrap: exit status 5: x)"; errText(err) != want || helpOf(err) != "sudo chown -R ada "+quoteArgv([]string{m.logs()}) {
 		t.Errorf("got %v, %s", err, helpOf(err))
 	}
 	os.Remove(m.logFiles()[1])
-	if err := os.WriteFile(m.logFiles()[1], nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, m.logFiles()[1], "", 0o600)
 	if why := m.logFault(); why != "" {
 		t.Errorf("a log that may be written: %s", why)
 	}
@@ -657,9 +608,7 @@ func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 		}
 		m.uid--
 		for mode, bad := range map[os.FileMode]bool{0o644: false, 0o600: false, 0o664: true, 0o602: true, 0o755: false} {
-			if err := os.Chmod(m.path(), mode); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.Chmod(m.path(), mode))
 			if err := m.unusable(); (err != nil) != bad {
 				t.Errorf("mode %v: %v", mode, err)
 			}
@@ -674,24 +623,18 @@ func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 		}
 		m.uid = os.Getuid()
 		for mode, help := range map[os.FileMode]string{0o700: "", 0o500: "chmod u+wx ~/Library/LaunchAgents", 0o755: ""} {
-			if err := os.Chmod(folder, mode); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.Chmod(folder, mode))
 			if err := m.surroundings(context.Background(), planRunner{}).err; helpOf(err) != help || (err != nil) != (help != "") {
 				t.Errorf("mode %v: %v", mode, err)
 			}
 			os.Chmod(folder, 0o755)
 		}
 	}
-	if err := os.Remove(m.path()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(m.path()))
 	if err := m.unusable(); err != nil {
 		t.Errorf("without a plist: %v", err)
 	}
-	if err := os.Mkdir(m.path(), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(m.path(), 0o755))
 	if err := m.unusable(); err == nil {
 		t.Error("a folder is a plist")
 	}
@@ -762,12 +705,8 @@ func TestALogThatHasGrownIsEmptiedAtAStart(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
 	for i, size := range []int64{logLimit + 1, logLimit} {
-		if err := os.WriteFile(m.logFiles()[i], nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(m.logFiles()[i], size); err != nil {
-			t.Fatal(err)
-		}
+		put(t, m.logFiles()[i], "", 0o600)
+		must(t, os.Truncate(m.logFiles()[i], size))
 	}
 	s := snapshot{names: m.names()}
 	new(app).logFacts(&s)
@@ -794,14 +733,7 @@ func TestTheLogOfOneStartIsWhatCameAfterTheMark(t *testing.T) {
 	t.Parallel()
 	m := launchdHome(t)
 	add := func(i int, text string) {
-		file, err := os.OpenFile(m.logFiles()[i], os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err == nil {
-			_, err = file.WriteString(text)
-			file.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, appendTo(m.logFiles()[i], text))
 	}
 	log := func(mark logMark) []string { return m.startLog(context.Background(), nil, state{}, mark).lines }
 	if got := log(m.mark()); got != nil {

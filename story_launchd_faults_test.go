@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -227,26 +226,6 @@ func TestMacWhenPrintGivesNoAnswerListSuffices(t *testing.T) {
 	}
 }
 
-// A cut runner breaks off the first call that starts with some words, before or after it was carried out.
-type cut struct {
-	Runner
-	call  string
-	cause error
-	after bool
-}
-
-func (r *cut) Run(ctx context.Context, argv ...string) (string, error) {
-	if r.cause == nil || !strings.HasPrefix(strings.Join(argv, " "), r.call) {
-		return r.Runner.Run(ctx, argv...)
-	}
-	if r.after {
-		r.Runner.Run(ctx, argv...)
-	}
-	err := &commandError{argv: argv, code: -1, cause: r.cause}
-	r.cause = nil
-	return "", err
-}
-
 func TestMacALaunchctlThatDoesNotAnswerIsNamedAndTakenBack(t *testing.T) {
 	t.Parallel()
 	for verb, commands := range faultyVerbs() {
@@ -259,7 +238,16 @@ func TestMacALaunchctlThatDoesNotAnswerIsNamedAndTakenBack(t *testing.T) {
 						if after && verb == "stop" {
 							continue // it is stopped then, and a stop is not taken back
 						}
-						r.app.run = &cut{inProcess{r.fake}, "launchctl " + command, cause, after}
+						met := false
+						r.app.run = hooked{inProcess{r.fake}, func(argv []string, run func() (string, error)) (string, error) {
+							if met || !calls(command)(argv) {
+								return run()
+							}
+							if met = true; after {
+								run()
+							}
+							return "", &commandError{argv: argv, code: -1, cause: cause}
+						}}
 						if !r.fails(fmt.Sprint(command, ": ", cause, ", after: ", after), "launchctl "+command, cause.Error()) {
 							r = newTrial(t, verb, "")
 						}
@@ -277,6 +265,11 @@ func TestMacWithoutLaunchctlThatIsSaid(t *testing.T) {
 		r.app.run = osRunner{}
 		r.fails("no launchctl", "launchctl is not on this system", "runtimescope service run")
 	}
+}
+
+// calls tells whether launchctl is run with a verb.
+func calls(verb string) func(argv []string) bool {
+	return func(argv []string) bool { return len(argv) > 1 && argv[0] == "launchctl" && argv[1] == verb }
 }
 
 func TestMacTheCauseBehindABareFiveIsFound(t *testing.T) {
@@ -309,35 +302,18 @@ func TestMacTheCauseBehindABareFiveIsFound(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			b := mac(t)
-			b.app.run = &meddling{Runner: b.app.run, before: "launchctl bootstrap", meddle: func() { c.spoil(b) }}
+			b.before(calls("bootstrap"), func() { c.spoil(b) })
 			b.want(1, "service install", append(c.words, "exit status 5")...)
 			b.silentOn("exit status 5)") // the number comes with its words
 		})
 	}
 }
 
-// A meddling runner lets somebody else do something right before the first call that starts with some words.
-type meddling struct {
-	Runner
-	before string
-	meddle func()
-}
-
-func (r *meddling) Run(ctx context.Context, argv ...string) (string, error) {
-	if r.meddle != nil && strings.HasPrefix(strings.Join(argv, " "), r.before) {
-		r.meddle()
-		r.meddle = nil
-	}
-	return r.Runner.Run(ctx, argv...)
-}
-
 func TestMacTheGUISessionThatEndsHalfWayIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, before := range []string{"enable", "bootstrap", "kickstart"} {
 		b := mac(t)
-		b.app.run = &meddling{Runner: b.app.run, before: "launchctl " + before, meddle: func() {
-			b.set(func(l *fakeLaunchd) { l.NoGUI, l.Jobs = 125, map[string]*fakeJob{} })
-		}}
+		b.before(calls(before), func() { b.set(func(l *fakeLaunchd) { l.NoGUI, l.Jobs = 125, map[string]*fakeJob{} }) })
 		b.want(1, "service install", "user ada has no GUI session")
 		if files := b.files(); strings.Contains(strings.Join(files, " "), "plist") {
 			t.Errorf("%s: files %v", before, files)
@@ -352,6 +328,6 @@ func TestMacAsRootTheCauseIsSaidByLaunchctl(t *testing.T) {
 	b.plant(plant{Call: "launchctl enable"})
 	b.want(1, "service install", "switched off for this user", "Service is disabled")
 	b.installed()
-	b.app.run = &meddling{Runner: b.app.run, before: "launchctl bootstrap", meddle: func() { os.Chmod(b.manager.names().path, 0o666) }}
+	b.before(calls("bootstrap"), func() { os.Chmod(b.manager.names().path, 0o666) })
 	b.want(1, "service install", "may be written by others (mode 0666)", "Path had bad ownership/permissions")
 }

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,18 +12,227 @@ import (
 	"time"
 )
 
-func TestMacInstallLoadsTheAgentAndSaysWhereItLogs(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.want(0, "service install", "✓ Wrote "+b.manager.names().path, "Collector: "+filepath.Join(b.fake.dir, "app", programFile(collectorName)),
-		"Logs:      "+b.manager.names().logs, "Waiting for collector to come up…", "✓ Collector is healthy and serving on http://127.0.0.1:"+b.env[httpPortEnv])
-	b.silentOn("linger", "unverified")
-	b.wantCalls(b.starts()...)
-	if j := b.job(); j == nil || j.PID == 0 || j.Runs != 1 || j.Path != b.manager.names().path {
-		t.Errorf("the job is %+v", j)
+// macStates are the states in which a verb may find launchd.
+func macStates() map[string]func(b *bench) {
+	has := func(change func(*fakeLaunchd)) func(b *bench) { return func(b *bench) { b.installed().set(change) } }
+	disabled := func(code int) func(b *bench) { // by an older installer
+		return func(b *bench) {
+			b.installed().launchctl("unload", "-w", b.manager.names().path)
+			b.set(func(l *fakeLaunchd) { l.DisabledCode, l.Legacy = code, nil })
+		}
 	}
-	b.want(0, "service status --exit-code", "✓ Service running — PID 4243, up ")
-	b.silentOn("Restart needed") // though ps says a second too many
+	return map[string]func(b *bench){
+		"none":          func(*bench) {},
+		"running":       has(func(*fakeLaunchd) {}),
+		"over ssh":      has(func(l *fakeLaunchd) { l.SSH = true }),
+		"no print":      has(func(l *fakeLaunchd) { l.Print = "missing" }),
+		"another print": has(func(l *fakeLaunchd) { l.Print = "changed" }),
+		"left idle":     has(func(l *fakeLaunchd) { l.Idle = true }), // by bootstrap
+		"put off":       has(func(l *fakeLaunchd) { l.Spawn = 8 }),
+		"ending": func(b *bench) {
+			b.installed().set(func(l *fakeLaunchd) { l.Drain = 6 })
+			b.launchctl("bootout", b.target("gui"))
+		},
+		"stopped":               func(b *bench) { b.installed().want(0, "service stop") },
+		"crash-looping":         func(b *bench) { b.installed().crashed("crash 3") },
+		"replaced":              func(b *bench) { b.installed().replaceCollector() },
+		"plist gone":            func(b *bench) { b.installed(); os.Remove(b.manager.names().path) },
+		"for all":               func(b *bench) { b.installed(); os.Chmod(b.manager.names().path, 0o666) },
+		"disabled":              disabled(5),
+		"disabled, and said so": disabled(119),
+		"in the user domain": func(b *bench) { // as an older tool loaded it over ssh
+			b.installed().set(func(l *fakeLaunchd) {
+				j := l.Jobs[b.target("gui")]
+				delete(l.Jobs, b.target("gui"))
+				j.Domain = strings.TrimSuffix(b.target("user"), "/"+label)
+				l.Jobs[b.target("user")], l.SSH = j, true
+			})
+		},
+	}
+}
+
+func TestMacEachVerbInEachState(t *testing.T) {
+	t.Parallel()
+	const start, again = "enable, bootstrap, kickstart", "bootout, enable, bootstrap, kickstart"
+	for _, c := range []struct {
+		state, verb string
+		code        int
+		calls, says string
+	}{
+		{"none", "install", 0, start, "✓ Wrote "},
+		{"none", "restart", 1, "", "✗ Service not installed. Run: runtimescope service install"},
+		{"none", "uninstall", 0, "", "Service is not installed."},
+		{"running", "install", 0, again, "✓ Collector is healthy"},
+		{"running", "restart", 0, again, "✓ Service restarted"},
+		{"running", "start", 0, again, "✓ Service restarted"},
+		{"running", "stop", 0, "bootout", "✓ Service stopped (plist preserved — run `service restart` to start again)"},
+		{"running", "uninstall", 0, "bootout", "✓ Service uninstalled"},
+		{"running", "update", 0, "", "✓ Nothing to adopt"},
+		{"over ssh", "install", 0, again, "✓ Collector is healthy"},
+		{"over ssh", "restart", 0, again, "✓ Service restarted"},
+		{"over ssh", "stop", 0, "bootout", "✓ Service stopped"},
+		{"over ssh", "uninstall", 0, "bootout", "✓ Service uninstalled"},
+		{"no print", "install", 0, again, "✓ Collector is healthy"},
+		{"no print", "restart", 0, again, "✓ Service restarted"},
+		{"no print", "stop", 0, "bootout", "✓ Service stopped"},
+		{"no print", "uninstall", 0, "bootout", "✓ Service uninstalled"},
+		{"another print", "install", 0, again, "✓ Collector is healthy"},
+		{"another print", "restart", 0, again, "✓ Service restarted"},
+		{"another print", "stop", 0, "bootout", "✓ Service stopped"},
+		{"another print", "uninstall", 0, "bootout", "✓ Service uninstalled"},
+		{"left idle", "restart", 0, again, "✓ Service restarted"},
+		{"put off", "install", 0, again, "✓ Collector is healthy"},
+		{"ending", "install", 0, again, "✓ Collector is healthy"},
+		{"ending", "stop", 0, "bootout", "✓ Service stopped"},
+		{"stopped", "start", 0, start, "✓ Service restarted"},
+		{"stopped", "stop", 0, "", "Service was not running."},
+		{"stopped", "uninstall", 0, "", "✓ Service uninstalled"},
+		{"crash-looping", "install", 0, again, "✓ Collector is healthy"},
+		{"crash-looping", "stop", 0, "bootout", "✓ Service stopped"},
+		{"replaced", "update", 0, again, "✓ Service restarted"},
+		{"plist gone", "install", 0, again, "✓ Wrote "},
+		{"plist gone", "uninstall", 0, "bootout", "✓ Service uninstalled"},
+		{"for all", "restart", 1, "", " may be written by others (mode 0666)"},
+		{"for all", "install", 0, again, "✓ Collector is healthy"},
+		{"disabled", "install", 0, start, "✓ Collector is healthy"},
+		{"disabled", "restart", 0, start, "✓ Service restarted"},
+		{"disabled, and said so", "install", 0, start, "✓ Collector is healthy"},
+		{"in the user domain", "install", 0, strings.Replace(again, "bootout", "bootout user", 1), "✓ Collector is healthy"},
+		{"in the user domain", "stop", 0, "bootout user", "✓ Service stopped"},
+	} {
+		t.Run(c.state+"/"+c.verb, func(t *testing.T) {
+			t.Parallel()
+			if c.state == "for all" && runtime.GOOS == "windows" {
+				t.Skip("no modes here")
+			}
+			b := mac(t)
+			macStates()[c.state](b)
+			b.calls()
+			old := b.fakeState().PID
+			b.set(func(l *fakeLaunchd) { l.Drain = max(l.Drain, 2) })
+			b.want(c.code, "service "+c.verb, c.says)
+			b.silentOn("linger", "unverified")
+			calls := strings.NewReplacer("launchctl ", "", " "+b.target("gui"), "", " "+b.target("user"), " user", fmt.Sprintf(" gui/%d %s", b.uid, b.manager.names().path), "")
+			if got := calls.Replace(strings.Join(b.calls(), ", ")); got != c.calls {
+				t.Errorf("it called %s, want %s", got, c.calls)
+			}
+			s := b.fakeState()
+			l, j, plist := s.mac(), b.job(), b.read(b.manager.names().path)
+			switch {
+			case c.calls == "":
+				if s.PID != old {
+					t.Errorf("PID %d became %d", old, s.PID)
+				}
+			case c.verb == "stop" || c.verb == "uninstall":
+				if len(l.Jobs) != 0 || (plist == "") != (c.verb == "uninstall") {
+					t.Errorf("loaded are %v, the plist is %q", l.Jobs, plist)
+				}
+			case len(l.Jobs) != 1 || j == nil || j.PID == 0 || j.PID == old || j.Draining || j.Runs != 1 || l.Disabled[label] || plist == "":
+				t.Errorf("loaded are %v, PID %d is %d, disabled %v, the plist is %q", l.Jobs, old, s.PID, l.Disabled, plist)
+			}
+			if c.code == 0 && plist != "" {
+				b.wantMode(b.manager.names().path, 0o644)
+			}
+		})
+	}
+}
+
+func TestMacACrashIsReportedHoweverLaunchdIsAsked(t *testing.T) {
+	t.Parallel()
+	for behave, words := range map[string][2]string{ // with print, and without
+		"crash 3":  {"exited with status 3", "exited with status 3"},
+		"signal 9": {"was ended by SIGKILL", "was ended by SIGKILL"},
+		"exit 0":   {"exited with status 0", "ended cleanly"},
+		"crash 78": {"could not be run: status 78/EX_CONFIG", "could not be run: status 78/EX_CONFIG"},
+	} {
+		for way, set := range map[string]func(l *fakeLaunchd){"over ssh": func(l *fakeLaunchd) { l.SSH = true }, "without print": func(l *fakeLaunchd) { l.Print = "missing" },
+			"by another print": func(l *fakeLaunchd) { l.Print = "changed" }} {
+			b := mac(t)
+			b.set(set)
+			b.behaves(behave)
+			says := words[0]
+			if way != "over ssh" {
+				says = words[1]
+			}
+			if b.want(1, "service install --timeout 1h", "✗ The collector "+says); b.job() == nil || b.read(b.manager.names().path) == "" {
+				t.Errorf("%s: the service is not installed any more", way)
+			}
+		}
+	}
+}
+
+func TestMacStatusTellsWhatOnlyLaunchdHas(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what  string
+		set   func(*bench)
+		state phase
+		code  int
+		words []string
+	}{
+		{"running", func(*bench) {}, running, 0, []string{"✓ Service running — PID 4243, up ", "(version 0.10.7)", "Starts at login: yes", "Memory: 64.0 MB", "launchd ends it with the session"}},
+		{"disabled", func(b *bench) { b.set(func(l *fakeLaunchd) { l.Disabled[label] = true }) }, running, 0, []string{"Starts at login: no"}},
+		{"could not be run", func(b *bench) { b.behaves("crash 78"); b.want(1, "service restart") }, crashLooping, 3, []string{"Last exit: status 78/EX_CONFIG"}},
+		{"put off", func(b *bench) {
+			b.set(func(l *fakeLaunchd) { l.Spawn = 1 << 30 })
+			b.want(1, "service restart --timeout 50ms", "Collector did not respond on /readyz within 0.05s.", "stays installed")
+		}, starting, 3, []string{"Service state: spawn scheduled"}},
+		{"restarted by launchd", func(b *bench) {
+			b.set(func(l *fakeLaunchd) {
+				j := l.Jobs[b.target("gui")]
+				j.Runs, j.Exited, j.Status = 4, true, 3<<8
+			})
+		}, running, 0, []string{"Service running", "Restarted 3 times after it failed", "Last exit: status 3"}},
+		{"ending", func(b *bench) {
+			b.set(func(l *fakeLaunchd) { l.Drain = 1 << 30 })
+			b.launchctl("bootout", b.target("gui"))
+		}, stopped, 3, []string{"SIGTERMed"}},
+	} {
+		b := mac(t).installed()
+		c.set(b)
+		b.want(0, "service status", c.words...)
+		if code := b.runs("service", "status", "--exit-code"); code != c.code {
+			t.Errorf("%s: exit %d, want %d", c.what, code, c.code)
+		}
+		if got := b.json(0, "service status --json")["state"]; got != string(c.state) {
+			t.Errorf("%s: state %q, want %q", c.what, got, c.state)
+		}
+	}
+}
+
+func TestMacAPlistThatLaunchdWouldNotTakeIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
+	t.Parallel()
+	for what, spoil := range map[string]func(b *bench, path string) string{
+		"half": func(b *bench, path string) string {
+			b.write(path, "<plist version=\"1.0\"><dict>", 0o644)
+			return "plist"
+		},
+		"empty":   func(b *bench, path string) string { b.write(path, "", 0o644); return "plist" },
+		"garbage": func(b *bench, path string) string { b.write(path, "garbage", 0o644); return "plist" },
+		"of another user": func(b *bench, path string) string {
+			if os.Getuid() != 0 || os.Chown(path, 12345, -1) != nil { // only root can give a file away
+				return ""
+			}
+			return "belongs to another user (uid 12345, not 0)"
+		},
+	} {
+		b := mac(t).installed()
+		if says := spoil(b, b.manager.names().path); says != "" {
+			b.refused("service restart", says, "Try: runtimescope service install")
+			b.want(0, "service install", "healthy")
+		} else if what != "of another user" {
+			t.Error(what)
+		}
+	}
+}
+
+func TestMacFollowingTheLogsEndsWithASignal(t *testing.T) {
+	t.Parallel()
+	b := mac(t).installed()
+	signals := make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	b.signals = func(...os.Signal) <-chan os.Signal { return signals }
+	b.want(0, "service logs -f")
 }
 
 func TestMacInstallMakesTheFoldersThatAreMissing(t *testing.T) {
@@ -34,114 +242,6 @@ func TestMacInstallMakesTheFoldersThatAreMissing(t *testing.T) {
 	b.wantMode(filepath.Join(b.home, "Library/LaunchAgents"), 0o755)
 	b.wantMode(b.manager.names().path, 0o644)
 	b.wantMode(filepath.Join(b.home, ".runtimescope/logs"), 0o700)
-}
-
-func TestMacInstallRepairsThePlistThatOthersMayWrite(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	if err := os.Chmod(b.manager.names().path, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	b.want(0, "service install", "healthy")
-	b.wantMode(b.manager.names().path, 0o644)
-}
-
-func TestMacReinstallWaitsForBootout(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.Drain = 3 })
-	old := b.job().PID
-	b.want(0, "service install", "healthy")
-	b.wantCalls(b.restarts()...)
-	if j := b.job(); j == nil || j.PID == 0 || j.PID == old || j.Draining {
-		t.Errorf("the job is %+v", j)
-	}
-}
-
-func TestMacRestartWaitsForBootout(t *testing.T) {
-	t.Parallel()
-	for _, verb := range []string{"restart", "start"} {
-		b := mac(t).installed()
-		b.set(func(l *fakeLaunchd) { l.DrainFor = 60 * time.Millisecond })
-		b.want(0, "service "+verb, "✓ Service restarted", "✓ Collector is healthy")
-		b.wantCalls(b.restarts()...)
-	}
-}
-
-func TestMacStopIsDoneWhenTheProcessIsGone(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.Drain = 2 })
-	b.want(0, "service stop", "✓ Service stopped (plist preserved — run `service restart` to start again)")
-	b.wantCalls("launchctl bootout " + b.target("gui"))
-	if b.job() != nil {
-		t.Error("the job is still there")
-	}
-	b.want(0, "service stop", "Service was not running.")
-	b.wantCalls()
-	b.want(0, "service start", "Service restarted", "healthy")
-	b.wantCalls(b.starts()...)
-}
-
-func TestMacUninstallStopsAndRemovesOnlyThePlist(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.Drain = 2 })
-	b.want(0, "service uninstall", "✓ Service uninstalled")
-	b.wantCalls("launchctl bootout " + b.target("gui"))
-	if files := b.files(); strings.Contains(strings.Join(files, " "), "plist") || len(files) != 2 {
-		t.Errorf("files: %v", files)
-	}
-	if b.job() != nil {
-		t.Error("the job is still there")
-	}
-	b.want(0, "service uninstall", "Service is not installed.")
-	for _, verb := range []string{"stop", "restart", "start", "update"} {
-		b.want(1, "service "+verb, "✗ Service not installed. Run: runtimescope service install")
-	}
-	b.wantCalls()
-}
-
-func TestMacALabelThatAnOlderInstallerDisabledIsEnabled(t *testing.T) {
-	t.Parallel()
-	for _, code := range []int{5, 119} {
-		for _, verb := range []string{"install", "restart"} {
-			b := mac(t).installed()
-			b.launchctl("unload", "-w", b.manager.names().path)
-			b.set(func(l *fakeLaunchd) { l.DisabledCode, l.Legacy = code, nil })
-			b.calls()
-			b.want(0, "service "+verb, "healthy")
-			b.wantCalls(b.starts()...)
-			s := b.fakeState()
-			if s.mac().Disabled[label] {
-				t.Error("it is still disabled")
-			}
-		}
-	}
-}
-
-func TestMacADisabledAgentIsNamedWhenEnableDoesNotHelp(t *testing.T) {
-	t.Parallel()
-	for _, old := range []bool{false, true} {
-		for _, code := range []int{5, 119} {
-			b := mac(t)
-			b.set(func(l *fakeLaunchd) {
-				l.DisabledCode, l.Before13, l.Disabled[label] = code, old, true
-			})
-			b.plant(plant{Call: "launchctl enable"}) // says yes and does nothing, as for an item switched off in System Settings
-			b.want(1, "service install", "the agent is switched off for this user, in System Settings under Login Items", "Try: launchctl enable "+b.target("gui"))
-			if files := b.files(); len(files) != 0 {
-				t.Errorf("files: %v", files)
-			}
-		}
-	}
-}
-
-func TestMacStatusSaysThatADisabledAgentDoesNotStartAtLogin(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.Disabled[label] = true }) // it goes on running, and is not loaded at the next login
-	b.want(0, "service status", "Starts at login: no")
 }
 
 func TestMacWithoutAGUISessionNothingIsWritten(t *testing.T) {
@@ -176,83 +276,6 @@ func TestMacWithoutAGUISessionAnInstallationIsKept(t *testing.T) {
 	}
 }
 
-func TestMacThatShowsItHasNoGUISessionOnlyAtBootstrapIsPutBack(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.set(func(l *fakeLaunchd) { l.NoGUI, l.SSH, l.Blind = 125, true, true })
-	b.want(1, "service install", "user ada has no GUI session", "Try: runtimescope service run")
-	if files := b.files(); len(files) != 0 {
-		t.Errorf("files: %v", files)
-	}
-}
-
-func TestMacOverSSHTheJobOfTheScreenIsSeen(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.SSH = true })
-	b.want(0, "service status --exit-code", "Service running — PID 4243")
-	b.want(0, "service restart", "Service restarted")
-	b.wantCalls(b.restarts()...)
-	b.want(0, "service stop", "Service stopped")
-	b.want(0, "service start", "Service restarted")
-	b.want(0, "service uninstall", "Service uninstalled")
-	if b.job() != nil {
-		t.Error("the job is still there")
-	}
-}
-
-func TestMacOverSSHACrashIsReportedAtOnce(t *testing.T) {
-	t.Parallel()
-	for behave, words := range map[string]string{"crash 3": "exited with status 3", "signal 9": "was ended by SIGKILL", "exit 0": "exited with status 0"} {
-		b := mac(t)
-		b.set(func(l *fakeLaunchd) { l.SSH = true })
-		b.behaves(behave)
-		b.want(1, "service install --timeout 1h", words+" before it was ready")
-	}
-}
-
-func TestMacAJobInTheUserDomainIsFoundAndMoved(t *testing.T) {
-	t.Parallel()
-	move := func(b *bench) { // as an older tool loaded it over ssh
-		b.set(func(l *fakeLaunchd) {
-			j := l.Jobs[b.target("gui")]
-			delete(l.Jobs, b.target("gui"))
-			j.Domain = strings.TrimSuffix(b.target("user"), "/"+label)
-			l.Jobs[b.target("user")], l.SSH = j, true
-		})
-	}
-	b := mac(t).installed()
-	move(b)
-	b.want(0, "service status", "Service running")
-	b.want(0, "service install", "healthy")
-	b.wantCalls(append([]string{"launchctl bootout " + b.target("user")}, b.starts()...)...)
-	s := b.fakeState()
-	if jobs := s.mac().Jobs; len(jobs) != 1 || b.job() == nil {
-		t.Errorf("jobs: %v", jobs)
-	}
-	move(b)
-	b.want(0, "service stop", "Service stopped")
-	b.wantCalls("launchctl bootout " + b.target("user"))
-	b.want(0, "service uninstall", "Service uninstalled")
-}
-
-func TestMacCrashIsReportedWithItsStatusAndItsLog(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ behave, words, next string }{
-		{"crash 3", "✗ The collector exited with status 3 before it was ready", "launchd starts it again, ten seconds after the last start"},
-		{"signal 9", "✗ The collector was ended by SIGKILL before it was ready", "launchd starts it again"},
-		{"signal 11", "✗ The collector was ended by SIGSEGV before it was ready", "launchd starts it again"},
-		{"exit 0", "✗ The collector exited with status 0 before it was ready", "launchd does not start it again after a clean end"},
-	} {
-		b := mac(t)
-		b.behaves(c.behave)
-		b.want(1, "service install", c.words, "It logged:", "fatal: told to "+c.behave, c.next, "The service stays installed.")
-		if b.job() == nil || b.read(b.manager.names().path) == "" {
-			t.Error("the service is not installed any more")
-		}
-	}
-}
-
 func TestMacARestartByLaunchdMeanwhileIsStillACrash(t *testing.T) {
 	t.Parallel()
 	b := mac(t)
@@ -260,31 +283,6 @@ func TestMacARestartByLaunchdMeanwhileIsStillACrash(t *testing.T) {
 	b.unready = 1 << 30
 	b.set(func(l *fakeLaunchd) { l.Respawn = 1 })
 	b.want(1, "service install", "exited with status 4 before it was ready")
-}
-
-func TestMacAThrottledStartIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.set(func(l *fakeLaunchd) { l.Spawn = 8 })
-	b.want(0, "service install", "✓ Collector is healthy")
-	if j := b.job(); j.Runs != 1 {
-		t.Errorf("the job is %+v", j)
-	}
-}
-
-func TestMacAThrottledStartThatNeverComesIsNoSuccess(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.set(func(l *fakeLaunchd) { l.Spawn = 1 << 30 })
-	b.want(1, "service install --timeout 200ms", "Collector did not respond on /readyz within 0.2s.", "stays installed")
-}
-
-func TestMacKickstartStartsWhatBootstrapLeftIdle(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.set(func(l *fakeLaunchd) { l.Idle = true })
-	b.want(0, "service install", "✓ Collector is healthy")
-	b.wantCalls(b.starts()...)
 }
 
 func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
@@ -298,68 +296,6 @@ func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
 	b.write(collector, "#!/no/such/interpreter\n", 0o755)
 	b.want(1, "service doctor", "its interpreter /no/such/interpreter is not there")
 	b.want(1, "service restart", "cannot be run: its interpreter /no/such/interpreter is not there", "Try: reinstall the collector")
-}
-
-func TestMacALogThatCannotBeOpenedIsNamedForExit78(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	log := filepath.Join(b.manager.names().logs, "collector.err.log")
-	if err := os.MkdirAll(log, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	b.want(1, "service install", "The collector could not be run: status 78/EX_CONFIG", log)
-}
-
-func TestMacAMachOProgramIsNotCalledForeign(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
-	b.write(filepath.Join(b.fake.dir, "app", programFile(collectorName)), "\xcf\xfa\xed\xfe\x01\x00\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00", 0o755)
-	b.behaves("crash 78")
-	b.want(1, "service install", "The collector could not be run: status 78/EX_CONFIG")
-	b.silentOn("neither a program of this system")
-}
-
-func TestMacABrokenPlistIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
-	t.Parallel()
-	for text, words := range map[string]string{"<plist version=\"1.0\"><dict>": "plist", "": "plist", "garbage": "plist"} {
-		b := mac(t).installed()
-		b.write(b.manager.names().path, text, 0o644)
-		b.want(1, "service restart", words, "Try: runtimescope service install")
-		b.wantCalls()
-		if j := b.job(); j == nil || j.PID != 4243 {
-			t.Errorf("%q: the job is %+v", text, j)
-		}
-		b.want(0, "service install", "healthy")
-	}
-}
-
-func TestMacAPlistThatLaunchdRefusesIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("no modes here")
-	}
-	b := mac(t).installed()
-	if err := os.Chmod(b.manager.names().path, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	b.want(1, "service restart", b.manager.names().path+" may be written by others (mode 0666)", "Try: runtimescope service install")
-	if j := b.job(); j == nil || j.PID != 4243 {
-		t.Errorf("the job is %+v", j)
-	}
-}
-
-func TestMacAPlistOfAnotherUserIsNamed(t *testing.T) {
-	t.Parallel()
-	if os.Getuid() != 0 {
-		t.Skip("only root can give a file away")
-	}
-	b := mac(t).installed()
-	b.want(0, "service stop")
-	if err := os.Chown(b.manager.names().path, 12345, -1); err != nil {
-		t.Fatal(err)
-	}
-	b.want(1, "service restart", "belongs to another user (uid 12345, not 0)", "Try: runtimescope service install")
-	b.want(0, "service install", "healthy")
 }
 
 func TestMacTheLastWordsOfTheOldCollectorAreNotShownAsTheNewOnes(t *testing.T) {
@@ -380,13 +316,8 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 		log := filepath.Join(b.manager.names().logs, "collector.err.log")
 		other := b.read(filepath.Join(b.manager.names().logs, "collector.out.log"))
 		b.write(log, "first line\n", 0o644)
-		if err := os.Truncate(log, logLimit+1); err != nil {
-			t.Fatal(err)
-		}
-		held, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0) // as launchd holds it
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Truncate(log, logLimit+1))
+		held := need(os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0))(t) // as launchd holds it
 		b.want(0, "service doctor", "⚠ logs: "+log+" has grown to 10.5 MB", "Fix: runtimescope service restart")
 		b.behaves("crash 3")
 		b.want(1, "service "+verb, "fatal: told to crash 3")
@@ -412,96 +343,6 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 	}
 }
 
-func TestMacStatusInEachState(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		what  string
-		set   func(*bench)
-		state phase
-		code  int
-		words []string
-	}{
-		{"not installed", func(b *bench) { b.want(0, "service uninstall") }, notInstalled, 4, []string{"Service not installed. Run: runtimescope service install"}},
-		{"running", func(*bench) {}, running, 0, []string{"✓ Service running — PID 4243", "✓ Collector is healthy and serving on", "(version 0.10.7)", "Starts at login: yes", "Memory: 64.0 MB", "launchd ends it with the session"}},
-		{"stopped", func(b *bench) { b.want(0, "service stop") }, stopped, 3, []string{"Service installed but not currently running"}},
-		{"ended cleanly", func(b *bench) { b.behaves("exit 0"); b.want(1, "service restart") }, stopped, 3, []string{"Service installed but not currently running"}},
-		{"crash-looping", func(b *bench) { b.behaves("crash 3"); b.want(1, "service restart") }, crashLooping, 3,
-			[]string{"crash-looping: launchd starts it again", "Last exit: status 3", "runtimescope service logs"}},
-		{"killed", func(b *bench) { b.behaves("signal 9"); b.want(1, "service restart") }, crashLooping, 3, []string{"Last exit: SIGKILL"}},
-		{"could not be run", func(b *bench) { b.behaves("crash 78"); b.want(1, "service restart") }, crashLooping, 3, []string{"Last exit: status 78/EX_CONFIG"}},
-		{"throttled", func(b *bench) {
-			b.set(func(l *fakeLaunchd) { l.Spawn = 1 << 30 })
-			b.want(1, "service restart --timeout 50ms")
-		}, starting, 3, []string{"Service state: spawn scheduled"}},
-		{"silent", func(b *bench) { b.behaves("silent") }, running, 3, []string{"Service running", "Collector does not answer"}},
-		{"restarted by launchd", func(b *bench) {
-			b.set(func(l *fakeLaunchd) {
-				j := l.Jobs[b.target("gui")]
-				j.Runs, j.Exited, j.Status = 4, true, 3<<8
-			})
-		}, running, 0, []string{"Service running", "Restarted 3 times after it failed", "Last exit: status 3"}},
-	} {
-		t.Run(c.what, func(t *testing.T) {
-			t.Parallel()
-			b := mac(t).installed()
-			c.set(b)
-			b.want(0, "service status", c.words...)
-			if code := b.runs("service", "status", "--exit-code"); code != c.code {
-				t.Errorf("exit %d, want %d", code, c.code)
-			}
-			b.want(0, "service status --json")
-			var got struct{ State phase }
-			if err := json.Unmarshal(b.stdout.Bytes(), &got); err != nil || got.State != c.state {
-				t.Errorf("state %q, want %q (%v)", got.State, c.state, err)
-			}
-		})
-	}
-}
-
-func TestMacWithoutPrintAllVerbsWorkFromListAlone(t *testing.T) {
-	t.Parallel()
-	for _, print := range []string{"missing", "changed"} {
-		t.Run(print, func(t *testing.T) {
-			t.Parallel()
-			b := mac(t)
-			b.set(func(l *fakeLaunchd) { l.Print, l.Drain = print, 2 })
-			b.want(0, "service install", "healthy")
-			b.want(0, "service status --exit-code", "Service running — PID 4243")
-			b.want(0, "service restart", "healthy")
-			b.want(0, "service install", "healthy")
-			b.want(0, "service stop", "Service stopped")
-			if b.job() != nil {
-				t.Error("the job is still there")
-			}
-			b.behaves("crash 3")
-			b.want(1, "service start", "exited with status 3")
-			b.want(0, "service uninstall", "Service uninstalled")
-			b.behaves("exit 0")
-			b.want(1, "service install", "ended")
-		})
-	}
-}
-
-func TestMacStopAndStatusWhileAnOldCollectorIsEnding(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.Drain = 6 })
-	b.launchctl("bootout", b.target("gui"))
-	b.want(0, "service status", "SIGTERMed")
-	b.want(0, "service stop", "Service stopped")
-	if b.job() != nil {
-		t.Error("the job is still there")
-	}
-}
-
-func TestMacInstallWhileAnOldCollectorIsEndingWaits(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.set(func(l *fakeLaunchd) { l.Drain = 6 })
-	b.launchctl("bootout", b.target("gui"))
-	b.want(0, "service install", "healthy")
-}
-
 func TestMacACollectorThatDoesNotEndIsNotTakenForGone(t *testing.T) {
 	t.Parallel()
 	b := mac(t).installed()
@@ -510,37 +351,6 @@ func TestMacACollectorThatDoesNotEndIsNotTakenForGone(t *testing.T) {
 	b.silentOn("all is as it was before") // the old collector is about to end
 	if b.read(b.manager.names().path) == "" {
 		t.Error("the plist was removed")
-	}
-}
-
-func TestMacUpdateRestartsOnAReplacedBinary(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.want(0, "service update", "Nothing to adopt")
-	b.wantCalls()
-	b.replaceCollector()
-	b.want(0, "service status", "Restart needed: the binary has been replaced since it was started")
-	b.want(0, "service update", "Service restarted")
-	b.wantCalls(b.restarts()...)
-}
-
-func TestMacAPlistThatIsALinkIsSomebodyElses(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
-	b.want(0, "service stop")
-	if err := os.Rename(b.manager.names().path, b.home+"/elsewhere.plist"); err != nil {
-		t.Fatal(err)
-	}
-	if os.Symlink(b.home+"/elsewhere.plist", b.manager.names().path) != nil {
-		t.Skip("no links here")
-	}
-	b.calls()
-	b.want(1, "service install", "is a symbolic link to "+b.home+"/elsewhere.plist: something else manages it")
-	b.wantCalls()
-	b.want(0, "service restart")
-	b.want(0, "service uninstall", "✓ Service uninstalled", b.home+"/elsewhere.plist, which the plist linked to, stays.")
-	if b.read(b.home+"/elsewhere.plist") == "" {
-		t.Error("what it linked to is gone")
 	}
 }
 
@@ -620,9 +430,7 @@ func TestMacTheJobOfAnotherPlistIsNamedAndReplaced(t *testing.T) {
 		t.Errorf("the job is %+v", j)
 	}
 	other := filepath.Join(b.home, "other.plist") // and nothing at our own path
-	if err := os.Rename(b.manager.names().path, other); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Rename(b.manager.names().path, other))
 	from(other, b.collector())
 	b.want(0, "service status", "launchd has the service from "+other, "Fix: runtimescope service install")
 	b.want(0, "service restart", "healthy")

@@ -53,7 +53,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.state.phase = notInstalled
 	}
 	if r.asks(s) {
-		s.around = a.manager.surroundings(ctx, a.run)
+		s.around = a.manager.surroundings(ctx, a.run, s.state)
 		if s.state.enabled == nil && s.state.phase != notInstalled {
 			s.state.enabled = s.around.enabled
 		}

@@ -306,7 +306,7 @@ func topLines(text string) (found []string) {
 }
 
 // surroundings tells whether a plist can be written, and whether it is loaded at the next login: a loaded one may be switched off.
-func (m launchd) surroundings(ctx context.Context, run Runner) (around surroundings) {
+func (m launchd) surroundings(ctx context.Context, run Runner, _ state) (around surroundings) {
 	folder := filepath.Dir(m.path())
 	if info, err := os.Stat(folder); err == nil {
 		if owner, ok := fileOwner(info); owner != m.uid {
@@ -378,7 +378,7 @@ func (m launchd) whyNotLoaded(ctx context.Context, run Runner, err error, printe
 	if printErr == nil && strings.HasPrefix(jobFields(printed)["state"], "SIG") {
 		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
 	}
-	if on := m.surroundings(ctx, run).enabled; on != nil && !*on {
+	if on := m.surroundings(ctx, run, state{}).enabled; on != nil && !*on {
 		return m.disabled(err)
 	}
 	if printErr == nil {

@@ -282,7 +282,7 @@ func readSample(t *testing.T, sections string) map[string]string {
 	} else if e != nil {
 		got["exit"] = strconv.Itoa(e.code)
 	}
-	if on := m.surroundings(context.Background(), inProcess{fake}).enabled; on != nil {
+	if on := m.surroundings(context.Background(), inProcess{fake}, state{}).enabled; on != nil {
 		got["disabled"] = map[bool]string{true: "no", false: "yes"}[*on]
 	}
 	return got
@@ -444,14 +444,14 @@ func TestADisabledAgentIsSeen(t *testing.T) {
 	m := launchd{uid: 501}
 	for name, want := range map[string]bool{"12": false, "13": false, "not": true} {
 		run := planRunner{outputs: map[string]string{launchdOff: fakebinText(t, "launchctl-print-disabled-"+name+".txt")}}
-		if got := m.surroundings(context.Background(), run).enabled; got == nil || *got != want {
+		if got := m.surroundings(context.Background(), run, state{}).enabled; got == nil || *got != want {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}
-	if got := m.surroundings(context.Background(), planRunner{}).enabled; got == nil || !*got {
+	if got := m.surroundings(context.Background(), planRunner{}, state{}).enabled; got == nil || !*got {
 		t.Error("an agent that is not in the list is switched off")
 	}
-	if got := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdOff: planFailed(1, "", "launchctl")}}).enabled; got != nil {
+	if got := m.surroundings(context.Background(), planRunner{answers: map[string]error{launchdOff: planFailed(1, "", "launchctl")}}, state{}).enabled; got != nil {
 		t.Errorf("without an answer: %v", *got)
 	}
 }
@@ -617,14 +617,14 @@ func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 	folder := filepath.Dir(m.path())
 	if runtime.GOOS != "windows" {
 		m.uid++
-		err := m.surroundings(context.Background(), planRunner{}).err
+		err := m.surroundings(context.Background(), planRunner{}, state{}).err
 		if want := fmt.Sprintf("%s belongs to another user (uid %d)", folder, os.Getuid()); errText(err) != want || helpOf(err) != "sudo chown $USER ~/Library/LaunchAgents" {
 			t.Errorf("got %v, %s", err, helpOf(err))
 		}
 		m.uid = os.Getuid()
 		for mode, help := range map[os.FileMode]string{0o700: "", 0o500: "chmod u+wx ~/Library/LaunchAgents", 0o755: ""} {
 			must(t, os.Chmod(folder, mode))
-			if err := m.surroundings(context.Background(), planRunner{}).err; helpOf(err) != help || (err != nil) != (help != "") {
+			if err := m.surroundings(context.Background(), planRunner{}, state{}).err; helpOf(err) != help || (err != nil) != (help != "") {
 				t.Errorf("mode %v: %v", mode, err)
 			}
 			os.Chmod(folder, 0o755)

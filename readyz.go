@@ -361,7 +361,7 @@ func (a *app) diedEarly(ctx context.Context, w wait, mark logMark) error {
 	}
 	l := a.manager.startLog(ctx, a.run, of, mark)
 	f := &failure{headline: w.death(l, a.manager.names().idleCause)}
-	f.notes = append(logNotes(l), w.state.next+". The service stays installed.", seeStatus)
+	f.notes = append(logNotes(l, 20), w.state.next+". The service stays installed.", seeStatus)
 	return &hinted{error: f, advice: w.state.help}
 }
 
@@ -399,17 +399,17 @@ func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
 		f.notes = append(f.notes, fmt.Sprintf("%s/readyz: %v", collectorURL(w.ports.http), w.answer))
 	}
 	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", w.state.rawState, w.state.pid))
-	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, w.state, mark))...)
+	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, w.state, mark), 20)...)
 	f.notes = append(f.notes, seeStatus)
 	return f
 }
 
-// logNotes presents a log: the last lines or, where there are more, those from the first line of an error on.
-func logNotes(l startLog) []string {
+// logNotes presents at most n lines of a log: the last or, where there are more, those from the first line of an error on.
+func logNotes(l startLog, n int) []string {
 	if len(l.lines) == 0 {
 		return slices.DeleteFunc([]string{l.none}, func(note string) bool { return note == "" })
 	}
-	first := max(0, len(l.lines)-20)
+	first := max(0, len(l.lines)-n)
 	if at := slices.IndexFunc(l.lines, func(line string) bool {
 		line = strings.ToLower(line)
 		return strings.Contains(line, "error") || strings.Contains(line, "fatal") || strings.Contains(line, "panic") || strings.Contains(line, "exception")
@@ -417,7 +417,7 @@ func logNotes(l startLog) []string {
 		first = at
 	}
 	notes := []string{"It logged:"}
-	for _, line := range l.lines[first:min(len(l.lines), first+20)] {
+	for _, line := range l.lines[first:min(len(l.lines), first+n)] {
 		notes = append(notes, "  "+shorten(strings.TrimRight(line, "\r\n"), 400))
 	}
 	return notes

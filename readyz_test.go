@@ -421,7 +421,7 @@ func TestLogLinesAreShownIndentedTwentyOfThemFromTheFirstErrorOn(t *testing.T) {
 		{startLog{none: "It logged nothing."}, []string{"It logged nothing."}},
 		{startLog{lines: []string{"a\r\n", "", strings.Repeat("x", 401)}, none: "no"}, []string{"It logged:", "  a", "  ", "  " + strings.Repeat("x", 400) + "…"}},
 	} {
-		if got := logNotes(c.log); !slices.Equal(got, c.want) {
+		if got := logNotes(c.log, 20); !slices.Equal(got, c.want) {
 			t.Errorf("%+v: got %q", c.log, got)
 		}
 	}
@@ -436,7 +436,7 @@ func TestLogLinesAreShownIndentedTwentyOfThemFromTheFirstErrorOn(t *testing.T) {
 					lines[n] += " " + word
 				}
 			}
-			got := logNotes(startLog{lines: lines})
+			got := logNotes(startLog{lines: lines}, 20)
 			if got[1] != "  "+lines[c.first] || got[len(got)-1] != "  "+lines[c.last] {
 				t.Errorf("%+v, %s: got %q", c, word, got)
 			}

@@ -52,6 +52,7 @@ type state struct {
 	startLimit      bool // the manager refuses to start it: too many starts in a short time
 
 	skipped        bool          // a condition of the definition did not hold, so that it was not started; lastExit is of an earlier start
+	outputs        []string      // the files that its output goes to instead of the manager's log
 	startedAt      time.Duration // of the main process, since boot; 0: unknown
 	lastExit       *exitStatus   // how the process last ended; nil: unknown or never
 	lastName       string        // that in the manager's terms, such as "status 203/EXEC", and why, where that is known
@@ -111,6 +112,9 @@ func (s state) exit(l startLog) (text string, ran bool) {
 	}
 	return s.lastName, ran
 }
+
+// failedBefore tells whether the manager has started the service again since somebody did.
+func (s state) failedBefore() bool { return s.restarts != nil && *s.restarts > 0 }
 
 // up tells whether the manager runs the service, or is about to.
 func (s state) up() bool { return s.phase == running || s.phase == starting || s.phase == crashLooping }
@@ -265,9 +269,9 @@ type serviceManager interface {
 	parse(text string) definition
 
 	state(ctx context.Context, run Runner) (state, error) // without state.file
-	// surroundings asks what the state does not tell: whether a definition of ours would be seen, and what the
-	// manager hands on to the service.
-	surroundings(ctx context.Context, run Runner) surroundings
+	// surroundings asks what the state does not tell: whether a definition of ours would be seen, what the
+	// manager hands on to the service, and how that failed last.
+	surroundings(ctx context.Context, run Runner, s state) surroundings
 	judgements() judgements // what only this manager's state can have
 	explain(ctx context.Context, run Runner, err error) error
 	plan(v verb, s snapshot, text string) plan // pure
@@ -279,9 +283,11 @@ type serviceManager interface {
 
 // surroundings are what a manager says of itself.
 type surroundings struct {
-	err       error // why the definition that install writes would not be used
-	inherited ports // those that the manager hands on to each service; 0: none
-	enabled   *bool // whether the service starts at login, where the state does not tell
+	err       error    // why the definition that install writes would not be used
+	inherited ports    // those that the manager hands on to each service; 0: none
+	enabled   *bool    // whether the service starts at login, where the state does not tell
+	failure   string   // of a service that runs again: how it failed last, and when; "" where that is not known
+	log       startLog // of a start that has failed
 }
 
 // A shell is what a command was given: the user, the home, and the RUNTIMESCOPE_* variables.

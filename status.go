@@ -259,11 +259,17 @@ func (a *app) sayReady(s snapshot) {
 // sayFacts says what there is to know of the service, whether anything is wrong or not.
 func (a *app) sayFacts(s snapshot, problems []problem) {
 	st, out := s.state, a.out
-	if st.restarts != nil && *st.restarts > 0 {
+	if st.failedBefore() {
 		out.warn("Restarted %s after it failed", count(*st.restarts, "time"))
 	}
-	if st.lastName != "" {
-		out.info("Last exit: %s", st.lastName)
+	if s.around.failure != "" {
+		out.info("Last failure: %s", s.around.failure)
+	}
+	if how, _ := st.exit(s.around.log); how != "" {
+		out.info("Last exit: %s", how)
+	}
+	for _, note := range logNotes(s.around.log, 5) {
+		out.info("%s", note)
 	}
 	if memory := s.memory(); memory != nil {
 		out.info("Memory: %s", size(*memory))
@@ -276,6 +282,9 @@ func (a *app) sayFacts(s snapshot, problems []problem) {
 		out.info("Collector: %s", path)
 	}
 	out.info("%s %s", s.names.pathLabel, st.definitionPath())
+	if len(st.outputs) > 0 {
+		out.info("Output goes to: %s", strings.Join(st.outputs, " and "))
+	}
 	out.info("%s %s", s.names.logsLabel, s.names.logs)
 }
 

@@ -47,7 +47,7 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 // have lines that look like other properties.
 var (
 	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "Type",
-		"RestartUSec", "MemoryCurrent", "MemoryMax", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
+		"RestartUSec", "MemoryCurrent", "MemoryMax", "StandardOutput", "StandardError", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
 		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
 		"ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
 	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy"}
@@ -65,7 +65,9 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 		return m.withFiles(state{phase: unknown}), m.unreachable(err)
 	}
 	s, err := p.state(out)
-	return m.withFiles(s), err
+	s = m.withFiles(s)
+	s.outputs = m.outputs(p, s)
+	return s, err
 }
 
 // showApart asks for the plain properties, and then for each of the others alone, where all that is answered is its value.
@@ -268,7 +270,10 @@ func (p unitProps) readExit(s *state) {
 	}
 	s.lastName = unitExitName(*s.lastExit)
 	if p["Result"] == "oom-kill" {
-		s.lastName += fmt.Sprintf(" (out of memory; the unit's MemoryMax is %s)", p["MemoryMax"])
+		s.lastName += " (out of memory)"
+		if limit, err := strconv.ParseInt(p["MemoryMax"], 10, 64); err == nil {
+			s.lastName = fmt.Sprintf("%s (out of memory: the unit's MemoryMax is %.4gM)", unitExitName(*s.lastExit), float64(limit)/(1<<20))
+		}
 	}
 	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt
 	if s.phase == crashLooping && *s.restarts == 0 && s.startedAt != 0 && (lived >= time.Minute || s.lastExit.signal == 9) {
@@ -316,7 +321,7 @@ func unmaskCommand(loaded string, untilBoot bool) string {
 }
 
 // surroundings says why the manager would not see the unit that install writes, and what it hands on to each service.
-func (m systemd) surroundings(ctx context.Context, run Runner) surroundings {
+func (m systemd) surroundings(ctx context.Context, run Runner, s state) surroundings {
 	out, err := run.Run(ctx, systemctl("show", "-p", "UnitPath,Environment")...)
 	if err != nil {
 		return surroundings{err: m.unreachable(err)}
@@ -332,6 +337,12 @@ func (m systemd) surroundings(ctx context.Context, run Runner) surroundings {
 		}
 	}
 	around.err = m.unseen(out, dirs)
+	switch {
+	case s.phase == running && s.failedBefore():
+		around.failure = m.lastFailure(ctx, run, s)
+	case s.phase == crashLooping, s.phase == failed && !s.startLimit:
+		around.log = m.startLog(ctx, run, s, logMark{})
+	}
 	return around
 }
 
@@ -436,7 +447,7 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	}
 	l := m.startLog(ctx, run, s, logMark{})
 	text, _ := s.exit(l)
-	return &failure{fmt.Sprintf("The service did not start: %s (%v)", text, err), logNotes(l)}
+	return &failure{fmt.Sprintf("The service did not start: %s (%v)", text, err), logNotes(l, 20)}
 }
 
 // userID writes a user ID, which an int of 32 bits may hold as a negative one.

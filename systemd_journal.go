@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,17 +44,18 @@ func (e journalEntry) field(name string) string {
 	return string(raw)
 }
 
-// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, and the two ends.
+// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, the two ends, and lines that were dropped.
 const (
 	spawnFailed = "641257651c1b4ec9a8624d7a40a9e1e7"
 	processEnd  = "98e322203f7a4ed290d09fe03c09fe15"
 	cleanEnd    = "7ad2d189f7e94e70a38c781354912448"
+	dropped     = "a596d6fe7bfa4994828e72309e95d61e"
 )
 
 // journalEntries asks the journal of this boot for its newest entries: first comes the last one. A line may have any length.
 func journalEntries(ctx context.Context, run Runner, lines int, match ...string) (all []journalEntry, err error) {
 	out, err := run.Run(ctx, append([]string{"journalctl", "--no-pager", "--quiet", "--boot", "--all", "--reverse", "--output=json",
-		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID",
+		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS",
 		"--lines=" + strconv.Itoa(lines)}, match...)...)
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
 		var entry journalEntry
@@ -62,6 +64,13 @@ func journalEntries(ctx context.Context, run Runner, lines int, match ...string)
 		}
 		all = append(all, entry)
 	}
+}
+
+// matchStart selects what one start logged, what systemd said of it, and what names no start: journald may look at a process
+// only when it has ended.
+func (m systemd) matchStart(s state) []string {
+	uid := "_UID=" + userID(m.uid)
+	return []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+", "USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
 }
 
 // readStart reads what one start logged from entries, the newest first. ended tells whether systemd's report of its end is
@@ -92,8 +101,7 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 // startLog returns what the start described by s logged. systemd's report of its end may come before its last lines: the log
 // is complete when two looks at it agree. A start that systemd has forgotten, as after a clean end, is known by its time.
 func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) startLog {
-	uid := "_UID=" + userID(m.uid) // and what names no start: journald may look at a process only when it has ended
-	match := []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+", "USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
+	match := m.matchStart(s)
 	if s.invocation == "" {
 		match = append([]string{fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000)}, m.journalMatch()...)
 	}
@@ -107,14 +115,55 @@ func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMar
 		l, ended := readStart(entries, s, since)
 		newest := append(entries, nil)[0].field("__CURSOR")
 		if newest == before && ((ended || s.pid != 0) && len(l.lines) > 0 || l.refusal != "" || time.Now().After(end)) {
-			if l.none = "It logged nothing."; !ended {
-				l.none = "It logged nothing that the journal has."
+			switch l.none = "It logged nothing."; {
+			case len(s.outputs) > 0:
+				l.none = "It logs to " + strings.Join(s.outputs, " and ") + "."
+			case !ended:
+				l.none = "It logged nothing that the journal has" + m.whyUnlogged(ctx, run, s, since) + "."
 			}
 			return l
 		}
 		before = newest
 		time.Sleep(80 * time.Millisecond)
 	}
+}
+
+// whyUnlogged says why the journal may lack the lines of a start, as far as that is seen: journald does not run, or has dropped
+// what came too fast.
+func (m systemd) whyUnlogged(ctx context.Context, run Runner, s state, since logMark) string {
+	names, _ := filepath.Glob(m.root + "/proc/[0-9]*/comm")
+	if len(names) > 0 && !slices.ContainsFunc(names, func(path string) bool {
+		name, _ := os.ReadFile(path)
+		return string(name) == "systemd-journal\n"
+	}) {
+		return ": journald is not running"
+	}
+	if s.startedAt != 0 && m.clock != nil {
+		since.time = time.Now().Add(s.startedAt - m.clock())
+	}
+	lost, _ := journalEntries(ctx, run, 1, fmt.Sprintf("--since=@%d", since.time.Unix()), "MESSAGE_ID="+dropped)
+	if len(lost) > 0 && lost[0].field("MESSAGE_ID") == dropped {
+		return ": journald has dropped lines that came faster than its limit"
+	}
+	return ""
+}
+
+// lastFailure tells how the last start before this one failed, and when.
+func (m systemd) lastFailure(ctx context.Context, run Runner, s state) string {
+	entries, _ := journalEntries(ctx, run, 20, "USER_UNIT="+unitName, "_UID="+userID(m.uid), "MESSAGE_ID="+processEnd)
+	for _, e := range entries {
+		if start := e.field("USER_INVOCATION_ID"); start == "" || start == s.invocation || !strings.Contains(e.field("MESSAGE"), "Main process") {
+			continue
+		}
+		n, _ := strconv.Atoi(e.field("EXIT_STATUS"))
+		how := exitStatus{code: n}
+		if e.field("EXIT_CODE") != "exited" {
+			how = exitStatus{signal: n}
+		}
+		at, _ := strconv.ParseInt(e.field("__REALTIME_TIMESTAMP"), 10, 64)
+		return fmt.Sprintf("%s, %s ago", unitExitName(how), duration(time.Since(time.UnixMicro(at))))
+	}
+	return ""
 }
 
 // whyNoJournal says why journalctl gave no answer.
@@ -130,8 +179,18 @@ func whyNoJournal(err error) error {
 	return err
 }
 
-// showLog shows the lines of the unit.
+// showLog shows the lines of the unit, and says where there are others, or why there are none of the newest start.
 func (m systemd) showLog(ctx context.Context, a *app, o options) error {
+	s, _ := m.state(ctx, a.run)
+	for _, file := range s.outputs {
+		a.out.warn("The unit sends output to %s, not to the journal", file)
+	}
+	if s.invocation != "" && o.lines > 0 && len(s.outputs) == 0 {
+		entries, err := journalEntries(ctx, a.run, 100, m.matchStart(s)...)
+		if l, _ := readStart(entries, s, logMark{}); err == nil && len(l.lines) == 0 {
+			a.out.warn("The journal has no line of the newest start%s", m.whyUnlogged(ctx, a.run, s, logMark{}))
+		}
+	}
 	return a.journal(ctx, m.journalMatch(), o)
 }
 

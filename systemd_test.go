@@ -516,6 +516,10 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"UnitFileState=enabled", "UnitFileState=", func(s state) bool { return !*s.enabled }},
 		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=3\nExecMainStatus=11", func(s state) bool { return *s.lastExit == exitStatus{signal: 11} }},
 		{"ExecMainCode=0\nExecMainStatus=0", "ExecMainCode=1\nExecMainStatus=0", func(s state) bool { return *s.lastExit == exitStatus{} }},
+		{"Result=success\nNRestarts=0\nExecMainCode=0\nExecMainStatus=0", "Result=oom-kill\nNRestarts=0\nExecMainCode=2\nExecMainStatus=9\nMemoryMax=20971520",
+			func(s state) bool { return s.lastName == "SIGKILL (out of memory: the unit's MemoryMax is 20M)" }},
+		{"Result=success\nNRestarts=0\nExecMainCode=0\nExecMainStatus=0", "Result=oom-kill\nNRestarts=0\nExecMainCode=2\nExecMainStatus=9\nMemoryMax=infinity",
+			func(s state) bool { return s.lastName == "SIGKILL (out of memory)" }},
 		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool {
 			return s.phase == running && s.rawState == "active (exited)" && s.next == "systemd does not start it again after a clean end"
 		}},
@@ -709,7 +713,7 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	const call = "systemctl --user show -p UnitPath,Environment"
 	run := planRunner{outputs: map[string]string{call: fakebinText(t, "systemctl-show-manager.txt")}}
 	looksIn := func(home string) error {
-		return systemd{home: home}.surroundings(context.Background(), run).err
+		return systemd{home: home}.surroundings(context.Background(), run, state{}).err
 	}
 	if err := looksIn("/home/ada"); err != nil {
 		t.Error(err)
@@ -767,7 +771,7 @@ func TestAPortInTheEnvironmentOfTheManagerIsFoundOut(t *testing.T) {
 	} {
 		text := strings.Replace(sample, "RUNTIMESCOPE_HTTP_PORT=7777", c.variable, 1)
 		run := planRunner{outputs: map[string]string{"systemctl --user show -p UnitPath,Environment": text}}
-		s := snapshot{shell: shell{ports: c.want}, around: systemd{home: "/home/ada"}.surroundings(context.Background(), run)}
+		s := snapshot{shell: shell{ports: c.want}, around: systemd{home: "/home/ada"}.surroundings(context.Background(), run, state{})}
 		p, found := findManagerPort(s)
 		if s.around.err != nil || found != (c.says != "") || p.summary != c.says || p.help() != c.fix {
 			t.Errorf("%s, %v: got %v, %s, %s", c.variable, c.want, s.around.err, p.summary, p.help())

@@ -2,7 +2,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -86,6 +89,29 @@ func (m systemd) parse(text string) definition {
 		}
 	}
 	return d
+}
+
+// outputs are the files that a unit sends its output to (systemd.exec(5)); "a file" where its name is not found.
+func (m systemd) outputs(p unitProps, s state) (files []string) {
+	for _, key := range []string{"StandardOutput", "StandardError"} {
+		kind, file := p[key], ""
+		if !slices.Contains([]string{"append", "file", "truncate"}, kind) {
+			continue
+		}
+		for _, path := range append([]string{s.loaded}, s.dropIns...) {
+			text, _ := os.ReadFile(path)
+			for _, line := range unitLines(string(text)) {
+				if name, value, _ := strings.Cut(line, "="); strings.TrimSpace(name) == key {
+					_, file, _ = strings.Cut(value, ":")
+				}
+			}
+		}
+		file = cmp.Or(strings.NewReplacer("%%", "%", "%h", m.home, "%t", m.runtimeDir).Replace(strings.TrimSpace(file)), "a file")
+		if !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // unitLines splits a unit file into its logical lines: continued ones joined, comments and empty ones left out.

@@ -97,6 +97,35 @@ func TestE2EOneKillIsNoCrashLoop(t *testing.T) {
 	e.until("systemd knows", func() bool { return e.show("ActiveState") == "activating" })
 	e.exits(0, "service status").says("failed once (SIGKILL), starts again in 5 s").saysNot("crash-looping")
 	e.agrees("crash-looping")
+	e.until("it is back", func() bool { return e.show("ActiveState") == "active" && e.answers() })
+	if e.journal() {
+		e.exits(0, "service status").says("⚠ Restarted 1 time after it failed", "Last failure: SIGKILL, ", " ago")
+	}
+}
+
+func TestE2EOutputThatGoesToAFileIsNamed(t *testing.T) {
+	t.Setenv("SYSTEMD_LOG_TARGET", "journal") // as in a login
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.exits(0, "service stop")
+	log := e.home + "/a log"
+	e.dropIn("[Service]\nStandardOutput=append:%h/a log\nStandardError=inherit\n")
+	e.exits(0, "service start")
+	e.exits(0, "service status").says("Output goes to: " + log)
+	e.exits(0, "service logs").says("⚠ The unit sends output to " + log + ", not to the journal")
+	e.standin("STANDIN_EXIT=3")
+	e.exits(1, "service restart").says("✗ The collector exited with status 3", "It logs to "+log+".").saysNot("It logged:")
+}
+
+func TestE2EAStartOfWhichTheJournalHasNoLineIsCalledThat(t *testing.T) {
+	t.Setenv("SYSTEMD_LOG_TARGET", "journal") // as in a login
+	e := newE2E(t)
+	e.needsJournal()
+	e.exits(0, "service install")
+	e.dropIn("[Service]\nStandardOutput=null\nStandardError=null\n")
+	e.systemctl("daemon-reload")
+	e.exits(0, "service restart")
+	e.exits(0, "service logs").says("⚠ The journal has no line of the newest start", "Collector stopped")
 }
 
 func TestE2EWhatTheShellSetsForSystemdsToolsDoesNotReachThem(t *testing.T) {

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,27 +20,30 @@ type options struct {
 	dryRun, json, exitCode, follow, noOpen bool
 	systemd, launchd                       bool
 	collector                              string
+	env                                    []string // as given
 	timeout                                time.Duration
 	lines                                  int
+	plan                                   *[]string // of a dry run, for --json
 }
 
 // A subcommand is one row of a command table. The tables are also the help.
 type subcommand struct {
 	name, short string
 	flags       []string // keys of flagRows
+	example     string   // what follows "runtimescope" or "runtimescope service"
 	do          func(w *app, ctx context.Context, o options) error
 }
 
 // commands is the table of "runtimescope COMMAND".
 func commands() []subcommand {
 	return []subcommand{
-		{"service", "Manage the collector as a background service", nil, nil},
-		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"no-open"}, (*app).dashboard},
-		{"version", "Print the version", nil, func(w *app, _ context.Context, _ options) error {
+		{"service", "Manage the collector as a background service", nil, "", nil},
+		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"no-open"}, "dashboard --no-open", (*app).dashboard},
+		{"version", "Print the version", nil, "version", func(w *app, _ context.Context, _ options) error {
 			fmt.Fprintln(w.out.stdout, "runtimescope "+versionText())
 			return nil
 		}},
-		{"help", "Show help", nil, nil},
+		{"help", "Show help", nil, "help service install", nil},
 	}
 }
 
@@ -47,18 +53,21 @@ func serviceCommands() []subcommand {
 		return func(w *app, ctx context.Context, o options) error { return w.change(ctx, v, o) }
 	}
 	return []subcommand{
-		{"install", "Install + start the background service (launchd/systemd)", []string{"dry-run", "collector", "timeout"}, change(install)},
-		{"stop", "Stop the service (config preserved)", []string{"dry-run"}, (*app).stopService},
-		{"start", "Alias for restart", []string{"dry-run", "timeout"}, change(restart)},
-		{"restart", "Restart the service", []string{"dry-run", "timeout"}, change(restart)},
-		{"status", "Show service state + PID", []string{"json", "exit-code"}, (*app).status},
-		{"uninstall", "Stop + remove the service config", []string{"dry-run"}, (*app).uninstallService},
-		{"logs", "Show the collector's log", []string{"lines", "follow"}, (*app).logs},
-		{"doctor", "Check all that the service needs, and say what to fix", []string{"json"}, (*app).doctor},
-		{"update", "Adopt a newly installed collector binary and restart on it", []string{"dry-run", "collector", "timeout"}, change(update)},
-		{"run", "Run the collector in the foreground (containers, no service manager)", []string{"collector"}, (*app).foreground},
-		{"unit", "Print the service definition, for packagers", []string{"collector", "systemd", "launchd"}, (*app).printUnit},
-		{"help", "Show this help", nil, nil},
+		{"install", "Install + start the background service (launchd/systemd)", []string{"dry-run", "collector", "env", "timeout", "json"},
+			"install --collector /opt/bin/collector-server", change(install)},
+		{"stop", "Stop the service (config preserved)", []string{"dry-run", "json"}, "stop", (*app).stopService},
+		{"start", "Alias for restart", []string{"dry-run", "timeout", "json"}, "start --timeout 2m", change(restart)},
+		{"restart", "Restart the service", []string{"dry-run", "timeout", "json"}, "restart --dry-run", change(restart)},
+		{"status", "Show service state + PID", []string{"json", "exit-code"}, "status --exit-code", (*app).status},
+		{"uninstall", "Stop + remove the service config", []string{"dry-run", "json"}, "uninstall --dry-run", (*app).uninstallService},
+		{"logs", "Show the collector's log", []string{"lines", "follow"}, "logs -n 200 --follow", (*app).logs},
+		{"doctor", "Check everything the service needs and suggest fixes", []string{"json"}, "doctor", (*app).doctor},
+		{"update", "Restart the service on a newly installed collector", []string{"dry-run", "collector", "timeout", "json"}, "update", change(update)},
+		{"run", "Run the collector in the foreground (e.g. in a container)", []string{"collector"},
+			"run --collector ./collector-server", (*app).foreground},
+		{"unit", "Print the service definition, for packagers", []string{"collector", "systemd", "launchd"},
+			"unit --systemd --collector /usr/bin/collector-server", (*app).printUnit},
+		{"help", "Show this help", nil, "help install", nil},
 	}
 }
 
@@ -77,24 +86,27 @@ func flagRows() map[string]flagRow {
 			}
 		}
 	}
-	text := func(name string, read func(o *options, text string) error) func(*flag.FlagSet, *options) {
+	text := func(read func(o *options, text string) error, names ...string) func(*flag.FlagSet, *options) {
 		return func(f *flag.FlagSet, o *options) {
-			f.Func(name, "", func(text string) error { return read(o, text) })
+			for _, name := range names {
+				f.Func(name, "", func(text string) error { return read(o, text) })
+			}
 		}
 	}
 	return map[string]flagRow{
-		"dry-run": {"-n, --dry-run", "print each file and each command in order; change nothing",
+		"dry-run": {"-n, --dry-run", "show what would be done, without doing it",
 			yes(func(o *options) *bool { return &o.dryRun }, "n", "dry-run")},
-		"collector": {"--collector PATH", "use this binary instead of looking for one", text("collector", readCollector)},
-		"timeout":   {"--timeout D", "how long to wait for /readyz, such as 90s or 2m (default 60s)", text("timeout", readTimeout)},
+		"collector": {"--collector PATH", "use the collector at PATH (default: search for it)", text(readCollector, "collector")},
+		"timeout":   {"--timeout D", "how long the start may take, e.g. 90s (default 60s)", text(readTimeout, "timeout")},
+		"env":       {"--env NAME[=VALUE]", "give the collector a variable; NAME= takes it away", text(readEnv, "env")},
 		"json":      {"--json", "print one JSON object", yes(func(o *options) *bool { return &o.json }, "json")},
-		"exit-code": {"--exit-code", "exit 0 running and healthy, 3 installed but not that, 4 not installed",
+		"exit-code": {"--exit-code", "exit 0: healthy, 3: not healthy, 4: not installed",
 			yes(func(o *options) *bool { return &o.exitCode }, "exit-code")},
-		"lines":   {"-n N", "the last N lines (default 50)", text("n", readLines)},
-		"follow":  {"-f", "follow the log", yes(func(o *options) *bool { return &o.follow }, "f")},
+		"lines":   {"-n, --lines N", "print the last N lines (default 50)", text(readLines, "n", "lines")},
+		"follow":  {"-f, --follow", "follow the log", yes(func(o *options) *bool { return &o.follow }, "f", "follow")},
 		"no-open": {"--no-open", "print the URL, open nothing", yes(func(o *options) *bool { return &o.noOpen }, "no-open")},
-		"systemd": {"--systemd", "the systemd unit", yes(func(o *options) *bool { return &o.systemd }, "systemd")},
-		"launchd": {"--launchd", "the launchd plist", yes(func(o *options) *bool { return &o.launchd }, "launchd")},
+		"systemd": {"--systemd", "print the systemd unit", yes(func(o *options) *bool { return &o.systemd }, "systemd")},
+		"launchd": {"--launchd", "print the launchd plist", yes(func(o *options) *bool { return &o.launchd }, "launchd")},
 	}
 }
 
@@ -106,11 +118,23 @@ func readCollector(o *options, path string) error {
 	return nil
 }
 
+func readEnv(o *options, text string) error {
+	o.env = append(o.env, text)
+	return nil
+}
+
+// readTimeout takes a number alone for seconds.
 func readTimeout(o *options, text string) (err error) {
-	if o.timeout, err = time.ParseDuration(text); err == nil && o.timeout <= 0 {
-		err = errors.New("must be more than nothing")
+	if o.timeout, err = time.ParseDuration(text); err != nil {
+		o.timeout, err = time.ParseDuration(text + "s")
 	}
-	return err
+	switch {
+	case err != nil:
+		return errors.New("must be a time such as 90s or 2m")
+	case o.timeout <= 0:
+		return errors.New("must be greater than zero")
+	}
+	return nil
 }
 
 func readLines(o *options, text string) error {
@@ -120,28 +144,106 @@ func readLines(o *options, text string) error {
 	return nil
 }
 
+// attached is a number right after -n.
+var attached = regexp.MustCompile(`^-n[0-9]+$`)
+
 // parse reads the flags of a command. Anything that is left over is misuse.
 func (c subcommand) parse(args []string) (options, error) {
 	o := options{timeout: time.Minute, lines: 50}
 	f := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	rows := flagRows()
+	var names []string
 	for _, key := range c.flags {
 		rows[key].bind(f, &o)
+		if key == "lines" {
+			args = slices.Clone(args)
+			for i, arg := range args {
+				if attached.MatchString(arg) {
+					args[i] = "-n=" + arg[2:]
+				}
+			}
+		}
 	}
+	f.VisitAll(func(g *flag.Flag) { names = append(names, spelled(g.Name)) })
 	if err := f.Parse(args); err != nil {
-		return o, err
+		return o, plainFlagError(err, names)
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument: %s", f.Arg(0))
 	}
 	if o.systemd && o.launchd {
-		return o, errors.New("--systemd and --launchd exclude each other")
+		return o, errors.New("--systemd and --launchd cannot be used together")
 	}
 	return o, nil
 }
 
-// A misuse is a command line that means nothing, with the help that goes with it.
+// spelled is a flag as it is typed.
+func spelled(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// plainFlagError says in the words of a person what package flag says in those of a programmer.
+func plainFlagError(err error, names []string) error {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return fmt.Errorf("%s: unknown flag%s", spelled(name), didYouMean(spelled(name), "", names))
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return fmt.Errorf("%s: a value is missing", spelled(name))
+	}
+	for _, pattern := range []string{"invalid value %q for flag -%s", "invalid boolean value %q for -%s"} {
+		var value, name string
+		if n, _ := fmt.Sscanf(text, pattern, &value, &name); n == 2 {
+			why := text[strings.LastIndex(text, ": ")+2:]
+			if why == "parse error" {
+				why = "must be true or false"
+			}
+			return fmt.Errorf("%s %s: %s", spelled(strings.TrimSuffix(name, ":")), value, why)
+		}
+	}
+	return err
+}
+
+// didYouMean names the one of names that is nearest to a word, with what goes before it; "" where none is near.
+func didYouMean(word, before string, names []string) string {
+	best, least := "", min(3, len(word)) // a third of a short word is another word
+	for _, name := range names {
+		if d := editDistance(word, name); d < least {
+			best, least = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(". Did you mean: %s%s?", before, best)
+}
+
+// editDistance is how many bytes have to be changed, put in or left out to make b of a (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// A misuse is a command line that means nothing, with the command that prints the help for it.
 type misuse struct {
 	error
 	help string
@@ -164,52 +266,90 @@ func (c subcommand) usage(prefix string) string {
 	if len(c.flags) > 0 {
 		flags = " [flags]"
 	}
-	fmt.Fprintf(&b, "  %s %s%s\n\n  %s\n", prefix, c.name, flags, c.short)
-	for i, key := range c.flags {
+	fmt.Fprintf(&b, "  %s %s%s\n\n  %s\n\n", prefix, c.name, flags, c.short)
+	for _, key := range c.flags {
 		row := flagRows()[key]
-		if i == 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintf(&b, "    %-17s %s\n", row.spelling, row.meaning)
+		fmt.Fprintf(&b, "    %-18s %s\n", row.spelling, row.meaning)
 	}
+	if len(c.flags) > 0 {
+		b.WriteByte('\n')
+	}
+	exits := map[string]string{
+		"status": "0: done, 1: failed; with --exit-code also 3 and 4",
+		"run":    "that of the collector, 128+N after signal N",
+	}
+	fmt.Fprintf(&b, "  Example: %s %s\n  Exit status: %s\n", prefix, c.example, cmp.Or(exits[c.name], "0: done, 1: failed, 130: interrupted"))
 	return b.String()
 }
 
 // dispatch finds the command and runs it.
 func (a *app) dispatch(ctx context.Context, args []string) error {
-	table, prefix, what, word := commands(), "runtimescope", "command", "command"
-	if len(args) > 0 && args[0] == "service" {
-		table, prefix, what, word = serviceCommands(), "runtimescope service", "subcommand", "subcommand"
+	table, prefix, what := commands(), "runtimescope", "command"
+	wantsHelp := len(args) > 1 && args[0] == "help" // help COMMAND is COMMAND --help
+	if wantsHelp {
 		args = args[1:]
+	}
+	if len(args) > 0 && args[0] == "service" {
+		table, prefix, what = serviceCommands(), "runtimescope service", "subcommand"
+		args = args[1:]
+		if len(args) > 1 && args[0] == "help" {
+			wantsHelp, args = true, args[1:]
+		}
 	}
 	name := "help"
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
 	switch {
-	case name == "--help" || name == "-h":
+	case name == "--help" || name == "-help" || name == "-h":
 		name = "help"
 	case (name == "--version" || name == "-v") && what == "command":
 		name = "version"
 	}
-	for _, c := range table {
-		if c.name != name {
-			continue
-		}
-		o, err := c.parse(args)
-		switch {
-		case errors.Is(err, flag.ErrHelp):
-			fmt.Fprint(a.out.stdout, c.usage(prefix))
-			return nil
-		case err != nil:
-			return &misuse{fmt.Errorf("%s %s: %w", prefix, name, err), c.usage(prefix)}
-		case c.do == nil:
-			fmt.Fprint(a.out.stdout, help(prefix, word, table))
-			return nil
-		}
-		return c.do(a, ctx, o)
+	i := slices.IndexFunc(table, func(c subcommand) bool { return c.name == name })
+	if i < 0 {
+		return &misuse{unknownCommand(what, prefix, name, table), prefix + " help"}
 	}
-	return &misuse{&failure{headline: "Unknown " + what + ": " + name}, help(prefix, word, table)}
+	c := table[i]
+	o, err := c.parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp), err == nil && wantsHelp && c.do != nil:
+		fmt.Fprint(a.out.stdout, c.usage(prefix))
+		return nil
+	case err != nil:
+		wrong := &misuse{err, prefix + " " + name + " --help"}
+		if c.do == nil {
+			wrong.help = prefix + " " + name
+		}
+		if slices.Contains(c.flags, "json") && (slices.Contains(args, "--json") || slices.Contains(args, "-json")) {
+			a.printReport(name, o, a.unseen(), wrong)
+		}
+		return wrong
+	case c.do == nil:
+		fmt.Fprint(a.out.stdout, help(prefix, what, table))
+		return nil
+	}
+	if o.json {
+		return a.inJSON(ctx, c, o)
+	}
+	return c.do(a, ctx, o)
+}
+
+// unknownCommand names the command that may have been meant, also one of "service" that lacks that word.
+func unknownCommand(what, prefix, name string, table []subcommand) error {
+	names := func(table []subcommand) (all []string) {
+		for _, c := range table {
+			all = append(all, c.name)
+		}
+		return all
+	}
+	near := ""
+	if what == "command" && slices.Contains(names(serviceCommands()), name) {
+		near = didYouMean(name, prefix+" service ", names(serviceCommands()))
+	} else {
+		near = didYouMean(name, prefix+" ", names(table))
+	}
+	return &failure{headline: "Unknown " + what + ": " + name + near}
 }
 
 // A statusError is a result that its exit status tells, with the words for it, if any.
@@ -243,7 +383,11 @@ func (a *app) report(err error) int {
 		}
 	}
 	if errors.As(err, &problem) {
-		a.noteHelp(problem.details, problem.help())
+		help := problem.help()
+		if strings.HasSuffix(problem.summary, help) {
+			help = "" // it is said already
+		}
+		a.noteHelp(problem.details, help)
 	} else if errors.As(err, &helped) {
 		a.noteHelp(nil, fromError(err, 0).help())
 	}
@@ -256,7 +400,7 @@ func (a *app) report(err error) int {
 		}
 	}
 	if errors.As(err, &wrong) {
-		fmt.Fprint(a.out.stderr, wrong.help)
+		a.out.note("See: %s", wrong.help)
 	}
 	if errors.As(err, &status) {
 		return status.code

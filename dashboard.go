@@ -9,8 +9,8 @@ import (
 )
 
 func (a *app) dashboard(ctx context.Context, o options) error {
-	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
-		return bad.refusal()
+	if err := a.portsValid(); err != nil {
+		return err
 	}
 	s := snapshot{shell: a.shell()}
 	managed := a.manager != nil && filepath.IsAbs(a.home)

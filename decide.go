@@ -21,9 +21,10 @@ const (
 // A request is a command and its flags.
 type request struct {
 	verb      verb
-	collector string // by --collector
-	checks    bool   // doctor: everything is asked
-	shellPort bool   // dashboard: the port of this shell comes before that of the service
+	collector string   // by --collector
+	env       []string // by --env: NAME=VALUE, or NAME, which is to be taken away
+	checks    bool     // doctor: everything is asked
+	shellPort bool     // dashboard: the port of this shell comes before that of the service
 }
 
 // looks tells whether a request wants to know what answers.
@@ -97,7 +98,7 @@ func decide(m serviceManager, s snapshot, r request) decision {
 // targetOf is what the service runs after a request. A package's definition, and a collector that a drop-in runs, are
 // those in use already where they are the same files.
 func targetOf(s snapshot, r request) definition {
-	present := definition{collector: s.state.collector(), ports: s.state.servicePorts()}
+	present := definition{collector: s.state.collector(), ports: s.state.servicePorts(), env: s.state.file.definition.env}
 	found := s.candidate.path
 	switch {
 	case r.verb != install && r.verb != update && r.verb != ensure,
@@ -109,7 +110,9 @@ func targetOf(s snapshot, r request) definition {
 		s.state.vendor() && s.sameProgram: // /bin is /usr/bin
 		found = present.collector
 	}
-	return definition{collector: found, ports: s.wanted()}
+	d := definition{collector: found, ports: s.wanted(), env: present.env}
+	d.setVariables(r.env...)
+	return d
 }
 
 // stays tells whether update leaves the service on a program: one that can be run, under a name that is not that of one version.
@@ -124,7 +127,7 @@ func (s snapshot) serving() bool {
 
 // inUse tells whether a definition is the one that the service has.
 func (s snapshot) inUse(d definition) bool {
-	return d == definition{collector: s.state.collector(), ports: s.state.servicePorts()}
+	return d == definition{collector: s.state.collector(), ports: s.state.servicePorts(), env: s.state.file.definition.env}
 }
 
 // effectsOf are the effects of a request: what it must be free to do.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // effects are what a command does to the machine; a problem blocks effects, not commands.
@@ -138,7 +139,7 @@ func blockerOf(found []problem, e effects, but string) *problem {
 // commandEffects are the effects of a fix that is a command of ours; none for all others.
 func commandEffects(fix string) effects {
 	switch {
-	case strings.HasSuffix(fix, installCommand): // with ports before it, perhaps
+	case strings.Contains(fix, installCommand): // with ports before it, or --env after it, perhaps
 		return writes
 	case fix == restartCommand, fix == startCommand:
 		return starts
@@ -284,8 +285,11 @@ func findHomeInvalid(s snapshot) (problem, bool) {
 }
 
 func findSudo(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: "this is a service of the user, not of root: run it without sudo",
-		fix: s.shell.commandLine, blocks: everything}, s.shell.sudo
+	p := problem{severity: failing, summary: "this is a per-user service: run it without sudo", fix: s.shell.commandLine, blocks: everything}
+	if strings.Contains(p.fix, "…") { // a value that is not told
+		p.fix, p.advice = "", p.fix
+	}
+	return p, s.shell.sudo
 }
 
 func findPortInvalid(s snapshot) (problem, bool) {
@@ -309,15 +313,22 @@ func findPortsDiffer(s snapshot) (problem, bool) {
 
 // findVariablesDiffer names the variables only: some values are secrets.
 func findVariablesDiffer(s snapshot) (problem, bool) {
-	var names []string
+	var names, carried []string
 	for _, word := range s.shell.variables {
-		name, _, _ := strings.Cut(word, "=")
-		if name != httpPortEnv && name != wsPortEnv && !slices.Contains(s.state.unitEnv, word) {
+		name, value, _ := strings.Cut(word, "=")
+		has := slices.Concat(s.state.file.definition.variables(), s.state.unitEnv)
+		if name != httpPortEnv && name != wsPortEnv && !slices.Contains(has, word) {
 			names = append(names, name)
+			if variableName.MatchString(name) && value != "" && utf8.ValidString(value) && uncarried(value) < 0 {
+				carried = append(carried, " --env "+name)
+			}
 		}
 	}
-	return problem{severity: warning, summary: "set in this shell, but not so in the service: " + strings.Join(names, ", "),
-		advice: "put them into a drop-in or a configuration file"}, len(names) > 0
+	p := problem{severity: warning, summary: "set in this shell but missing or different in the service: " + strings.Join(names, ", ")}
+	if len(carried) > 0 {
+		p.fix = installCommand + strings.Join(carried, "")
+	}
+	return p, len(names) > 0
 }
 
 func findManagerSilent(s snapshot) (problem, bool) {

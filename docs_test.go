@@ -34,7 +34,7 @@ func surfaceOfTables() surface {
 	return all
 }
 
-var flagName = regexp.MustCompile(`(?:^|[\s,'"({|])(-[a-z]|--[a-z-]+)`)
+var flagName = regexp.MustCompile(`(?:^|[\s,'"({|*])(-[a-z]|--[a-z-]+)`)
 
 // flagNames finds the flags in a text, sorted, each once, without -h and --help.
 func flagNames(text string) []string {
@@ -103,6 +103,21 @@ func TestTheManualHasEveryCommandAndFlagAndNoOther(t *testing.T) {
 	}
 }
 
+func TestTheManualHasEveryIDOfAProblem(t *testing.T) {
+	var described, ids []string
+	for _, item := range matches(`\n\.It Li ([a-z-]+)\n`, readDoc(t, "docs/runtimescope.1")) {
+		described = append(described, item[0])
+	}
+	for _, k := range slices.Concat(commonKinds(), systemd{}.judgements().kinds, launchd{}.judgements().kinds) {
+		ids = append(ids, k.id)
+	}
+	slices.Sort(described)
+	slices.Sort(ids)
+	if !slices.Equal(described, slices.Compact(ids)) {
+		t.Errorf("the ids are %q, those in the manual %q", ids, described)
+	}
+}
+
 func TestTheManualHasEveryKeyOfTheJSON(t *testing.T) {
 	man := readDoc(t, "docs/runtimescope.1")
 	described := map[string]bool{}
@@ -110,7 +125,7 @@ func TestTheManualHasEveryKeyOfTheJSON(t *testing.T) {
 		described[item[0]] = true
 	}
 	keys := map[string]bool{"checks": true, "ok": true}
-	for _, shape := range []any{statusReport{}, checkReport{}} {
+	for _, shape := range []any{report{}, checkReport{}, problemReport{}, errorReport{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(shape)) {
 			if key, _, _ := strings.Cut(field.Tag.Get("json"), ","); key != "" {
 				keys[key] = true
@@ -151,7 +166,7 @@ func TestTheZshCompletionHasEveryCommandAndFlagAndNoOther(t *testing.T) {
 	got := surface{"service": {}}
 	for _, arm := range matches(`\n +'?([a-z ]+?)'?\) flags=\((.*)\) ;;`, text) {
 		spec := regexp.MustCompile(`\$[a-z_]+`).ReplaceAllStringFunc(arm[1], func(name string) string { return specs[name] })
-		spec = regexp.MustCompile(`\[[^]]*\]|'\([^)]*\)`).ReplaceAllString(spec, "'") // what is said of a flag, what it excludes
+		spec = regexp.MustCompile(`\[[^]]*\]|'\([^)]*\)|:[^']*`).ReplaceAllString(spec, "'") // what is said of a flag, what it excludes, its values
 		got[arm[0]] = flagNames(spec)
 	}
 	expectSurface(t, got)

@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -19,7 +18,7 @@ type checkReport struct {
 	more    []checkReport // of further problems of the same check
 }
 
-func (a *app) doctor(ctx context.Context, o options) error {
+func (a *app) doctor(ctx context.Context, _ options) error {
 	if a.manager == nil {
 		return a.mayManage()
 	}
@@ -36,21 +35,11 @@ func (a *app) doctor(ctx context.Context, o options) error {
 			bad++
 		}
 	}
-	if o.json {
-		text, err := json.Marshal(struct {
-			Checks []checkReport `json:"checks"`
-			OK     bool          `json:"ok"`
-		}{reports, bad == 0})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(a.out.stdout, "%s\n", text)
-	} else {
-		for _, c := range reports {
-			a.sayCheck(c)
-			for _, more := range c.more {
-				a.sayCheck(more)
-			}
+	a.seen = &s
+	for _, c := range reports {
+		a.sayCheck(c)
+		for _, more := range c.more {
+			a.sayCheck(more)
 		}
 	}
 	if bad > 0 {
@@ -67,7 +56,7 @@ func (a *app) sayCheck(c checkReport) {
 	case "warn":
 		a.out.warn("%s", line)
 	case "fail":
-		a.out.fail("%s", line)
+		a.out.found("%s", line)
 	default:
 		a.out.info("? %s", line)
 	}

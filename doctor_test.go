@@ -19,8 +19,11 @@ func (b *bench) checked(code int) map[string]checkReport {
 	b.t.Helper()
 	b.want(code, "service doctor --json")
 	var report struct {
-		Checks []checkReport
-		OK     *bool
+		Schema          int
+		Command         string
+		Checks          []checkReport
+		OK              *bool
+		Problems, Error any
 	}
 	decoder := json.NewDecoder(strings.NewReader(b.stdout.String()))
 	decoder.DisallowUnknownFields()
@@ -205,7 +208,7 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 	ours, theirs := holder{pid: 42, ours: true}, holder{pid: 666, uid: 1, command: "python3"}
 	unreached := errors.New("no answer")
 	sh := func() programFacts { return programFacts{path: "/bin/sh"} }
-	definition := definition{"/bin/sh", ports{7000, 7001}}
+	definition := definition{collector: "/bin/sh", ports: ports{7000, 7001}}
 	says := []string{httpPortEnv + "=7000", wsPortEnv + "=7001"}
 	running := func() snapshot {
 		m := systemd{home: "/home/ada"}
@@ -236,14 +239,14 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 		"well":             {func(*snapshot) {}, ""},
 		"HOME is relative": {func(s *snapshot) { s.shell.home = "here" }, `environment fail HOME is "here": it must be set to an absolute path`},
 		"sudo": {func(s *snapshot) { s.shell.sudo, s.shell.commandLine = true, "runtimescope service doctor" },
-			"environment fail this is a service of the user, not of root: run it without sudo [runtimescope service doctor]"},
+			"environment fail this is a per-user service: run it without sudo [runtimescope service doctor]"},
 		"a port that is none": {func(s *snapshot) { s.shell.badPort = wsPortEnv },
 			"environment fail RUNTIMESCOPE_PORT is not a valid port: it must be a number from 1 to 65535 [unset RUNTIMESCOPE_PORT]"},
 		"other ports in this shell, and a variable": {func(s *snapshot) {
 			s.shell.ports.http, s.shell.variables = 7002, []string{httpPortEnv + "=7002", "RUNTIMESCOPE_TOKEN=x"}
 			s.ports[7002] = portFacts{}
 		}, `environment warn RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT of this shell differ from the service's ports, 7000 and 7001 [runtimescope service install]
-environment warn set in this shell, but not so in the service: RUNTIMESCOPE_TOKEN [put them into a drop-in or a configuration file]`},
+environment warn set in this shell but missing or different in the service: RUNTIMESCOPE_TOKEN [runtimescope service install --env RUNTIMESCOPE_TOKEN]`},
 		"no collector": {func(s *snapshot) {
 			down(s, notInstalled)
 			s.shell.ports, s.installed, s.candidate = ports{7000, 7001}, programFacts{}, programFacts{err: errors.New("Could not locate it")}
@@ -497,7 +500,7 @@ func TestDoctorComparesTheVariablesOfThisShell(t *testing.T) {
 			t.Errorf("%q: ports: %v, %+v", c.environ, found, p)
 		}
 		p, found = findVariablesDiffer(s)
-		if _, names, _ := strings.Cut(p.summary, "but not so in the service: "); found != (c.names != "") || names != c.names || p.severity != warning || p.help() == "" && found {
+		if _, names, _ := strings.Cut(p.summary, "different in the service: "); found != (c.names != "") || names != c.names || p.severity != warning || p.help() == "" && found {
 			t.Errorf("%q: %v, %+v; want %q", c.environ, found, p, c.names)
 		}
 		s.state.phase = notInstalled

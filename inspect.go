@@ -268,13 +268,11 @@ func (a *app) withFile(s state, f file) state {
 	}
 	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
 	// Of a text that install wrote it is known what would be loaded.
-	if s.file.ours = wrote(a.manager, f.definition, f.text); s.file.ours {
-		s.file.kept, s.file.keptOlder = "", "" // it can be written again at any time
-	}
-	if s.file.ours && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
-		var has ports
-		has.read(s.unitEnv)
-		s.stale = s.stale || s.program != f.definition.collector || has != f.definition.ports
+	s.file.ours = wrote(a.manager, f.definition, f.text)
+	if s.file.ours && s.cut == "" && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
+		has := definition{collector: s.program}
+		has.read(s.unitEnv...)
+		s.stale = s.stale || has != f.definition
 	}
 	if s.vendor() {
 		s.readVendor(a.manager)

@@ -452,7 +452,7 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 			p.steps = append(p.steps, makeFolder{filepath.Dir(m.path()), 0o755})
 		}
 		st.file.path = m.path()
-		p.steps = append(p.steps, newWriteFile(st.file, text))
+		p.steps = append(p.steps, newWriteFile(m, st.file, text))
 	}
 	if loaded && (v == install || v == restart || v == uninstall) || v == stop {
 		p.steps = append(p.steps, m.bootout(domain, st)...)

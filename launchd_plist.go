@@ -18,9 +18,9 @@ func (m launchd) render(d definition) (string, error) {
 		}
 	}
 	environment := ""
-	for _, v := range d.ports.environment() {
+	for _, v := range append(d.ports.environment(), d.variables()...) {
 		key, value, _ := strings.Cut(v, "=")
-		environment += "    <key>" + key + "</key>\n    <string>" + value + "</string>\n"
+		environment += "    <key>" + key + "</key>\n    <string>" + xmlText(value) + "</string>\n"
 	}
 	logs := m.logFiles()
 	return `<?xml version="1.0" encoding="UTF-8"?>
@@ -82,11 +82,15 @@ func xmlCarries(path string) error {
 		return fmt.Errorf("a plist cannot carry %q: it is not UTF-8", path)
 	}
 	for _, r := range path {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+		if !xmlAllows(r) {
 			return fmt.Errorf("a plist cannot carry %q: XML does not allow the character %q", path, r)
 		}
 	}
 	return nil
+}
+
+func xmlAllows(r rune) bool {
+	return r >= ' ' && r != 0xFFFE && r != 0xFFFF || r == '\t' || r == '\n' || r == '\r'
 }
 
 // xmlText encodes a path as the content of an XML element.
@@ -115,8 +119,8 @@ func (m launchd) parse(text string) definition {
 	}
 	environment, _ := top["EnvironmentVariables"].(map[string]any)
 	for key, value := range environment {
-		if value, ok := value.(string); ok {
-			d.ports.read([]string{key + "=" + value})
+		if value, ok := value.(string); ok && key != "PATH" && key != "HOME" {
+			d.read(key + "=" + value)
 		}
 	}
 	return d
@@ -149,6 +153,8 @@ func plistValue(decoder *xml.Decoder, kind string, depth int) any {
 				return dict
 			case "array":
 				return array
+			case "true", "false":
+				return kind == "true"
 			}
 			return text
 		}

@@ -31,9 +31,9 @@ func TestThePlistIsWrittenLikeThis(t *testing.T) {
 		home string
 		d    definition
 	}{
-		"plist-default.plist": {"/Users/ada", definition{"/usr/local/bin/collector-server", ports{}}},
-		"plist-ports.plist":   {"/Users/ada", definition{"/usr/local/bin/collector-server", ports{7001, 7002}}},
-		"plist-hostile.plist": {"/Users/a & <b>", definition{launchdHostile + "\r\n\t", ports{7001, 6767}}},
+		"plist-default.plist": {"/Users/ada", definition{collector: "/usr/local/bin/collector-server", ports: ports{}}},
+		"plist-ports.plist":   {"/Users/ada", definition{collector: "/usr/local/bin/collector-server", ports: ports{7001, 7002}}},
+		"plist-hostile.plist": {"/Users/a & <b>", definition{collector: launchdHostile + "\r\n\t", ports: ports{7001, 6767}}},
 	} {
 		text, err := launchd{home: c.home}.render(c.d)
 		if err != nil {
@@ -91,7 +91,7 @@ func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
 	f.Add(launchdHostile, "/Users/a & b", 7001, 7002)
 	f.Add("/a\r\n</string><string>/b", "/<!-- -->", 6768, 6767)
 	f.Fuzz(func(t *testing.T, program, home string, http, ws int) {
-		d := definition{program, ports{abs(http) % 65536, abs(ws) % 65536}}
+		d := definition{collector: program, ports: ports{abs(http) % 65536, abs(ws) % 65536}}
 		m := launchd{home: home}
 		text, err := m.render(d)
 		if err != nil {
@@ -133,17 +133,17 @@ func TestAPlistThatSomebodyEditedIsRead(t *testing.T) {
 		{"bplist00\xd1\x01", definition{}},
 		{"<plist><array/></plist>", definition{}},
 		{head + foot, definition{}},
-		{head + program + foot, definition{"/x", ports{}}},
+		{head + program + foot, definition{collector: "/x", ports: ports{}}},
 		{head + program, definition{}},
-		{head + `<key>Program</key><string>/y</string>` + program + foot, definition{"/y", ports{}}},
-		{head + program + `<key>Program</key><string>/y &amp; <![CDATA[<z>]]><!-- no --></string>` + foot, definition{"/y & <z>", ports{}}},
+		{head + `<key>Program</key><string>/y</string>` + program + foot, definition{collector: "/y", ports: ports{}}},
+		{head + program + `<key>Program</key><string>/y &amp; <![CDATA[<z>]]><!-- no --></string>` + foot, definition{collector: "/y & <z>", ports: ports{}}},
 		{head + `<key>ProgramArguments</key><array/>` + foot, definition{}},
-		{head + `<key>ProgramArguments</key><array><integer>5</integer></array>` + foot, definition{"5", ports{}}},
+		{head + `<key>ProgramArguments</key><array><integer>5</integer></array>` + foot, definition{collector: "5", ports: ports{}}},
 		{head + `<key>ProgramArguments</key><string>/x</string>` + foot, definition{}},
 		{head + `<key>ProgramArguments</key><array><dict/></array>` + foot, definition{}},
-		{head + `<key>X</key><dict><key>Program</key><string>/no</string></dict>` + program + foot, definition{"/x", ports{}}},
+		{head + `<key>X</key><dict><key>Program</key><string>/no</string></dict>` + program + foot, definition{collector: "/x", ports: ports{}}},
 		{head + `<key>EnvironmentVariables</key><dict><key>RUNTIMESCOPE_HTTP_PORT</key><string>7001</string><key>A</key><true/><key>RUNTIMESCOPE_PORT</key><integer>7002</integer></dict>` + foot,
-			definition{"", ports{7001, 7002}}},
+			definition{collector: "", ports: ports{7001, 7002}}},
 		{head + `<key>EnvironmentVariables</key><dict><key>RUNTIMESCOPE_HTTP_PORT</key><array/></dict>` + foot, definition{}},
 		{head + `<key>EnvironmentVariables</key><dict><key>RUNTIMESCOPE_HTTP_PORT</key><string>seven</string></dict>` + foot, definition{}},
 		{head + `<key>EnvironmentVariables</key><string>RUNTIMESCOPE_HTTP_PORT=7001</string>` + foot, definition{}},

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -36,7 +37,9 @@ type app struct {
 	alive       func(pid int) bool
 	signals     func(also ...os.Signal) <-chan os.Signal // catches those that end a program, and these, from now on
 	// adopt makes orphans ours, where there is such a thing; see service_linux.go.
-	adopt func() (died <-chan os.Signal, strays func(keep, group int) []int)
+	adopt   func() (died <-chan os.Signal, strays func(keep, group int) []int)
+	seen    *snapshot // by a command that prints it; nil in words
+	planned *[]string // by a dry run with --json
 	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
 	// it calls first before it does.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
@@ -103,7 +106,7 @@ func main() {
 		platform:    runtime.GOOS,
 		path:        path,
 		executables: func() []string { return executables(os.Args[0], path) },
-		commandLine: quoteArgv(append([]string{"runtimescope"}, os.Args[1:]...)),
+		commandLine: quoteArgv(append([]string{"runtimescope"}, withoutValues(os.Args[1:])...)),
 		disk:        osDisk{},
 		timings: timings{answer: 500 * time.Millisecond, headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond,
 			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, patience: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
@@ -111,6 +114,7 @@ func main() {
 		alive:   alive,
 		signals: catchSignals,
 	}
+	w.out.columns = func() int { return columns(os.Stdout.Fd()) }
 	environ = append(environ, w.choose()...)
 	w.run = osRunner{
 		path:    commandPath(runtime.GOOS, path),
@@ -137,6 +141,21 @@ func commandPath(platform string, path []string) []string {
 		return append(system, path...)
 	}
 	return append(path, system...)
+}
+
+// withoutValues are arguments with … for each value after --env.
+func withoutValues(args []string) (shown []string) {
+	for i, arg := range args {
+		flag, word, attached := strings.Cut(arg, "=")
+		if attached && (flag == "--env" || flag == "-env") {
+			name, _, _ := strings.Cut(word, "=")
+			arg = flag + "=" + name + "=…"
+		} else if i > 0 && attached && (args[i-1] == "--env" || args[i-1] == "-env") {
+			arg = flag + "=…"
+		}
+		shown = append(shown, arg)
+	}
+	return shown
 }
 
 // rendererFor is the manager whose definition "unit" prints, on any system.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -42,13 +41,13 @@ func (osDisk) do(_, _ string, change func() error) error { return change() }
 // retry is run once when macOS has ended the first start of a program that was replaced, whose identity it had noted.
 type plan struct{ steps, restore, retry []step }
 
-// String is what --dry-run prints, a block for each step.
-func (p plan) String() string {
-	var b strings.Builder
+// blocks are what --dry-run prints, one for each step.
+func (p plan) blocks() []string {
+	all := []string{}
 	for _, s := range p.steps {
-		fmt.Fprintf(&b, "would %s\n", s)
+		all = append(all, fmt.Sprintf("would %s\n", s))
 	}
-	return b.String()
+	return all
 }
 
 // A step is one change to the machine, or the wait for one. Its String says it.
@@ -305,16 +304,26 @@ type writeFile struct {
 	path, text      string
 	kept, keptOlder string
 	ours            string
+	shown           string // the text without the values of its variables
+	mode, keptMode  fs.FileMode
 }
 
-// newWriteFile writes over a file as a snapshot has seen it.
-func newWriteFile(f file, text string) writeFile {
-	w := writeFile{path: f.path, text: text}
-	if f.kept != "" && f.text != text {
-		w.kept, w.keptOlder = f.kept, f.keptOlder
+// newWriteFile writes over a file as a snapshot has seen it. A text with variables in it is for its owner alone.
+func newWriteFile(m serviceManager, f file, text string) writeFile {
+	w := writeFile{path: f.path, text: text, shown: text, mode: 0o644, keptMode: 0o777}
+	if d := m.parse(text); d.env != "" {
+		w.mode = 0o600
+		w.shown, _ = m.render(d.hidden())
 	}
-	if f.ours {
+	if f.definition.env != "" {
+		w.keptMode = 0o600
+	}
+	switch {
+	case f.text == text:
+	case f.spare(m.parse(text)):
 		w.ours = f.text
+	default:
+		w.kept, w.keptOlder = f.kept, f.keptOlder
 	}
 	return w
 }
@@ -328,14 +337,14 @@ func (f writeFile) String() string {
 	if f.keptOlder != "" {
 		kept += " and the one of that name as " + f.keptOlder
 	}
-	return fmt.Sprintf("write %s (0644)%s:\n%s", f.path, kept, indent(f.text))
+	return fmt.Sprintf("write %s (%04o)%s:\n%s", f.path, f.mode, kept, indent(f.shown))
 }
 
 func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error, error) {
 	old, err := os.ReadFile(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := replaceFile(m.disk, f.path, f.text, 0o644); err != nil {
+		if err := replaceFile(m.disk, f.path, f.text, f.mode); err != nil {
 			return nil, err
 		}
 		return func(context.Context) error {
@@ -344,14 +353,14 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	case err != nil:
 		return nil, err
 	case string(old) == f.text:
-		return nil, replaceFile(m.disk, f.path, f.text, 0o644)
+		return nil, replaceFile(m.disk, f.path, f.text, f.mode)
 	}
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return nil, err
 	}
 	if f.ours != "" && string(old) == f.ours {
-		return func(context.Context) error { return replaceFile(m.disk, f.path, f.ours, info.Mode().Perm()) }, replaceFile(m.disk, f.path, f.text, 0o644)
+		return func(context.Context) error { return replaceFile(m.disk, f.path, f.ours, info.Mode().Perm()) }, replaceFile(m.disk, f.path, f.text, f.mode)
 	}
 	bak := f.path + ".bak"
 	rename := func(from, to string) error {
@@ -369,10 +378,10 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 		}
 		return nil
 	}
-	if err := replaceFile(m.disk, bak, string(old), info.Mode().Perm()); err != nil {
+	if err := replaceFile(m.disk, bak, string(old), info.Mode().Perm()&f.keptMode); err != nil {
 		return nil, errors.Join(err, putBack())
 	}
-	err = replaceFile(m.disk, f.path, f.text, 0o644)
+	err = replaceFile(m.disk, f.path, f.text, f.mode)
 	// The kept file goes back by a rename, which works on a full disk too, and also where a failed rename was done.
 	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, err
 }

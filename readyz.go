@@ -290,7 +290,7 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 				continue
 			}
 			if len(retry) == 0 || w.state.cause != "codesigning" {
-				return waitResult{}, a.diedEarly(ctx, w, mark)
+				return waitResult{}, &identified{a.diedEarly(ctx, w, mark), "crashed"}
 			}
 			a.carryOut(ctx, plan{steps: retry}, options{timeout: timeout}, func(time.Time) {}) // where that fails, launchd starts it all the same
 			retry, w.first, w.retried = nil, state{}, time.Now()
@@ -301,9 +301,11 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
 		case foreign:
 			h := a.processes.describe(ctx, a.run, w.ports.http, *w.owner.foreign)
-			return waitResult{}, h.refusal(w.ports.http, fmt.Sprintf("%s=PORT %s", httpPortEnv, installCommand), a.manager.names().unit).refusal()
+			p := h.refusal(w.ports.http, fmt.Sprintf("%s=PORT %s", httpPortEnv, installCommand), a.manager.names().unit)
+			p.id = "port-held"
+			return waitResult{}, p.refusal()
 		case tooLate:
-			return waitResult{}, a.tooLate(ctx, w, mark)
+			return waitResult{}, &identified{a.tooLate(ctx, w, mark), "timeout"}
 		}
 		select {
 		case <-ctx.Done():

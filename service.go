@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +16,47 @@ import (
 type definition struct {
 	collector string // absolute path of the program
 	ports     ports  // 0: not said, so the default
+	env       string // its other variables, see setVariables
+}
+
+// setVariables sets some of the other variables, NAME=VALUE each; a NAME alone is taken away. They are kept in the order of
+// their names, each with a NUL after it, so that definitions can be compared.
+func (d *definition) setVariables(words ...string) {
+	all := map[string]string{}
+	for _, word := range append(d.variables(), words...) {
+		name, _, set := strings.Cut(word, "=")
+		if all[name] = word + "\x00"; !set {
+			delete(all, name)
+		}
+	}
+	d.env = ""
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		d.env += all[name]
+	}
+}
+
+// read takes ports and variables out of K=V words.
+func (d *definition) read(environ ...string) {
+	d.ports.read(environ)
+	for _, word := range environ {
+		if name, _, set := strings.Cut(word, "="); set && name != httpPortEnv && name != wsPortEnv {
+			d.setVariables(word)
+		}
+	}
+}
+
+// variables are the other variables, each as NAME=VALUE.
+func (d definition) variables() []string {
+	return strings.FieldsFunc(d.env, func(r rune) bool { return r == 0 })
+}
+
+// hidden is a definition that can be shown: its values may be secrets.
+func (d definition) hidden() definition {
+	for _, word := range d.variables() {
+		name, _, _ := strings.Cut(word, "=")
+		d.setVariables(name + "=…")
+	}
+	return d
 }
 
 // A phase is the state of the service in one word, the same words for both managers; "status --json" prints it.
@@ -202,6 +245,13 @@ type file struct {
 	folder     bool   // its folder is there
 	kept       string // PATH.bak where a writer of another text keeps this one; "" while there is nothing to keep
 	keptOlder  string // where the PATH.bak that is there goes then; "" when it need not
+}
+
+// spare tells whether a file need not be kept when d is written over it: it can be written again at any time, and d has the
+// values of its variables.
+func (f file) spare(d definition) bool {
+	lost := func(v string) bool { return !slices.Contains(d.variables(), v) }
+	return f.ours && !slices.ContainsFunc(f.definition.variables(), lost)
 }
 
 // An exitStatus is how a process ended.
@@ -395,6 +445,14 @@ type hinted struct {
 
 func hint(err error, fix string) error { return &hinted{error: err, fix: fix} }
 func (h *hinted) Unwrap() error        { return h.error }
+
+// An identified error is of a kind that "--json" names.
+type identified struct {
+	error
+	id string
+}
+
+func (e *identified) Unwrap() error { return e.error }
 
 var errInterrupted = errors.New("interrupted")
 

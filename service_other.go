@@ -43,6 +43,8 @@ func alive(int) bool { return true }
 
 func isTerminal(uintptr) bool { return false }
 
+func columns(uintptr) int { return 0 }
+
 func folderLock(string) func(context.Context, func()) (func(), error) {
 	return func(context.Context, func()) (func(), error) { return func() {}, nil }
 }

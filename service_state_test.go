@@ -86,7 +86,7 @@ func TestWhatTheFileAddsToWhatTheManagerSays(t *testing.T) {
 	t.Parallel()
 	m := systemd{home: t.TempDir()}
 	const program = "/opt/collector-server"
-	d := definition{program, ports{http: 7000}}
+	d := definition{collector: program, ports: ports{http: 7000}}
 	text := need(m.render(d))(t)
 	w := &app{manager: m, processes: waitTable{}}
 	written := file{path: m.path(), text: text, exists: true, definition: d}

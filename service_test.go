@@ -550,11 +550,11 @@ func (b *bench) runs(args ...string) int {
 }
 
 // checkWords holds every run to what is promised of its words: a ✗ goes with a non-zero exit, and the reverse; ✗ is
-// on stderr alone; no escape sequence leaves a program whose output is no terminal.
+// on stderr alone, but for doctor's; no escape sequence leaves a program whose output is no terminal.
 func (b *bench) checkWords(code int) {
 	b.t.Helper()
 	out, err := b.stdout.String(), b.stderr.String()
-	if strings.Contains(out, "✗") {
+	if strings.Contains(out, "✗") && !strings.Contains(out, " environment: ") { // what doctor finds was asked for
 		b.t.Errorf("a ✗ on stdout:\n%s", out)
 	}
 	if strings.Contains(err, "✗") != (code != 0) {

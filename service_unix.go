@@ -56,6 +56,13 @@ func isTerminal(fd uintptr) bool {
 	return errno == 0
 }
 
+// columns is the width of a terminal (tty_ioctl(4)), 0 where it is not known.
+func columns(fd uintptr) int {
+	var size struct{ rows, columns, x, y uint16 }
+	syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	return int(size.columns)
+}
+
 // lockDeadline is longer than any command needs for its changes; its holder may have been stopped by a signal.
 const lockDeadline = 3 * time.Minute
 

@@ -7,15 +7,49 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
 
-// A statusReport is "status --json": the same keys for both managers, null where something is not known.
+// A report is what --json prints: the state of the service, or the checks of doctor, and what goes with either.
+type report struct {
+	Schema  int    `json:"schema"`
+	Command string `json:"command"`
+	*statusReport
+	*doctorReport
+	Problems []problemReport `json:"problems"`
+	Plan     *[]string       `json:"plan,omitempty"` // of a dry run
+	Error    *errorReport    `json:"error"`          // null: the exit status is 0
+}
+
+// A doctorReport is what doctor found.
+type doctorReport struct {
+	Checks []checkReport `json:"checks"`
+	OK     bool          `json:"ok"`
+}
+
+// A problemReport is a problem. Its fix is a command that runs as it stands, or ""; its advice is all else that helps.
+type problemReport struct {
+	ID       string   `json:"id"`
+	Severity severity `json:"severity"`
+	Summary  string   `json:"summary"`
+	Fix      string   `json:"fix"`
+	Advice   string   `json:"advice"`
+}
+
+// An errorReport is why the exit status is not 0: the id of a problem, or misuse, timeout, crashed, interrupted, failed.
+type errorReport struct {
+	ID      string `json:"id"`
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+}
+
+// A statusReport is the state of the service: the same keys for both managers, null where something is not known.
 type statusReport struct {
-	Manager       string     `json:"manager"`
+	Manager       *string    `json:"manager"`
 	State         phase      `json:"state"`
 	Healthy       *bool      `json:"healthy"`
 	Verified      *bool      `json:"verified"` // the socket that answers is the service's; null: nothing answers
@@ -31,7 +65,7 @@ type statusReport struct {
 	WSPort        int        `json:"ws_port"`
 	Version       *string    `json:"version"`
 	Collector     *string    `json:"collector"`
-	Definition    string     `json:"definition"`
+	Definition    *string    `json:"definition"`
 	RestartNeeded *bool      `json:"restart_needed"`
 }
 
@@ -66,14 +100,14 @@ func (s snapshot) uptimeText(before string) string {
 	return before + duration(*up)
 }
 
-func (s snapshot) report() statusReport {
+func (s snapshot) report() *statusReport {
 	st, p := s.state, s.live()
-	r := statusReport{
-		Manager: s.names.name, State: st.phase, Restarts: st.restarts, MemoryBytes: s.memory(),
+	r := &statusReport{
+		Manager: known(s.names.name), State: st.phase, Restarts: st.restarts, MemoryBytes: s.memory(),
 		Enabled: st.enabled, Linger: st.linger, URL: collectorURL(p.http),
-		HTTPPort: p.http, WSPort: p.ws, Definition: st.definitionPath(),
+		HTTPPort: p.http, WSPort: p.ws, Definition: known(st.definitionPath()), Collector: known(st.collector()),
 	}
-	if s.silent == nil {
+	if s.silent == nil && st.phase != unknown {
 		r.Healthy, r.RestartNeeded = ptr(s.healthy()), ptr(s.restartReason() != "")
 		if s.answered() {
 			r.Verified = ptr(s.owner().verified)
@@ -84,9 +118,6 @@ func (s snapshot) report() statusReport {
 	}
 	if up := s.uptime(); up != nil {
 		r.UptimeSeconds = ptr(int64(up.Seconds()))
-	}
-	if path := st.collector(); path != "" {
-		r.Collector = &path
 	}
 	if s.ready.version != "" && s.owner().foreign == nil {
 		r.Version = &s.ready.version
@@ -100,12 +131,93 @@ func (s snapshot) report() statusReport {
 	return r
 }
 
+// known is a text, or nil where there is none.
+func known(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// inJSON carries out a command without its words, and prints what came of it as one object.
+func (a *app) inJSON(ctx context.Context, c subcommand, o options) error {
+	quiet := *a
+	quiet.out.stdout, quiet.out.warnings, quiet.out.tty, quiet.planned = io.Discard, a.out.stderr, false, new([]string)
+	err := c.do(&quiet, ctx, o)
+	if quiet.seen == nil { // a command that changes something prints the state after it
+		quiet.seen = ptr(a.unseen())
+		if a.mayManage() == nil {
+			quiet.seen = ptr(a.inspect(ctx, request{}))
+		}
+	}
+	if o.dryRun {
+		o.plan = quiet.planned
+	}
+	a.printReport(c.name, o, *quiet.seen, err)
+	return err
+}
+
+// unseen is the snapshot of a command that may not look.
+func (a *app) unseen() snapshot {
+	s := snapshot{shell: a.shell(), state: state{phase: unknown}}
+	s.state.file.definition.ports = s.shell.ports
+	if a.manager != nil {
+		s.names = a.manager.names()
+	}
+	return s
+}
+
+// printReport prints the object of --json.
+func (a *app) printReport(command string, o options, s snapshot, err error) {
+	var own judgements
+	if a.manager != nil {
+		own = a.manager.judgements()
+	}
+	r := report{Schema: 1, Command: command, Problems: []problemReport{}, Plan: o.plan, Error: reportError(err)}
+	for _, p := range diagnose(s, own) {
+		r.Problems = append(r.Problems, problemReport{p.id, p.severity, p.summary, p.fix, problem{advice: p.advice, install: p.install}.help()})
+	}
+	if command == "doctor" {
+		r.doctorReport = &doctorReport{checkReports(s, own), err == nil}
+	} else {
+		r.statusReport = s.report()
+	}
+	text, _ := json.Marshal(r) // no part of it can fail
+	fmt.Fprintf(a.out.stdout, "%s\n", text)
+}
+
+// reportError is an error for --json; nil for none.
+func reportError(err error) *errorReport {
+	var problem *refused
+	var kind *identified
+	var wrong *misuse
+	var helped *hinted
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &problem):
+		return &errorReport{problem.id, problem.summary, problem.fix}
+	case errors.As(err, &wrong):
+		return &errorReport{"misuse", err.Error(), wrong.help}
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return &errorReport{"interrupted", err.Error(), ""}
+	}
+	r := &errorReport{ID: "failed", Message: err.Error()}
+	if errors.As(err, &kind) {
+		r.ID = kind.id
+	}
+	if errors.As(err, &helped) {
+		r.Fix = helped.fix
+	}
+	return r
+}
+
 func (a *app) status(ctx context.Context, o options) error {
 	if err := a.mayManage(); err != nil {
 		return err
 	}
-	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
-		return bad.refusal()
+	if err := a.portsValid(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -114,28 +226,28 @@ func (a *app) status(ctx context.Context, o options) error {
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
-	if o.json {
-		text, err := json.Marshal(s.report())
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(a.out.stdout, "%s\n", text)
-	} else {
-		a.sayStatus(s, diagnose(s, a.manager.judgements()))
-	}
+	a.seen = &s
+	problems := diagnose(s, a.manager.judgements())
+	a.sayStatus(s, problems)
 	switch {
 	case s.silent != nil && s.state.phase == notInstalled && o.json:
-		a.out.note("%v", s.silent)
+		a.out.warn("%v", s.silent)
 	case s.silent != nil && s.state.phase != notInstalled:
-		return s.silent
+		return &identified{s.silent, "manager-silent"}
 	}
 	switch {
 	case !o.exitCode || s.healthy():
 		return nil
 	case s.state.phase == notInstalled:
-		return &statusError{errors.New("the service is not installed"), 4}
+		return &statusError{&identified{errors.New("the service is not installed"), "not-installed"}, 4}
 	}
-	return &statusError{fmt.Errorf("the service is not running and healthy: %s", s.unhealthy()), 3}
+	id := "failed"
+	for _, p := range slices.Backward(problems) {
+		if p.check == "process" || p.check == "ready" || p.id == "masked" {
+			id = p.id
+		}
+	}
+	return &statusError{&identified{fmt.Errorf("the service is not running and healthy: %s", s.unhealthy()), id}, 3}
 }
 
 // unhealthy says in a few words what is wrong with a service that is not healthy.

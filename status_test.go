@@ -15,8 +15,8 @@ import (
 )
 
 // statusKeys are always there, the same on both platforms.
-var statusKeys = []string{"collector", "definition", "enabled", "healthy", "http_port", "last_exit", "linger", "manager", "memory_bytes",
-	"pid", "restart_needed", "restarts", "state", "uptime_seconds", "url", "verified", "version", "ws_port"}
+var statusKeys = []string{"collector", "command", "definition", "enabled", "error", "healthy", "http_port", "last_exit", "linger", "manager", "memory_bytes",
+	"pid", "problems", "restart_needed", "restarts", "schema", "state", "uptime_seconds", "url", "verified", "version", "ws_port"}
 
 // json runs a command and reads the one object that it prints.
 func (b *bench) json(code int, args string) map[string]any {

@@ -376,7 +376,7 @@ func TestAPackagesUnitForTheSameFileUnderAnotherNameIsUsedAsItIs(t *testing.T) {
 	if err := os.Symlink(b.collector(), name); err != nil {
 		t.Skip("no links here:", err)
 	}
-	text := need(b.manager.render(definition{name, ports{http: b.httpPort()}}))(t)
+	text := need(b.manager.render(definition{collector: name, ports: ports{http: b.httpPort()}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service install", "Collector: "+name, "✓ Collector is healthy")
 	b.wantNoCopy()

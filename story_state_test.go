@@ -191,7 +191,7 @@ func TestDashboardStartsTheCollectorThatWasInstalled(t *testing.T) {
 // withVendor gives the machine a unit from a package, for the collector and port of the bench.
 func withVendor(t *testing.T) *bench {
 	b := newBench(t, "systemd").quick()
-	text := need(b.manager.render(definition{b.collector(), ports{http: b.httpPort()}}))(t)
+	text := need(b.manager.render(definition{collector: b.collector(), ports: ports{http: b.httpPort()}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	return b
 }
@@ -246,7 +246,7 @@ func TestUpdateAfterThePackageChangedItsUnitRestartsOnIt(t *testing.T) {
 func TestAnotherPortOverAPackagesUnitIsWrittenToTheHome(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").quick()
-	text := need(b.manager.render(definition{b.collector(), ports{http: 1}}))(t)
+	text := need(b.manager.render(definition{collector: b.collector(), ports: ports{http: 1}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service install", "✓ Wrote "+b.manager.names().path, "✓ Collector is healthy")
 	b.want(0, "service uninstall", "✓ Service uninstalled")

@@ -502,7 +502,7 @@ func (m systemd) installSteps(s state, text string) (steps []step) {
 	}
 	if text != "" {
 		s.file.path = m.path()
-		steps = append(steps, newWriteFile(s.file, text))
+		steps = append(steps, newWriteFile(m, s.file, text))
 	}
 	steps = append(steps, m.do("daemon-reload"))
 	enable := m.do("enable", unitName)

@@ -33,9 +33,9 @@ const systemdHostile = "/home/ada/my apps/100% %h $HOME ${x} & <é日本> #;=~*?
 func TestTheUnitIsWrittenLikeThis(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]definition{
-		"unit-default.service": {"/usr/local/bin/collector-server", ports{}},
-		"unit-ports.service":   {"/usr/local/bin/collector-server", ports{7001, 7002}},
-		"unit-hostile.service": {systemdHostile, ports{0, 65535}},
+		"unit-default.service": {collector: "/usr/local/bin/collector-server", ports: ports{}},
+		"unit-ports.service":   {collector: "/usr/local/bin/collector-server", ports: ports{7001, 7002}},
+		"unit-hostile.service": {collector: systemdHostile, ports: ports{0, 65535}},
 	} {
 		text, err := systemd{}.render(d)
 		if err != nil {
@@ -43,8 +43,8 @@ func TestTheUnitIsWrittenLikeThis(t *testing.T) {
 		}
 		golden(t, name, text)
 	}
-	plain, _ := systemd{}.render(definition{"/x", ports{}})
-	if said, _ := (systemd{}).render(definition{"/x", ports{6768, 6767}}); said != plain {
+	plain, _ := systemd{}.render(definition{collector: "/x", ports: ports{}})
+	if said, _ := (systemd{}).render(definition{collector: "/x", ports: ports{6768, 6767}}); said != plain {
 		t.Error("default ports that are said are written")
 	}
 }
@@ -228,7 +228,7 @@ func FuzzSystemdRunsTheVeryProgram(f *testing.F) {
 		if program == "/" {
 			return
 		}
-		d := definition{program, ports{abs(http) % 65536, abs(ws) % 65536}}
+		d := definition{collector: program, ports: ports{abs(http) % 65536, abs(ws) % 65536}}
 		text, err := systemd{}.render(d)
 		if err != nil {
 			if utf8.ValidString(program) && !strings.ContainsFunc(program, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) }) {
@@ -283,25 +283,25 @@ func TestAUnitThatSomebodyEditedIsRead(t *testing.T) {
 		{"", definition{}},
 		{"ExecStart=/x\n", definition{}},
 		{"[Unit]\nExecStart=/x\n[Service]\n", definition{}},
-		{"[Service]\nExecStart=/x", definition{"/x", ports{}}},
-		{"\uFEFF[Service]\r\nExecStart=/x --flag\r\n", definition{"/x", ports{}}},
-		{"  [Service]  \n  ExecStart  =  /x  \n", definition{"/x", ports{}}},
-		{"[Service]\n# ExecStart=/no\n; ExecStart=/no\nExecStart=/x\n#ExecStart=/no\n", definition{"/x", ports{}}},
-		{"[Service]\nExecStart=/one\nExecStart=\nExecStart=/two\n", definition{"/two", ports{}}},
+		{"[Service]\nExecStart=/x", definition{collector: "/x", ports: ports{}}},
+		{"\uFEFF[Service]\r\nExecStart=/x --flag\r\n", definition{collector: "/x", ports: ports{}}},
+		{"  [Service]  \n  ExecStart  =  /x  \n", definition{collector: "/x", ports: ports{}}},
+		{"[Service]\n# ExecStart=/no\n; ExecStart=/no\nExecStart=/x\n#ExecStart=/no\n", definition{collector: "/x", ports: ports{}}},
+		{"[Service]\nExecStart=/one\nExecStart=\nExecStart=/two\n", definition{collector: "/two", ports: ports{}}},
 		{"[Service]\nExecStart=/one\nExecStart=\n", definition{}},
-		{"[Service]\nExecStart=\\\n# a comment\n/x\n", definition{"/x", ports{}}},
-		{"[Service]\nExecStart=\"/a\\\nb\" c\n", definition{"/a b", ports{}}},
-		{"[Service]\nExecStart=/x \\\n\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{"/x", ports{0, 1}}},
-		{"[Service]\nExecStart=/x\\", definition{"/x", ports{}}},
-		{"[Service]\nExecStartPre=/no\nexecstart=/no\nExecStart=/x\n", definition{"/x", ports{}}},
-		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001 RUNTIMESCOPE_PORT=7002\n", definition{"", ports{7001, 7002}}},
-		{"[Service]\nEnvironment=\"RUNTIMESCOPE_HTTP_PORT=7001\" 'RUNTIMESCOPE_PORT=7002' \"A=b c\"\n", definition{"", ports{7001, 7002}}},
-		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7003\n", definition{"", ports{7003, 0}}},
-		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{"", ports{0, 7002}}},
+		{"[Service]\nExecStart=\\\n# a comment\n/x\n", definition{collector: "/x", ports: ports{}}},
+		{"[Service]\nExecStart=\"/a\\\nb\" c\n", definition{collector: "/a b", ports: ports{}}},
+		{"[Service]\nExecStart=/x \\\n\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{collector: "/x", ports: ports{0, 1}}},
+		{"[Service]\nExecStart=/x\\", definition{collector: "/x", ports: ports{}}},
+		{"[Service]\nExecStartPre=/no\nexecstart=/no\nExecStart=/x\n", definition{collector: "/x", ports: ports{}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001 RUNTIMESCOPE_PORT=7002\n", definition{collector: "", ports: ports{7001, 7002}}},
+		{"[Service]\nEnvironment=\"RUNTIMESCOPE_HTTP_PORT=7001\" 'RUNTIMESCOPE_PORT=7002' \"A=b c\"\n", definition{ports: ports{7001, 7002}, env: "A=b c\x00"}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7003\n", definition{collector: "", ports: ports{7003, 0}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{collector: "", ports: ports{0, 7002}}},
 		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=seven\n", definition{}},
-		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{"", ports{7001, 7002}}},
-		{"[Service]\nExecStart = -/x\n", definition{"/x", ports{}}},
-		{"[Service]\nExecStart=/x\n[Install]\nExecStart=/no\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{"/x", ports{}}},
+		{"[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=7001\nEnvironment=RUNTIMESCOPE_PORT=7002\n", definition{collector: "", ports: ports{7001, 7002}}},
+		{"[Service]\nExecStart = -/x\n", definition{collector: "/x", ports: ports{}}},
+		{"[Service]\nExecStart=/x\n[Install]\nExecStart=/no\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{collector: "/x", ports: ports{}}},
 	} {
 		if got := (systemd{}).parse(c.text); got != c.want {
 			t.Errorf("%q: got %+v, want %+v", c.text, got, c.want)

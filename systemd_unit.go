@@ -21,6 +21,9 @@ func (m systemd) render(d definition) (string, error) {
 	for _, v := range d.ports.environment() {
 		environment += "Environment=" + v + "\n"
 	}
+	for _, v := range d.variables() {
+		environment += "Environment=" + unitAssignment(v) + "\n"
+	}
 	return `[Unit]
 Description=RuntimeScope Collector
 Documentation=https://github.com/edwinlov3tt/runtimescope
@@ -45,6 +48,24 @@ SyslogIdentifier=runtimescope
 [Install]
 WantedBy=default.target
 `, nil
+}
+
+// unitAssignment encodes a variable for Environment=: quoted, % doubled, $ left alone, since nothing expands it there.
+func unitAssignment(word string) string {
+	var b strings.Builder
+	for _, r := range word {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + string(r))
+		case r < ' ' || r == 0x7f: // only a text edited by hand has others than the tab
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r == '%':
+			b.WriteString("%%")
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return `"` + b.String() + `"`
 }
 
 // unitProgram encodes a path as the first word of ExecStart=: quoted, % doubled, $ left alone, since systemd expands
@@ -83,9 +104,9 @@ func (m systemd) parse(text string) definition {
 			}
 		case "Environment":
 			if value == "" { // an empty assignment resets the list
-				d.ports = ports{}
+				d.ports, d.env = ports{}, ""
 			}
-			d.ports.read(unitWords(value))
+			d.read(unitWords(m.specifiers().Replace(value))...)
 		}
 	}
 	return d
@@ -112,6 +133,15 @@ func (m systemd) outputs(p unitProps, s state) (files []string) {
 		}
 	}
 	return files
+}
+
+// specifiers resolves those of a unit that a variable may have been written with (systemd.unit(5)).
+func (m systemd) specifiers() *strings.Replacer {
+	user := ""
+	if m.user != nil {
+		user = m.user()
+	}
+	return strings.NewReplacer("%%", "%%", "%h", m.home, "%u", user, "%U", strconv.Itoa(m.uid), "%t", m.runtimeDir, "%n", unitName)
 }
 
 // unitLines splits a unit file into its logical lines: continued ones joined, comments and empty ones left out.

@@ -2,36 +2,58 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A printer says lines on stdout, and what failed on stderr.
 type printer struct {
-	stdout, stderr         io.Writer
-	colour, errColour, tty bool // colour on stdout, on stderr; tty: stdout is a terminal whose line may be rewritten
+	stdout, stderr    io.Writer
+	warnings          io.Writer  // for what needs attention; nil: stdout
+	colour, errColour bool       // colour on stdout, on stderr
+	tty               bool       // stdout is a terminal whose line may be rewritten
+	ascii             bool       // marks that every locale has
+	columns           func() int // the width of that terminal; 0, or nil: not known
 }
 
-// newPrinter speaks as far as the two streams, of which these are terminals, and the variables allow (no-color.org).
+// newPrinter speaks as far as the variables allow (no-color.org, bixense.com/clicolors) on two streams, of which these are terminals.
 func newPrinter(stdout, stderr io.Writer, outTTY, errTTY bool, getenv func(string) string) printer {
-	dumb := getenv("TERM") == "dumb"
+	dumb, forced := getenv("TERM") == "dumb", getenv("CLICOLOR_FORCE") != "" && getenv("CLICOLOR_FORCE") != "0"
 	plain := dumb || getenv("NO_COLOR") != ""
-	return printer{stdout, stderr, outTTY && !plain, errTTY && !plain, outTTY && !dumb}
+	locale := cmp.Or(getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG"))
+	return printer{stdout: stdout, stderr: stderr, colour: outTTY && !plain || forced, errColour: errTTY && !plain || forced,
+		tty: outTTY && !dumb, ascii: locale == "C" || locale == "POSIX"}
 }
 
-func (v printer) done(format string, a ...any) { say(v.stdout, v.colour, "32", "✓", format, a...) }
-func (v printer) warn(format string, a ...any) { say(v.stdout, v.colour, "33", "⚠", format, a...) }
-func (v printer) fail(format string, a ...any) { say(v.stderr, v.errColour, "31", "✗", format, a...) }
-func (v printer) info(format string, a ...any) { say(v.stdout, v.colour, "2", "", format, a...) }
+func (v printer) done(format string, a ...any) { v.say(v.stdout, v.colour, "32", "✓", format, a...) }
+func (v printer) warn(format string, a ...any) {
+	if v.warnings != nil {
+		v.say(v.warnings, v.errColour, "33", "⚠", format, a...)
+		return
+	}
+	v.say(v.stdout, v.colour, "33", "⚠", format, a...)
+}
+func (v printer) fail(format string, a ...any) {
+	v.say(v.stderr, v.errColour, "31", "✗", format, a...)
+}
+func (v printer) info(format string, a ...any) { v.say(v.stdout, v.colour, "2", "", format, a...) }
+
+// found reports a failed check, which was asked for.
+func (v printer) found(format string, a ...any) { v.say(v.stdout, v.colour, "31", "✗", format, a...) }
 
 // note adds a plain line to a failure.
-func (v printer) note(format string, a ...any) { say(v.stderr, v.errColour, "2", "", format, a...) }
+func (v printer) note(format string, a ...any) { v.say(v.stderr, v.errColour, "2", "", format, a...) }
 
-func say(w io.Writer, colour bool, code, mark, format string, a ...any) {
+func (v printer) say(w io.Writer, colour bool, code, mark, format string, a ...any) {
 	text := printable(fmt.Sprintf(format, a...))
+	if v.ascii {
+		mark = map[string]string{"✓": "+", "⚠": "!", "✗": "x", "": ""}[mark]
+	}
 	switch {
 	case mark == "" && colour:
 		text = "\x1b[" + code + "m" + text + "\x1b[0m"
@@ -69,6 +91,7 @@ func (v printer) waiting(format string, a ...any) (stop func()) {
 		if s := int(time.Since(start).Seconds()); s > 0 {
 			line = fmt.Sprintf("%s %ds", text, s)
 		}
+		line = v.fit(text, line)
 		if v.colour {
 			line = "\x1b[2m" + line + "\x1b[0m"
 		}
@@ -94,6 +117,20 @@ func (v printer) waiting(format string, a ...any) (stop func()) {
 		<-ended
 		fmt.Fprintln(v.stdout)
 	}
+}
+
+// fit cuts a line that begins with text within that text, so that the terminal does not wrap it.
+func (v printer) fit(text, line string) string {
+	width := 0
+	if v.columns != nil {
+		width = v.columns()
+	}
+	over := utf8.RuneCountInString(line) + 3 - width // two columns of margin, and the last one, after which some terminals wrap
+	if width == 0 || over <= 0 {
+		return line
+	}
+	kept := []rune(text)
+	return string(kept[:max(0, len(kept)-1-over)]) + "…" + strings.TrimPrefix(line, text)
 }
 
 // indent puts four spaces before every line of a text, without its last line end.

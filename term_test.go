@@ -3,6 +3,7 @@ package main
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestEveryLineHasItsMarkItsColourAndItsStream(t *testing.T) {
 	} {
 		for _, colours := range [][2]bool{{false, false}, {true, false}, {false, true}, {true, true}} {
 			var stdout, stderr bytes.Buffer
-			c.say(printer{&stdout, &stderr, colours[0], colours[1], false}, "it %s %d %%", "is", 5)
+			c.say(printer{stdout: &stdout, stderr: &stderr, colour: colours[0], errColour: colours[1]}, "it %s %d %%", "is", 5)
 			coloured, got, other := colours[0], stdout.String(), stderr.String()
 			if c.stderr {
 				coloured, got, other = colours[1], other, got
@@ -112,6 +113,31 @@ func TestOnATerminalTheWaitingLineCountsTheSeconds(t *testing.T) {
 	}
 }
 
+func TestTheCountingLineFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	const text = "Waiting for collector to come up…"
+	for width, want := range map[int]string{0: text + " 12s", 80: text + " 12s", 40: text + " 12s", 39: "Waiting for collector to come u… 12s", 20: "Waiting for … 12s", 4: "… 12s"} {
+		v := printer{columns: func() int { return width }}
+		if got := v.fit(text, text+" 12s"); got != want {
+			t.Errorf("%d columns: got %q, want %q", width, got, want)
+		}
+	}
+}
+
+func TestALocaleWithoutTheMarksGetsOthers(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	v := printer{stdout: &out, stderr: &out, ascii: true}
+	v.done("a")
+	v.warn("b")
+	v.fail("c")
+	v.found("d")
+	v.info("e")
+	if got := out.String(); got != "  + a\n  ! b\n  x c\n  x d\n  e\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestIndent(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"": "    ", "a": "    a", "a\nb\n": "    a\n    b", "a\n\nb\n\n": "    a\n    \n    b\n    "} {
@@ -160,6 +186,11 @@ func TestColourAndTheCountingLineAreForTerminalsThatWantThem(t *testing.T) {
 		{true, true, "NO_COLOR=1", printer{tty: true}},
 		{true, true, "NO_COLOR=", printer{colour: true, errColour: true, tty: true}},
 		{true, true, "TERM=dumb", printer{}},
+		{false, false, "CLICOLOR_FORCE=1", printer{colour: true, errColour: true}},
+		{true, false, "CLICOLOR_FORCE=0", printer{colour: true, tty: true}},
+		{false, false, "LC_ALL=C", printer{ascii: true}},
+		{false, false, "LANG=POSIX", printer{ascii: true}},
+		{false, false, "LC_CTYPE=C.UTF-8", printer{}},
 		{true, true, "TERM=xterm", printer{colour: true, errColour: true, tty: true}},
 	} {
 		key, value, _ := strings.Cut(c.env, "=")
@@ -169,7 +200,7 @@ func TestColourAndTheCountingLineAreForTerminalsThatWantThem(t *testing.T) {
 			}
 			return ""
 		})
-		if got != c.want {
+		if !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v: got %+v", c, got)
 		}
 	}

@@ -31,7 +31,7 @@ func (a *app) printUnit(_ context.Context, o options) error {
 	if plist && !filepath.IsAbs(a.home) {
 		return fmt.Errorf("HOME is %q: a plist names it, so it must be set to an absolute path", a.home)
 	}
-	text, err := rendererFor(plist, a.home).render(definition{collector, sh.ports})
+	text, err := rendererFor(plist, a.home).render(definition{collector: collector, ports: sh.ports})
 	if err != nil {
 		return err
 	}

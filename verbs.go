@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // change carries out install, update or restart, and waits until the collector serves.
@@ -30,6 +34,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 				a.out.info("It is stopped. Run: %s", p.help())
 			}
 		}
+		a.sayVariables(d)
 		return nil
 	}
 	shared := d.shared(before)
@@ -48,6 +53,9 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	}
 	mark.before = s.invocation
 	a.sayWritten(d, shared)
+	if v != restart {
+		a.sayVariables(d)
+	}
 	unlock() // whoever is to stop what does not become healthy must be able to
 	result, err := a.waitSaying(ctx, d, mark, since(begin, time.Now()), o.timeout)
 	if err != nil {
@@ -91,7 +99,7 @@ func (a *app) sayWritten(d decision, shared bool) {
 	s := d.snapshot
 	if d.text != "" && !shared {
 		a.out.done("Wrote %s", s.state.file.path)
-		a.sayKept(s.state)
+		a.sayKept(d)
 	}
 	if d.verb == install {
 		a.out.info("Collector: %s", d.target.collector)
@@ -103,8 +111,22 @@ func (a *app) sayWritten(d decision, shared bool) {
 		}
 		fmt.Fprintln(a.out.stdout)
 	}
+	if s.state.vendor() && d.text != "" && !shared {
+		a.out.info("It stands before the package's own: %s", s.state.loaded)
+	}
 	if s.shell.ports.or(d.target.ports) != d.target.ports {
 		a.sayOnly("ports-differ", d.problems)
+	}
+}
+
+// sayVariables says which variables of this shell the service does not get.
+func (a *app) sayVariables(d decision) {
+	s := d.snapshot
+	old := s.state.file.definition.variables()
+	s.state.unitEnv = slices.DeleteFunc(slices.Clone(s.state.unitEnv), func(v string) bool { return slices.Contains(old, v) }) // of a drop-in
+	s.state.file.definition = d.target
+	if p, ok := findVariablesDiffer(s); ok {
+		a.sayProblem(p)
 	}
 }
 
@@ -115,6 +137,46 @@ func (a *app) sayOnly(id string, problems []problem) {
 			a.sayProblem(p)
 		}
 	}
+}
+
+// uncarried is where a value of a variable has a character that not both managers can carry, or that one of them would
+// take for the end of a line; -1 when it has none.
+func uncarried(value string) int {
+	return strings.IndexFunc(value, func(r rune) bool { return r == '\n' || r == '\r' || !xmlAllows(r) })
+}
+
+// variableName is what a variable may be called.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// givenVariables reads the values of --env: NAME=VALUE, NAME for the value in this shell, or NAME= to take it away, which is
+// a NAME alone in the answer. An error does not tell a value.
+func (a *app) givenVariables(given []string) (words []string, err error) {
+	for _, word := range given {
+		name, value, assigned := strings.Cut(word, "=")
+		if !assigned {
+			value = a.getenv(name)
+			word += "=" + value
+		}
+		bad := uncarried(value)
+		switch {
+		case !variableName.MatchString(name):
+			return nil, fmt.Errorf("--env %s: a name must be letters, digits and underscores", name)
+		case name == "PATH", name == "HOME":
+			return nil, fmt.Errorf("--env %s: the service manager sets it", name)
+		case name == httpPortEnv, name == wsPortEnv:
+			return nil, hint(fmt.Errorf("--env %s: install takes it from this shell", name), name+"=PORT "+installCommand)
+		case !assigned && value == "":
+			return nil, fmt.Errorf("--env %s: it is not set in this shell", name)
+		case !utf8.ValidString(value):
+			return nil, fmt.Errorf("--env %s: its value is not UTF-8", name)
+		case bad >= 0:
+			return nil, fmt.Errorf("--env %s: its value has the character %q, which the service cannot be given", name, []rune(value[bad:])[0])
+		case value == "":
+			word = name
+		}
+		words = append(words, word)
+	}
+	return words, nil
 }
 
 // sayOfDefinition says what the user may not expect of the definition that was started.
@@ -143,6 +205,10 @@ func (a *app) begin(ctx context.Context, v verb, o options) (d decision, before 
 			return d, nil, nil, err
 		}
 	}
+	env, err := a.givenVariables(o.env)
+	if err != nil {
+		return d, nil, nil, err
+	}
 	if !o.dryRun {
 		unlock, err = a.lock(ctx, func() {
 			a.out.info("Another runtimescope is at work on the service. Waiting for it to end…")
@@ -154,7 +220,7 @@ func (a *app) begin(ctx context.Context, v verb, o options) (d decision, before 
 			return d, nil, nil, err
 		}
 	}
-	r := request{verb: v, collector: o.collector}
+	r := request{verb: v, collector: o.collector, env: env}
 	s := a.inspect(ctx, r)
 	d = decide(a.manager, s, r)
 	if d.refused != nil {
@@ -174,13 +240,19 @@ func (a *app) mayManage() error {
 	return nil
 }
 
+// portsValid refuses a variable of this shell that is no port.
+func (a *app) portsValid() error {
+	p, bad := findPortInvalid(snapshot{shell: a.shell()})
+	if p.id = "port-invalid"; !bad {
+		return nil
+	}
+	return p.refusal()
+}
+
 // refusal is a problem as an error.
 func (p problem) refusal() error {
 	if p.id == "not-installed" {
 		p.summary = notInstalledText
-		if p.fix == installCommand {
-			p.fix = ""
-		}
 	}
 	return &refused{p}
 }
@@ -189,7 +261,11 @@ func (p problem) refusal() error {
 // collector is started.
 func (a *app) carryOut(ctx context.Context, p plan, o options, started func(time.Time)) (done bool, err error) {
 	if o.dryRun {
-		_, err := io.WriteString(a.out.stdout, p.String())
+		blocks := p.blocks()
+		if o.json {
+			*a.planned = blocks
+		}
+		_, err := io.WriteString(a.out.stdout, strings.Join(blocks, ""))
 		return false, err
 	}
 	explain := func(ctx context.Context, err error) error { return a.manager.explain(ctx, a.run, err) }
@@ -221,9 +297,10 @@ func (a *app) sayHealthy(port int, version, doubt string) {
 }
 
 // sayKept names the copy that writeFile made of a different definition.
-func (a *app) sayKept(s state) {
-	if kept, err := os.ReadFile(s.file.kept); err == nil && s.file.exists && string(kept) == s.file.text {
-		a.out.info("The previous one differed and is kept: %s", s.file.kept)
+func (a *app) sayKept(d decision) {
+	f := d.snapshot.state.file
+	if kept, err := os.ReadFile(f.kept); err == nil && f.exists && f.text != d.text && string(kept) == f.text {
+		a.out.info("The previous one differed and is kept: %s", f.kept)
 	}
 }
 

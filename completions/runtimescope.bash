@@ -24,15 +24,15 @@ _runtimescope() {
       dashboard) flags='--no-open' ;;
       version) flags='' ;;
       help) flags='' ;;
-      'service install') flags='-n --dry-run --collector --timeout' ;;
-      'service stop') flags='-n --dry-run' ;;
-      'service start') flags='-n --dry-run --timeout' ;;
-      'service restart') flags='-n --dry-run --timeout' ;;
+      'service install') flags='-n --dry-run --collector --env --timeout --json' ;;
+      'service stop') flags='-n --dry-run --json' ;;
+      'service start') flags='-n --dry-run --timeout --json' ;;
+      'service restart') flags='-n --dry-run --timeout --json' ;;
       'service status') flags='--json --exit-code' ;;
-      'service uninstall') flags='-n --dry-run' ;;
-      'service logs') flags='-n -f' ;;
+      'service uninstall') flags='-n --dry-run --json' ;;
+      'service logs') flags='-n --lines -f --follow' ;;
       'service doctor') flags='--json' ;;
-      'service update') flags='-n --dry-run --collector --timeout' ;;
+      'service update') flags='-n --dry-run --collector --timeout --json' ;;
       'service run') flags='--collector' ;;
       'service unit') flags='--collector --systemd --launchd' ;;
       'service help') flags='' ;;
@@ -45,7 +45,12 @@ _runtimescope() {
       [[ " $flags " != *' --collector '* ]] || compopt -o default 2>/dev/null
       return
       ;;
-    *:--timeout | 'service logs:-n') return ;; # a duration, a number: nothing to offer
+    'service install:--env')
+      COMPREPLY=($(compgen -e -- "$cur"))
+      return
+      ;;
+    *:--timeout) words='30s 60s 2m 5m' ;;
+    'service logs:-n' | *:--lines) return ;; # a number: nothing to offer
   esac
   [[ -n $words && $cur != -* ]] || words="$flags -h --help"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))

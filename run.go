@@ -31,8 +31,8 @@ type supervisor struct {
 }
 
 func (a *app) foreground(ctx context.Context, o options) error {
-	if bad, ok := findPortInvalid(snapshot{shell: a.shell()}); ok {
-		return bad.refusal()
+	if err := a.portsValid(); err != nil {
+		return err
 	}
 	collector, err := a.findCollector(o.collector)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // printUnit prints the definition that install would write, for a package to ship.
 func (a *app) printUnit(_ context.Context, o options) error {
 	sh := a.shell()
-	if bad, ok := findPortInvalid(snapshot{shell: sh}); ok {
-		return bad.refusal()
+	if err := a.portsValid(); err != nil {
+		return err
 	}
 	var err error
 	collector := o.collector // need not be there yet where a package is built, nor be a path of this system

@@ -282,57 +282,68 @@ func (c subcommand) usage(prefix string) string {
 	return b.String()
 }
 
-// dispatch finds the command and runs it.
-func (a *app) dispatch(ctx context.Context, args []string) error {
-	table, prefix, what := commands(), "runtimescope", "command"
-	wantsHelp := len(args) > 1 && args[0] == "help" // help COMMAND is COMMAND --help
-	if wantsHelp {
-		args = args[1:]
-	}
-	if len(args) > 0 && args[0] == "service" {
-		table, prefix, what = serviceCommands(), "runtimescope service", "subcommand"
-		args = args[1:]
+// lookUp finds the command that arguments name, what comes before it, and its own arguments. wantsHelp: "help COMMAND" was meant.
+func lookUp(args []string) (c subcommand, prefix string, own []string, wantsHelp bool, err error) {
+	table, what := commands(), "command"
+	prefix = "runtimescope"
+	skipHelp := func() {
 		if len(args) > 1 && args[0] == "help" {
 			wantsHelp, args = true, args[1:]
 		}
+	}
+	skipHelp()
+	if len(args) > 0 && args[0] == "service" {
+		table, prefix, what, args = serviceCommands(), "runtimescope service", "subcommand", args[1:]
+		skipHelp()
 	}
 	name := "help"
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
 	switch {
-	case name == "--help" || name == "-help" || name == "-h":
+	case slices.Contains([]string{"--help", "-help", "-h"}, name):
 		name = "help"
 	case (name == "--version" || name == "-v") && what == "command":
 		name = "version"
 	}
 	i := slices.IndexFunc(table, func(c subcommand) bool { return c.name == name })
 	if i < 0 {
-		return &misuse{unknownCommand(what, prefix, name, table), prefix + " help"}
+		return subcommand{name: name, flags: []string{"json"}}, prefix, args, false, unknownCommand(what, prefix, name, table)
 	}
-	c := table[i]
+	return table[i], prefix, args, wantsHelp, nil
+}
+
+// dispatch finds the command and runs it.
+func (a *app) dispatch(ctx context.Context, args []string) error {
+	c, prefix, args, wantsHelp, unknown := lookUp(args)
 	o, err := c.parse(args)
+	if unknown != nil {
+		err = unknown
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp), err == nil && wantsHelp && c.do != nil:
 		fmt.Fprint(a.out.stdout, c.usage(prefix))
-		return nil
 	case err != nil:
-		wrong := &misuse{err, prefix + " " + name + " --help"}
-		if c.do == nil {
-			wrong.help = prefix + " " + name
+		wrong := &misuse{err, prefix + " " + c.name + " --help"}
+		if unknown != nil {
+			wrong.help = prefix + " help"
+		} else if c.do == nil {
+			wrong.help = prefix + " " + c.name
 		}
 		if slices.Contains(c.flags, "json") && (slices.Contains(args, "--json") || slices.Contains(args, "-json")) {
-			a.printReport(name, o, a.unseen(), wrong)
+			a.printReport(c.name, o, a.unseen(), wrong)
 		}
 		return wrong
+	case c.do == nil && prefix == "runtimescope":
+		fmt.Fprint(a.out.stdout, help(prefix, "command", commands()))
 	case c.do == nil:
-		fmt.Fprint(a.out.stdout, help(prefix, what, table))
-		return nil
-	}
-	if o.json {
+		fmt.Fprint(a.out.stdout, help(prefix, "subcommand", serviceCommands()))
+	case o.json:
 		return a.inJSON(ctx, c, o)
+	default:
+		return c.do(a, ctx, o)
 	}
-	return c.do(a, ctx, o)
+	return nil
 }
 
 // unknownCommand names the command that may have been meant, also one of "service" that lacks that word.

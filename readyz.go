@@ -4,7 +4,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ type connection interface {
 
 // get asks the collector for a path. It returns the HTTP status and the body, cut after answerLimit. The connection
 // is closed before it returns: the collector waits for open ones when it ends. No proxy, no redirect: another path
-// or place is another question. An answer that ends before its Content-Length is an error (RFC 9112, section 8).
+// or place is another question.
 func (a *app) get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timings.answer)
 	defer cancel()
@@ -45,29 +46,98 @@ func (a *app) get(ctx context.Context, port int, path string) (status int, body 
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", path, port); err != nil {
 		return 0, nil, err
 	}
-	answer, err := io.ReadAll(io.LimitReader(conn, answerLimit))
-	head, body, whole := bytes.Cut(answer, []byte("\r\n\r\n"))
-	lines := strings.Split(string(head), "\r\n")
-	words := strings.Fields(lines[0])
-	if len(words) < 2 || !strings.HasPrefix(words[0], "HTTP/1.") {
-		if err == nil {
-			err = fmt.Errorf("no HTTP answer: %q", shorten(lines[0], 60))
-		}
-		return 0, nil, err
-	}
-	if status, _ = strconv.Atoi(words[1]); status < 100 || status > 999 {
-		return 0, nil, fmt.Errorf("no HTTP status: %q", shorten(lines[0], 60))
-	}
-	for _, line := range lines[1:] {
-		if key, value, _ := strings.Cut(line, ":"); strings.EqualFold(key, "Content-Length") {
-			length, lengthErr := strconv.Atoi(strings.TrimSpace(value))
-			whole = whole && lengthErr == nil && len(body) >= min(length, answerLimit-len(head)-4)
-		}
-	}
-	if err == nil && !whole {
-		err = errors.New("the answer was cut off")
+	limit := &io.LimitedReader{R: conn, N: answerLimit}
+	status, body, err = (&answerReader{Reader: bufio.NewReader(limit)}).read()
+	if err == errCutOff && status != 0 && limit.N == 0 {
+		err = nil
 	}
 	return status, body, err
+}
+
+var errCutOff = errors.New("the answer was cut off")
+
+// An answerReader reads an answer step by step and no further than it goes: its server may keep the connection open.
+type answerReader struct {
+	*bufio.Reader
+	err error // the first one
+}
+
+// read returns a status once the head is whole (RFC 9112, section 6.3). Interim answers are passed over.
+func (r *answerReader) read() (status int, body []byte, err error) {
+	first := r.line()
+	words := strings.Fields(first)
+	switch {
+	case r.err != nil && r.err != errCutOff:
+		return 0, nil, r.err
+	case len(words) < 2 || !strings.HasPrefix(words[0], "HTTP/1."):
+		return 0, nil, fmt.Errorf("no HTTP answer: %q", shorten(first, 60))
+	}
+	if status, err = strconv.Atoi(words[1]); err != nil || status < 100 || status > 999 {
+		return 0, nil, fmt.Errorf("no HTTP status: %q", shorten(first, 60))
+	}
+	length, chunked := -1, false
+	for line := r.line(); line != ""; line = r.line() {
+		switch key, value, _ := strings.Cut(strings.ToLower(line), ":"); key {
+		case "transfer-encoding":
+			chunked = strings.HasSuffix(strings.TrimSpace(value), "chunked")
+		case "content-length":
+			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
+			if length = max(length, int(n)); err != nil {
+				length = math.MaxInt32
+			}
+		}
+	}
+	switch {
+	case r.err != nil:
+		return 0, nil, r.err
+	case status/100 == 1 && status != 101:
+		return r.read()
+	case slices.Contains([]int{101, 204, 304}, status): // which have no body
+	case chunked:
+		body = r.chunks()
+	case length >= 0:
+		body = r.next(length)
+	default:
+		body, r.err = io.ReadAll(r)
+	}
+	return status, body, r.err
+}
+
+// line reads a line, without its end.
+func (r *answerReader) line() string {
+	line, err := r.ReadString('\n')
+	if err == io.EOF {
+		err = errCutOff
+	}
+	r.err = cmp.Or(r.err, err)
+	return strings.TrimRight(line, "\r\n")
+}
+
+// next reads n bytes.
+func (r *answerReader) next(n int) []byte {
+	part, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && len(part) < n {
+		err = errCutOff
+	}
+	r.err = cmp.Or(r.err, err)
+	return part
+}
+
+// chunks reads up to the last one; what comes after that says nothing of the body.
+func (r *answerReader) chunks() (body []byte) {
+	for {
+		line := r.line()
+		text, _, _ := strings.Cut(line, ";")
+		size, err := strconv.ParseUint(strings.TrimSpace(text), 16, 31)
+		if r.err == nil && err != nil {
+			r.err = fmt.Errorf("no size of a chunk: %q", shorten(line, 60))
+		}
+		if r.err != nil || size == 0 {
+			return body
+		}
+		body = append(body, r.next(int(size))...)
+		r.line()
+	}
 }
 
 // answers tells whether anything accepts connections on a port of 127.0.0.1. A socket that listens on [::] may not.

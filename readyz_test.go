@@ -61,7 +61,7 @@ func readyzSpeaks(t testing.TB, text string, hold func(net.Conn)) (port int) {
 func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 	t.Parallel()
 	waits := func(conn net.Conn) { conn.Read(make([]byte, 1)) }
-	const head = "HTTP/1.1 200 OK\r\n"
+	const head, chunked = "HTTP/1.1 200 OK\r\n", "Transfer-Encoding: Chunked\r\n\r\n"
 	for _, c := range []struct {
 		what, says string
 		port       int
@@ -73,8 +73,20 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 			http.Error(w, `{"status":"starting"}`, http.StatusServiceUnavailable)
 		})},
 		{"404", "answer 404", readyzServer(t, http.NotFound)},
-		{"100", "answer 100", readyzSpeaks(t, "HTTP/1.1 100 x\r\n\r\n", nil)},
-		{"199", "answer 199", readyzSpeaks(t, "HTTP/1.1 199 x\r\n\r\n", nil)},
+		{"100 and no more", `no HTTP answer: ""`, readyzSpeaks(t, "HTTP/1.1 100 x\r\n\r\n", nil)},
+		{"interim answers, and then one", "answer 503", readyzSpeaks(t, "HTTP/1.1 103 x\r\nLink: y\r\n\r\nHTTP/1.1 199 x\r\n\r\nHTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n", waits)},
+		{"101, which is none of them", "answer 101", readyzSpeaks(t, "HTTP/1.1 101 x\r\n\r\n", waits)},
+		{"a length, and the connection stays open", "", readyzSpeaks(t, head+"Content-Length: 5\r\n\r\nready", waits)},
+		{"no body, and it stays open", "", readyzSpeaks(t, head+"Content-Length: 0\r\n\r\n", waits)},
+		{"204, and it stays open", "", readyzSpeaks(t, "HTTP/1.1 204 No Content\r\n\r\n", waits)},
+		{"304 with the length of another answer", "answer 304", readyzSpeaks(t, "HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", waits)},
+		{"chunks, and it stays open", "", readyzSpeaks(t, head+chunked+"3\r\nrea\r\n00002;x=\"y\"\r\ndy\r\n0\r\nX: a trailer\r\n\r\n", waits)},
+		{"chunks that count, not the length", "", readyzSpeaks(t, head+"Content-Length: 500\r\n"+chunked+"0\r\n", waits)},
+		{"chunks without the last", "the answer was cut off", readyzSpeaks(t, head+chunked+"5\r\nready\r\n", nil)},
+		{"half a chunk", "the answer was cut off", readyzSpeaks(t, head+chunked+"6\r\nready", nil)},
+		{"half the size of a chunk", "the answer was cut off", readyzSpeaks(t, head+chunked+"0", nil)},
+		{"what is no chunk", `no size of a chunk: "ready"`, readyzSpeaks(t, head+chunked+"ready\r\n", waits)},
+		{"bare line feeds", "", readyzSpeaks(t, "HTTP/1.0 200 OK\n\nready", nil)},
 		{"300", "answer 300", readyzSpeaks(t, "HTTP/1.1 300 x\r\n\r\n", nil)},
 		{"999", "answer 999", readyzSpeaks(t, "HTTP/1.1 999 x\r\n\r\n", nil)},
 		{"as many bytes as it says", "", readyzSpeaks(t, head+"Content-Length: 5\r\n\r\nready", nil)},
@@ -450,18 +462,27 @@ func FuzzAnswers(f *testing.F) {
 	f.Add("HTTP/1.0 503 x\r\nContent-Length: -1\r\nContent-Length: 99\r\n\r\n")
 	f.Add("\r\n\r\n")
 	f.Add("HTTP/1.1  204\n\n")
+	f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nready\r\n0\r\n\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > answerLimit {
 			return
 		}
-		status, _, err := patient().get(context.Background(), readyzSpeaks(t, text, nil), "/readyz")
-		// What the standard library reads to its end must agree, unless it is more tolerant.
-		response, httpErr := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
+		status, body, err := patient().get(context.Background(), readyzSpeaks(t, text, nil), "/readyz")
 		if err == nil && (status < 100 || status > 999 || !strings.HasPrefix(text, "HTTP/1.") && strings.TrimSpace(text)[:7] != "HTTP/1.") {
 			t.Errorf("%q: %d", text, status)
 		}
-		if err == nil && httpErr == nil && response.StatusCode != status {
-			t.Errorf("%q: %d, and net/http reads %d", text, status, response.StatusCode)
+		// What the standard library reads to its end must agree, unless it is more tolerant.
+		reader := bufio.NewReader(strings.NewReader(text))
+		response, httpErr := http.ReadResponse(reader, nil)
+		for httpErr == nil && response.StatusCode/100 == 1 && response.StatusCode != 101 {
+			response, httpErr = http.ReadResponse(reader, nil)
+		}
+		if err != nil || httpErr != nil {
+			return
+		}
+		all, httpErr := io.ReadAll(response.Body)
+		if response.StatusCode != status || httpErr == nil && response.ProtoMinor > 0 && string(all) != string(body) {
+			t.Errorf("%q: %d %q, and net/http reads %d %q", text, status, body, response.StatusCode, all)
 		}
 	})
 }

@@ -111,7 +111,7 @@ func diagnose(s snapshot, own judgements) []problem {
 	slices.SortStableFunc(found, func(a, b problem) int { return rank[a.check] - rank[b.check] })
 	for i := range found {
 		p := &found[i]
-		if blockerOf(found, writes, p.id) != nil {
+		if blocker := blockerOf(found, writes, p.id); blocker != nil && blocker.install != p.install {
 			p.install = ""
 		}
 	}
@@ -335,7 +335,11 @@ func findManagerSilent(s snapshot) (problem, bool) {
 	if s.silent == nil {
 		return none()
 	}
-	return fromError(s.silent, everything), true
+	p := fromError(s.silent, everything)
+	if p.fix == runCommand && s.state.phase == notInstalled && s.answered() { // it would be refused
+		p.fix = ""
+	}
+	return p, true
 }
 
 func findDefinitionUnseen(s snapshot) (problem, bool) {
@@ -591,11 +595,17 @@ func findNotReady(s snapshot) (problem, bool) {
 	return problem{severity: failing, summary: fmt.Sprintf("%s/readyz: %v", collectorURL(s.ready.port), s.ready.err), fix: logsCommand}, true
 }
 
+// findAnsweredByOther has the advice of the port where the manager can say that the service is not meant.
 func findAnsweredByOther(s snapshot) (problem, bool) {
-	if !s.answered() || s.silent != nil || s.owner().foreign == nil {
+	if !s.answered() || s.silent != nil && s.state.phase != notInstalled || s.owner().foreign == nil {
 		return none()
 	}
-	return problem{severity: failing, summary: fmt.Sprintf("%s is answered by %s, not by the service", collectorURL(s.ready.port), s.owner().foreign)}, true
+	p := problem{}
+	if h, ok := s.portConflict(s.ready.port); ok && s.silent == nil {
+		p = h.refusal(s.ready.port, s.onOtherPorts(httpPortEnv), s.names.unit)
+	}
+	p.summary, p.severity = fmt.Sprintf("%s is answered by %s, not by the service", collectorURL(s.ready.port), s.owner().foreign), failing
+	return p, true
 }
 
 func findUnverified(s snapshot) (problem, bool) {

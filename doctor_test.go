@@ -364,7 +364,7 @@ process fail failed, last exit status 3: it stays so [runtimescope service logs]
 			s.ports[7000] = portFacts{holders: []holder{ours, {pid: 666, command: "python3", wildcard6: true}}}
 		}, "ready warn http://127.0.0.1:7000/readyz answers — unverified: port 7000 is also held by PID 666 (python3)"},
 		"somebody else": {func(s *snapshot) { held(s, theirs) },
-			`ready fail http://127.0.0.1:7000 is answered by PID 666 (python3), not by the service
+			`ready fail http://127.0.0.1:7000 is answered by PID 666 (python3), not by the service [stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]
 ports fail port 7000 is held by PID 666 (python3), which is not a RuntimeScope collector [stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]`},
 		"somebody else, on the other port": {func(s *snapshot) { s.ports[7001] = portFacts{holders: []holder{theirs}} },
 			"ports fail port 7001 is held by PID 666 (python3), which is not a RuntimeScope collector [stop it, or choose another port: RUNTIMESCOPE_PORT=PORT runtimescope service install]"},
@@ -409,8 +409,8 @@ ports unknown who holds port 7000 cannot be found out: no table`},
 			`ready warn http://127.0.0.1:7000/readyz answers — unverified: the process that holds port 7000 may not be looked into
 ports unknown port 7000 is held by a process that this user may not look into (uid 1000); whether that is the service cannot be found out`},
 		"such a one of another user": {func(s *snapshot) { held(s, holder{uid: me + 1}) },
-			`ready fail http://127.0.0.1:7000 is answered by a process that this user may not look into (uid 1001), not by the service
-ports fail port 7000 is held by a process that this user may not look into (uid 1001) [find it with sudo lsof -nP -iTCP:7000 -sTCP:LISTEN and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]`},
+			`ready fail http://127.0.0.1:7000 is answered by a process that this user may not look into (uid 1001), not by the service [LSOF]
+ports fail port 7000 is held by a process that this user may not look into (uid 1001) [LSOF]`},
 		"such a one, and the service is stopped": {func(s *snapshot) { down(s, stopped); held(s, holder{uid: me}) },
 			`process warn stopped [LSOF]
 ready unknown nothing runs that could answer on http://127.0.0.1:7000

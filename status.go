@@ -285,14 +285,14 @@ func (a *app) sayStatus(s snapshot, problems []problem) {
 	}
 }
 
-// sayNotInstalled says also what would keep install from doing its work.
+// sayNotInstalled says also who answers, and what would keep install from doing its work.
 func (a *app) sayNotInstalled(s snapshot, problems []problem) {
 	a.out.info("Service not installed. Run: %s", installCommand)
 	if s.state.vendor() {
 		a.out.info("A package brought its %s: %s", s.names.definition, s.state.loaded)
 	}
 	for _, p := range problems {
-		if p.blocks&writes != 0 {
+		if p.blocks&writes != 0 || p.check == "ready" {
 			a.sayProblem(p)
 		}
 	}

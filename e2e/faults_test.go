@@ -200,6 +200,68 @@ func TestE2EForeignPortHolderIsNamedAndNothingIsWritten(t *testing.T) {
 	e.exits(3, "service status --exit-code").says(fmt.Sprintf("PID %d", os.Getpid()))
 }
 
+// A port that somebody else takes is told in each state of the service, with advice that is not refused.
+func TestE2EWhoTakesAPortIsNamedInEachStateOfTheService(t *testing.T) {
+	e := newE2E(t)
+	for _, c := range []struct{ state, restart, active string }{
+		{"not-installed", "", "inactive"}, {"stopped", "on-failure", "inactive"}, {"crash-looping", "on-failure", "activating"}, {"failed", "no", "failed"}, {"running", "no", "active"},
+	} {
+		for _, port := range []int{e.http, e.ws} {
+			if c.state == "running" && port == e.http { // of that the collector is not without
+				continue
+			}
+			e.standin("STANDIN_MOVE=" + map[string]string{"running": "1"}[c.state])
+			e.write(e.unit+".d/x.conf", "[Service]\nRestartSec=1h\nRestart="+c.restart+"\n", 0o644)
+			if c.state != "not-installed" {
+				e.exits(0, "service install")
+				e.exits(0, "service stop")
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+			e.ok(err)
+			go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"status":"ready"}`) }))
+			if c.active != "inactive" {
+				e.systemctl("start", "runtimescope.service")
+			}
+			e.until("it is "+c.active, func() bool { return e.show("ActiveState") == c.active && (c.state != "running" || e.answers()) })
+			held := fmt.Sprintf("port %d is held by PID %d (", port, os.Getpid())
+			for _, args := range []string{"service status", "service doctor"} {
+				r := e.run(append([]string{filepath.Join(e.bin, "runtimescope")}, strings.Fields(args)...)...)
+				r.says(held, "stop it, or choose another port: ").saysNot("Run: runtimescope service start", "Fix: runtimescope service start")
+				if port == e.http && (c.state == "not-installed" || args == "service doctor") {
+					r.says(fmt.Sprintf("is answered by PID %d (", os.Getpid()))
+				}
+			}
+			e.agrees(c.state)
+			e.refused("service start")
+			e.refused("service install", held)
+			l.Close()
+			e.exits(0, "service uninstall")
+		}
+	}
+}
+
+func TestE2EWhoAnswersWithoutAServiceIsSaid(t *testing.T) {
+	e := newE2E(t)
+	cmd, r := e.command(filepath.Join(e.bin, "runtimescope"), "service", "run")
+	e.ok(cmd.Start())
+	e.until("it answers", e.answers)
+	answered := "⚠ " + e.url() + " is answered by PID "
+	kill := fmt.Sprintf("kill %d", cmd.Process.Pid)
+	e.exits(0, "service status").says("Service not installed. Run: runtimescope service install", answered, ", not by the service. Fix: "+kill)
+	e.exits(1, "service doctor").says("✗ ready: "+e.url()+" is answered by PID ", "Fix: "+kill)
+	e.refused("service install", "that is the collector of `runtimescope service run`", "Try: "+kill)
+	if e.mayUseNamespaces() {
+		e.prefix = inNamespace("mount -t tmpfs none /run") // as in a container
+		e.exits(0, "service status").says("was not booted with systemd", "⚠ "+e.url()).saysNot("Fix: runtimescope service run")
+		e.prefix = nil
+	}
+	if out, err := e.tool("sh", "-c", kill); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	e.result(cmd, r, time.Now())
+	e.exits(0, "service install").says("✓ Collector is healthy")
+}
+
 func TestE2EBadPortsAreRefusedByName(t *testing.T) {
 	e := newE2E(t)
 	for _, name := range []string{"RUNTIMESCOPE_HTTP_PORT", "RUNTIMESCOPE_PORT"} {

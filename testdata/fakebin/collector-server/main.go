@@ -67,6 +67,9 @@ func main() {
 func serve(get func(key, otherwise string) string, wait func(string) time.Duration) {
 	start := time.Now()
 	ws, err := net.Listen("tcp", "127.0.0.1:"+get("RUNTIMESCOPE_PORT", "6767"))
+	if err != nil && get("STANDIN_MOVE", "") != "" { // as the collector for Node does
+		ws, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		fail("%v", err)
 	}

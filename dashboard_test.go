@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,8 +57,8 @@ func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
 		b.env["DISPLAY"] = ":0"
 		b.installed()
 		opener, real := b.on("xdg-open", "open"), b.app.run
-		b.plant(plant{Call: opener, Code: 3})
-		b.quick().want(0, "dashboard", b.page(), "exit status 3")
+		b.quick().plant(plant{Call: opener, Code: 3})
+		b.want(0, "dashboard", b.page(), "exit status 3")
 		b.app.run = real
 		if strings.Contains(b.stdout.String(), "Opening") {
 			t.Errorf("a ✓ for what failed:\n%s", b.stdout.String())
@@ -145,8 +146,8 @@ func TestDashboardWithoutAHomeAsksNoManager(t *testing.T) {
 		b.home = "here"
 		b.calls()
 		b.want(0, "dashboard --no-open", b.page())
-		if text, _ := os.ReadFile(b.fake.path("calls")); strings.Contains(string(text), "ctl") {
-			t.Errorf("it called %s", text)
+		if calls := b.fake.called(); strings.Contains(fmt.Sprint(calls), "ctl") {
+			t.Errorf("it called %s", calls)
 		}
 	})
 }

@@ -94,7 +94,7 @@ type savedFile struct {
 
 func newFaultBed(t *testing.T, manager string, start faultStart) *faultBed {
 	b := newBenchIn(t, manager, memoryFolder(t))
-	b.fake.mem = &fakeMemory{state: b.fake.load()}
+	b.fake.mem = &fakeMemory{state: b.fake.load(), noProc: true}
 	b.env["DISPLAY"] = ":0"
 	b.timings.probe, b.timings.slow, b.timings.look, b.timings.grace = time.Millisecond/5, time.Millisecond/2, time.Millisecond, 4*time.Millisecond
 	bed := &faultBed{bench: b}

@@ -408,7 +408,7 @@ func (m fakeMachine) ps(s *fakeState, args []string, stdout, _ io.Writer) int {
 
 // writeProc makes the /proc of the machine as its state says.
 func (m fakeMachine) writeProc(s fakeState) {
-	if m.mem != nil {
+	if m.mem != nil && m.mem.noProc {
 		return
 	}
 	proc := m.path("proc")

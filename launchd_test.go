@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"os"
@@ -265,15 +264,7 @@ func readSample(t *testing.T, sections string) map[string]string {
 			plants = append(plants, p)
 		}
 	}
-	fake := fakeMachine{dir: t.TempDir()}
-	fake.store(fakeState{Uid: m.uid})
-	planted, err := json.Marshal(plants)
-	if err == nil {
-		err = os.WriteFile(fake.path("plants"), planted, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	fake := fakeMachine{mem: &fakeMemory{state: fakeState{Uid: m.uid}, plants: plants}}
 	s, _ := m.state(context.Background(), inProcess{fake})
 	got := map[string]string{"phase": string(s.phase), "pid": strconv.Itoa(s.pid), "cause": s.cause, "loaded": s.loaded, "program": s.program,
 		"exit": "none", "signal": "none", "deferred": map[bool]string{true: "yes", false: "no"}[s.deferred != ""], "disabled": "unknown"}

@@ -59,14 +59,15 @@ func TestMain(m *testing.M) {
 // A fakeMachine is a machine whose state is a folder: home/, proc/, state.json, calls, plants.
 type fakeMachine struct {
 	dir string
-	mem *fakeMemory // instead of files, for tests with thousands of calls in one process
+	mem *fakeMemory // instead of state.json, calls and plants, where all calls are made in this process
 }
 
-// A fakeMemory is the state and the calls of a machine that is asked in this process alone. It has no plants and no /proc.
 type fakeMemory struct {
 	sync.Mutex
-	state fakeState
-	calls [][]string
+	state  fakeState
+	calls  [][]string
+	plants []plant
+	noProc bool
 }
 
 // A fakeState is what the fake managers remember. The fields are systemd's properties where systemd has them.
@@ -228,31 +229,61 @@ func (m fakeMachine) record(argv []string) {
 
 // planted takes the plant that this call hits.
 func (m fakeMachine) planted(argv []string) (plant, bool) {
-	if m.mem != nil {
-		return plant{}, false
-	}
-	text, err := os.ReadFile(m.path("plants"))
-	if err != nil {
-		return plant{}, false
-	}
-	var plants []plant
-	if err := json.Unmarshal(text, &plants); err != nil {
-		panic(err)
-	}
+	plants := m.plants()
 	call := strings.Join(argv, " ")
 	for i := range plants {
 		if p := &plants[i]; strings.HasPrefix(call, p.Call) && p.Nth > 0 {
 			p.Nth--
-			text, _ := json.Marshal(plants)
-			if err := os.WriteFile(m.path("plants"), text, 0o600); err != nil {
-				panic(err)
-			}
+			m.plant(plants)
 			if p.Nth == 0 {
 				return *p, true
 			}
 		}
 	}
 	return plant{}, false
+}
+
+func (m fakeMachine) plants() (all []plant) {
+	if m.mem != nil {
+		return m.mem.plants
+	}
+	if text, err := os.ReadFile(m.path("plants")); err == nil {
+		if err := json.Unmarshal(text, &all); err != nil {
+			panic(err)
+		}
+	}
+	return all
+}
+
+func (m fakeMachine) plant(all []plant) {
+	if m.mem != nil {
+		m.mem.plants = all
+		return
+	}
+	text, err := json.Marshal(all)
+	if err == nil {
+		err = os.WriteFile(m.path("plants"), text, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// called takes the calls since the last look.
+func (m fakeMachine) called() (all [][]string) {
+	if m.mem != nil {
+		m.locked(func() { all, m.mem.calls = m.mem.calls, nil })
+		return all
+	}
+	text, _ := os.ReadFile(m.path("calls"))
+	os.Remove(m.path("calls"))
+	for _, line := range strings.Split(string(text), "\n") {
+		var argv []string
+		if json.Unmarshal([]byte(line), &argv) == nil {
+			all = append(all, argv)
+		}
+	}
+	return all
 }
 
 // A bench is an app on a fake machine, and what it said.
@@ -381,15 +412,9 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	}
 	t.Cleanup(func() {
 		b.server.Close()
-		if text, err := os.ReadFile(b.fake.path("plants")); err == nil {
-			var plants []plant
-			if err := json.Unmarshal(text, &plants); err != nil {
-				t.Error(err)
-			}
-			for _, p := range plants {
-				if p.Nth > 0 && !t.Failed() {
-					t.Errorf("the planted failure of %q was never hit", p.Call)
-				}
+		for _, p := range b.fake.plants() {
+			if p.Nth > 0 && !t.Failed() {
+				t.Errorf("the planted failure of %q was never hit", p.Call)
 			}
 		}
 	})
@@ -493,6 +518,7 @@ func link(t testing.TB, from, to string) {
 
 // quick makes the bench call its fakes in this process.
 func (b *bench) quick() *bench {
+	b.fake.mem = &fakeMemory{state: b.fake.load()}
 	b.app.run = inProcess{b.fake}
 	if _, ok := b.processes.(lsofTable); ok {
 		b.processes = lsofTable{run: b.app.run, answers: b.heldByAny}
@@ -582,23 +608,16 @@ func (b *bench) want(code int, args string, texts ...string) {
 
 // plant plants a failure.
 func (b *bench) plant(plants ...plant) {
-	b.t.Helper()
 	for i := range plants {
 		plants[i].Nth = max(1, plants[i].Nth)
 	}
-	text := need(json.Marshal(plants))(b.t)
-	b.write(b.fake.path("plants"), string(text), 0o600)
+	b.fake.locked(func() { b.fake.plant(plants) })
 }
 
 // calls returns the calls since the last look that start with one of the words, without what only reads.
-func (b *bench) calls() []string {
-	b.t.Helper()
-	text, _ := os.ReadFile(b.fake.path("calls"))
-	os.Remove(b.fake.path("calls"))
-	var all []string
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		var argv []string
-		if json.Unmarshal([]byte(line), &argv) == nil && !readsOnly(argv) {
+func (b *bench) calls() (all []string) {
+	for _, argv := range b.fake.called() {
+		if !readsOnly(argv) {
 			all = append(all, strings.Join(argv, " "))
 		}
 	}

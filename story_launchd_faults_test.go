@@ -104,7 +104,7 @@ func (r *trial) try() int {
 	if verb == "reinstall" {
 		verb = "install"
 	}
-	os.Remove(r.fake.path("calls")) // which would grow
+	r.fake.called()
 	return r.runs("service", verb)
 }
 

@@ -235,7 +235,7 @@ func TestUpdateWritesTheDefinitionForAnotherCollector(t *testing.T) {
 
 func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 	t.Parallel()
-	eachManager(t, func(t *testing.T, b *bench) {
+	eachQuick(t, func(t *testing.T, b *bench) {
 		named := filepath.Join(b.fake.dir, "named", programFile(collectorName))
 		b.write(named, "#!/bin/sh\n", 0o755)
 		b.want(0, "service install --collector "+named)

@@ -365,7 +365,7 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 			a.carryOut(ctx, plan{steps: retry}, options{timeout: timeout}, func(time.Time) {}) // where that fails, launchd starts it all the same
 			retry, w.first, w.retried = nil, state{}, time.Now()
 		case deaf:
-			return waitResult{}, w.silent
+			return waitResult{}, w.unheard()
 		case otherPorts:
 			return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the %s says so (%s)",
 				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
@@ -464,16 +464,46 @@ func (w wait) death(l startLog, idleCause string) string {
 	return "The collector ended cleanly before it was ready"
 }
 
-// tooLate reports a collector that is alive, as far as is known, but does not serve.
+// tooLate reports a collector that is alive, as far as is known, but does not serve, or of which its manager does not say
+// that it runs. Of an earlier start nothing is told.
 func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
-	f := &failure{headline: fmt.Sprintf("Collector did not respond on /readyz within %gs.", w.timeout.Seconds())}
-	if w.answer != nil {
-		f.notes = append(f.notes, fmt.Sprintf("%s/readyz: %v", collectorURL(w.ports.http), w.answer))
+	url, within := collectorURL(w.ports.http)+"/readyz", w.timeout.String()
+	if w.timeout >= time.Millisecond {
+		within = strconv.FormatFloat(w.timeout.Seconds(), 'f', -1, 64) + "s"
 	}
-	f.notes = append(f.notes, fmt.Sprintf("The service is %s (PID %d) and stays installed.", w.state.rawState, w.state.pid))
-	f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, w.state, mark), 20)...)
+	f := &failure{headline: "Collector did not respond on /readyz within " + within + "."}
+	seen := w.state.rawState != "" && (mark.before == "" || w.state.invocation != mark.before)
+	switch {
+	case w.answer != nil:
+		f.notes = append(f.notes, fmt.Sprintf("%s: %v", url, w.answer))
+	case w.owner.foreign != nil:
+		f.headline = fmt.Sprintf("%s is answered by %s, not by the service", url, w.owner.foreign)
+	case w.silent != nil:
+		return w.unheard()
+	case seen:
+		f.headline = fmt.Sprintf("The collector answers on %s, but %s did not say within %s that the service runs", url, a.manager.names().name, within)
+	}
+	switch {
+	case w.silent != nil:
+		f.notes = append(f.notes, w.silent.Error(), "The service stays installed.")
+	case seen:
+		f.notes = append(f.notes, fmt.Sprintf("The service is %s%s and stays installed.", w.state.rawState, inBrackets(w.state.pid)))
+	default:
+		f.notes = append(f.notes, "The service has not been started again yet, and stays installed.")
+	}
+	if seen {
+		f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, w.state, mark), 20)...)
+	}
 	f.notes = append(f.notes, seeStatus)
 	return f
+}
+
+// unheard is the error of a manager that gave no answer, also where the collector gave one.
+func (w wait) unheard() error {
+	if w.answer != nil {
+		return w.silent
+	}
+	return fmt.Errorf("%s/readyz answers, but whether that is the service cannot be found out: %w", collectorURL(w.ports.http), w.silent)
 }
 
 // logNotes presents at most n lines of a log: the last or, where there are more, those from the first line of an error on.

@@ -411,15 +411,46 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 			t.Errorf("%s: got %v, with the log of start %q", c.what, err, of.invocation)
 		}
 	}
-	var of state
-	err := (&app{manager: logAsked{of: &of, log: startLog{lines: []string{"its last words"}}}}).tooLate(context.Background(), wait{ports: ports{http: 7001}, answer: errors.New("answer 503"), state: state{rawState: "active", pid: 5}, timeout: time.Second}, logMark{})
-	var told *failure
-	if !errors.As(err, &told) || of.pid != 5 {
-		t.Fatalf("got %v, with the log of %d", err, of.pid)
-	}
-	if want := []string{"http://127.0.0.1:7001/readyz: answer 503", "The service is active (PID 5) and stays installed.",
-		"It logged:", "  its last words", "See: runtimescope service status"}; !reflect.DeepEqual(told.notes, want) {
-		t.Errorf("got %q", told.notes)
+}
+
+func TestWhatIsSaidOfACollectorThatIsTooLate(t *testing.T) {
+	t.Parallel()
+	const url = "http://127.0.0.1:7001/readyz"
+	refused := errors.New("answer 503")
+	this := state{phase: starting, rawState: "activating (start)", pid: 5, invocation: "2"}
+	for _, c := range []struct {
+		what, headline string
+		notes          string // but for the last
+		change         func(w *wait)
+	}{
+		{"no answer", "Collector did not respond on /readyz within 1s.", url + ": answer 503|The service is activating (start) (PID 5) and stays installed.|It logged:|  its last words",
+			func(w *wait) { w.answer = refused }},
+		{"no main process", "Collector did not respond on /readyz within 1s.", url + ": answer 503|The service is activating (start) and stays installed.|It logged:|  its last words",
+			func(w *wait) { w.answer, w.state.pid = refused, 0 }},
+		{"an earlier start", "Collector did not respond on /readyz within 1s.", "The service has not been started again yet, and stays installed.",
+			func(w *wait) { w.state.invocation = "1" }},
+		{"never told what it does", "Collector did not respond on /readyz within 1ns.", url + ": answer 503|no bus|The service stays installed.",
+			func(w *wait) { w.answer, w.state, w.silent, w.timeout = refused, state{}, errors.New("no bus"), 1 }},
+		{"it answers", "The collector answers on " + url + ", but systemd did not say within 0.5s that the service runs",
+			"The service is activating (start) (PID 5) and stays installed.|It logged:|  its last words", func(w *wait) { w.timeout /= 2 }},
+		{"it answers, and the manager does not", url + " answers, but whether that is the service cannot be found out: no bus", "",
+			func(w *wait) { w.silent = errors.New("no bus") }},
+		{"somebody else answers", url + " is answered by PID 9 (vite), not by the service", "The service is active (PID 5) and stays installed.|It logged:|  its last words",
+			func(w *wait) {
+				w.state.rawState, w.owner.foreign = "active", ptr(heldBy(9, "vite"))
+			}},
+	} {
+		a := &app{manager: logAsked{of: new(state), log: startLog{lines: []string{"its last words"}}}}
+		w := wait{ports: ports{http: 7001}, state: this, timeout: time.Second}
+		c.change(&w)
+		err := a.tooLate(context.Background(), w, logMark{before: "1"})
+		told, notes := &failure{}, ""
+		if errors.As(err, &told) {
+			notes = strings.TrimSuffix(strings.Join(told.notes, "|"), "|See: runtimescope service status")
+		}
+		if err.Error() != c.headline || notes != c.notes {
+			t.Errorf("%s: %v\n%s", c.what, err, notes)
+		}
 	}
 }
 

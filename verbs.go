@@ -51,7 +51,9 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if !done {
 		return err
 	}
-	mark.before = s.invocation
+	if len(d.plan.steps) > 0 {
+		mark.before = s.invocation
+	}
 	a.sayWritten(d, shared)
 	if v != restart {
 		a.sayVariables(d)

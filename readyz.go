@@ -178,10 +178,14 @@ func (a *app) collectorVersion(ctx context.Context, port int) string {
 	return shorten(health.Version, 60)
 }
 
-// owner says whose the socket is that answers on port, if s is the state of the service.
-func (a *app) owner(ctx context.Context, port int, s state) ownership {
+// owner says whose the socket is that answers on port, if s is the state of the service. orphan is true where that is no
+// descendant of the main process, with which it may end.
+func (a *app) owner(ctx context.Context, port int, s state) (o ownership, orphan bool) {
 	who, err := a.processes.holders(ctx, port)
-	return socketOwner(port, a.holdersOf(ctx, portLook{who, err}, port, s), a.uid)
+	f := a.holdersOf(ctx, portLook{who, err}, port, s)
+	o, orphan = socketOwner(port, f, a.uid), s.pid != 0 && s.cgroup != ""
+	s.cgroup = ""
+	return o, orphan && o.verified && !slices.ContainsFunc(f.holders, func(h holder) bool { return a.processes.belongs(ctx, h.pid, s) })
 }
 
 // A waitResult is a collector that serves.
@@ -207,10 +211,11 @@ type wait struct {
 	silent error     // why it gave no answer; nil when it did
 	live   ports     // those that the process was told, as far as is known
 	owner  ownership // of the socket that answered at the last look
+	orphan bool      // that is no descendant of the main process
 
-	silentSince, idleSince, foreignSince time.Time // when that began; zero: it does not hold
-	retried                              time.Time // when it was told to start once more; zero: never
-	fresh                                bool      // state is younger than answer
+	silentSince, idleSince, heldBackSince time.Time // when that began; zero: it does not hold
+	retried                               time.Time // when it was told to start once more; zero: never
+	fresh                                 bool      // state is younger than answer
 
 	begun, ending bool // it was seen as starting or running; as being stopped
 }
@@ -238,9 +243,9 @@ func (w wait) verdict() outcome {
 		{w.fresh && w.silent != nil && w.now.Sub(w.silentSince) > w.timings.grace*5, deaf},
 		{w.fresh && w.silent == nil && w.ended(), died},
 		{w.fresh && w.silent == nil && w.live != w.ports && w.asked.or(w.live) != w.live, otherPorts},
-		{w.answered() && w.owner.foreign == nil, serves},
-		{w.answered() && w.now.Sub(w.foreignSince) > w.timings.grace, foreign},
-		{over, tooLate},
+		{w.answered() && w.owner.foreign == nil && (!w.orphan || w.now.Sub(w.heldBackSince) > w.timings.look), serves},
+		{w.answered() && w.owner.foreign != nil && w.now.Sub(w.heldBackSince) > w.timings.grace, foreign},
+		{over && (w.answer != nil || !w.orphan), tooLate},
 	} {
 		if v.holds {
 			return v.means
@@ -275,7 +280,7 @@ func (w wait) ended() bool {
 // One that does not count is not judged again at once.
 func (w wait) due(alive func(int) bool) bool {
 	elapsed := w.now.Sub(w.looked)
-	return w.state.pid != 0 && !alive(w.state.pid) || elapsed > w.timings.look || w.answer == nil && (w.foreignSince.IsZero() || elapsed > w.timings.look/4)
+	return w.state.pid != 0 && !alive(w.state.pid) || elapsed > w.timings.look || w.answer == nil && (w.heldBackSince.IsZero() || elapsed > w.timings.look/4)
 }
 
 // saw adds what the manager said.
@@ -326,8 +331,9 @@ func (a *app) look(ctx context.Context, w *wait) {
 	if !w.answered() {
 		return
 	}
-	if w.owner = a.owner(ctx, w.ports.http, w.state); w.owner.foreign != nil { // our own collector, about to find the port taken, is heard first
-		w.foreignSince = since(w.foreignSince, w.now)
+	// our own collector, about to find the port taken, is heard first; and a main process that ends once another one listens
+	if w.owner, w.orphan = a.owner(ctx, w.ports.http, w.state); w.owner.foreign != nil || w.orphan {
+		w.heldBackSince = since(w.heldBackSince, w.now)
 	}
 }
 

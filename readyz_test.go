@@ -324,7 +324,7 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
 	} {
 		a := &app{uid: 1000, processes: readyzTable{held: slices.Clone(c.held), ours: []int{0, 5, 6}, err: c.err}}
-		if got := a.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
+		if got, _ := a.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", c.what, got, c.want)
 		}
 	}
@@ -694,9 +694,11 @@ func TestTheVerdictOverAllThatTheWaitHasSeen(t *testing.T) {
 		{"ended, before the manager gave no answer", func(w *wait) { w.state.phase, w.silent, w.silentSince = failed, errors.New("x"), w.now }, notYet},
 		{"no answer of the manager for a while", func(w *wait) { w.silent, w.silentSince = errors.New("x"), w.now.Add(-5*time.Second) }, notYet},
 		{"no answer of the manager for too long", func(w *wait) { w.silent, w.silentSince = errors.New("x"), w.now.Add(-5*time.Second-1) }, deaf},
-		{"somebody else answers", func(w *wait) { w.owner, w.foreignSince = alien, w.now }, notYet},
-		{"somebody else answered a moment ago", func(w *wait) { w.owner, w.foreignSince = alien, w.now.Add(-time.Second) }, notYet},
-		{"somebody else answers for good", func(w *wait) { w.owner, w.foreignSince = alien, w.now.Add(-time.Second-1) }, foreign},
+		{"somebody else answers", func(w *wait) { w.owner, w.heldBackSince = alien, w.now }, notYet},
+		{"somebody else answered a moment ago", func(w *wait) { w.owner, w.heldBackSince = alien, w.now.Add(-time.Second) }, notYet},
+		{"somebody else answers for good", func(w *wait) { w.owner, w.heldBackSince = alien, w.now.Add(-time.Second-1) }, foreign},
+		{"an orphan of it answers", func(w *wait) { w.orphan, w.heldBackSince = true, w.now.Add(-400*time.Millisecond) }, notYet},
+		{"an orphan still answers", func(w *wait) { w.orphan, w.heldBackSince = true, w.now.Add(-400*time.Millisecond-1) }, serves},
 		{"at the last moment", func(w *wait) { w.answer, w.now = errors.New("x"), begin.Add(time.Minute) }, notYet},
 		{"too late", func(w *wait) { w.answer, w.now = errors.New("x"), begin.Add(time.Minute+1) }, tooLate},
 		{"too late, but healthy", func(w *wait) { w.now = begin.Add(time.Hour) }, serves},
@@ -712,7 +714,7 @@ func TestTheVerdictOverAllThatTheWaitHasSeen(t *testing.T) {
 		{"still ending", func(w *wait) { w.state.phase, w.state.ending = stopped, true }, notYet},
 	} {
 		one := state{phase: running, pid: 5, invocation: "1"}
-		w := wait{timings: timings{grace: time.Second}, timeout: time.Minute, ports: ports{6768, 6767}, live: ports{6768, 6767},
+		w := wait{timings: timings{grace: time.Second, look: 400 * time.Millisecond}, timeout: time.Minute, ports: ports{6768, 6767}, live: ports{6768, 6767},
 			begin: begin, now: begin.Add(10 * time.Second), state: one, first: one, fresh: true}
 		c.change(&w)
 		if got := w.verdict(); got != c.want {
@@ -736,8 +738,8 @@ func TestWhenTheManagerIsAskedWhileItIsWaitedFor(t *testing.T) {
 		{"the process has gone", wait{answer: errors.New("x"), looked: now, state: state{pid: 5}}, false, true},
 		{"there was none", wait{answer: errors.New("x"), looked: now}, false, false},
 		{"an answer", wait{looked: now}, true, true},
-		{"an answer of somebody else", wait{looked: now.Add(-100 * time.Millisecond), foreignSince: now}, true, false},
-		{"again after a while", wait{looked: now.Add(-100*time.Millisecond - 1), foreignSince: now}, true, true},
+		{"an answer of somebody else", wait{looked: now.Add(-100 * time.Millisecond), heldBackSince: now}, true, false},
+		{"again after a while", wait{looked: now.Add(-100*time.Millisecond - 1), heldBackSince: now}, true, true},
 	} {
 		c.w.now, c.w.timings.look = now, 400*time.Millisecond
 		if got := c.w.due(func(int) bool { return c.alive }); got != c.want {

@@ -294,7 +294,7 @@ func (s *supervisor) watchHealth(ctx context.Context) <-chan string {
 	go func() {
 		for ctx.Err() == nil {
 			if s.probe(ctx, s.ports.http) == nil {
-				if own := s.owner(ctx, s.ports.http, state{pid: group}); own.foreign == nil {
+				if own, _ := s.owner(ctx, s.ports.http, state{pid: group}); own.foreign == nil {
 					healthy <- own.doubt
 					return
 				}

@@ -70,6 +70,17 @@ func TestE2ECleanEndAtStartIsReportedAtOnce(t *testing.T) {
 	}
 }
 
+// A daemon that forks twice is over with its first process, to systemd, though the last one answers for a moment.
+func TestE2ECollectorThatEndsAsItsOrphanListensIsNotHealthy(t *testing.T) {
+	e := newE2E(t)
+	wrapper := filepath.Join(e.home, "daemon")
+	listens := fmt.Sprintf("grep -q ' 0100007F:%04X 00000000:0000 0A ' /proc/net/tcp", e.http)
+	e.write(wrapper, "#!/bin/sh\n("+e.collector+" &)\nuntil "+listens+"; do sleep 0.01; done\nsleep 0.1\n", 0o755)
+	e.exits(1, "service install --collector "+wrapper).says("✗ The collector ended cleanly").saysNot("✓ Collector is healthy")
+	e.write(wrapper, "#!/bin/sh\n("+e.collector+" &)\nsleep 1000\n", 0o755) // which stays
+	e.exits(0, "service restart").says("✓ Collector is healthy")
+}
+
 func TestE2EWhatCertainlyCannotRunIsRefusedBeforeTheServiceIsStopped(t *testing.T) {
 	e := newE2E(t)
 	e.exits(0, "service install")

@@ -21,6 +21,10 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	if a.manager == nil {
 		return s
 	}
+	if a.locate != nil {
+		a.locate(ctx)
+		a.locate = nil
+	}
 	s.names = a.manager.names()
 	looked := make(chan bool)
 	go func() {

@@ -90,7 +90,7 @@ func maybeDone(err error) bool {
 	return errors.As(err, &failed) && failed.code < 0 && !notFound(err)
 }
 
-// takeBack undoes steps, the last one first, and then restores. Of the restoring steps those after a failed one are left out.
+// takeBack undoes steps, the last one first, and then restores. A step that fails keeps none of the others from being tried.
 func takeBack(ctx context.Context, m machine, undos []func(context.Context) error, restore []step) (left error) {
 	within := func(f func(context.Context) error) error {
 		ctx, cancel := context.WithTimeout(ctx, undoDeadline)
@@ -100,13 +100,12 @@ func takeBack(ctx context.Context, m machine, undos []func(context.Context) erro
 	for _, undo := range slices.Backward(undos) {
 		left = errors.Join(left, within(undo))
 	}
-	return errors.Join(left, within(func(ctx context.Context) error {
+	return errors.Join(left, within(func(ctx context.Context) (left error) {
 		for _, s := range restore {
-			if _, err := s.do(ctx, m); err != nil {
-				return err
-			}
+			_, err := s.do(ctx, m)
+			left = errors.Join(left, err)
 		}
-		return nil
+		return left
 	}))
 }
 

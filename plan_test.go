@@ -730,7 +730,7 @@ func TestApplyExplainsAFailureAndTakesBackTheLastStepFirst(t *testing.T) {
 		planStep{name: "d", notes: &notes, err: cause},
 		planStep{name: "e", notes: &notes},
 	}, restore: []step{planStep{name: "back 1", notes: &notes}, planStep{name: "back 2", notes: &notes, err: left1}, planStep{name: "back 3", notes: &notes}}})
-	want := "a, b, c, d, explain cause, undo d, undo c, undo a, back 1, back 2"
+	want := "a, b, c, d, explain cause, undo d, undo c, undo a, back 1, back 2, back 3"
 	if got := strings.Join(notes, ", "); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"io/fs"
+	"path/filepath"
 	"syscall"
 	"time"
 	"unsafe"
@@ -38,7 +39,7 @@ func (b bond) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Se
 func (a *app) choose() (environ []string) {
 	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}
 	a.processes = lsofTable{started: startTime, answers: a.answers}
-	a.lock = folderLock(a.home)
+	a.lock = folderLock(filepath.Join(a.home, "Library"), a.home)
 	return nil
 }
 

@@ -2,12 +2,14 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -72,11 +74,16 @@ func (a *app) choose() (environ []string) {
 		}
 	}
 	a.manager, a.processes, a.adopt = m, procfs{"/proc", sockDiag, bootTime}, adopt
-	folder := m.runtimeDir
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		folder = a.home
+	a.lock = folderLock(m.runtimeDir, a.home)
+	if config := a.getenv("XDG_CONFIG_HOME"); filepath.IsAbs(config) && filepath.Clean(config) != filepath.Join(a.home, ".config") {
+		a.locate = func(ctx context.Context) {
+			m.config = config
+			_, err := os.Lstat(m.path()) // where nobody can be asked, this tells
+			if seen := m.surroundings(ctx, a.run, state{}).err; seen == nil || err == nil {
+				a.manager = m
+			}
+		}
 	}
-	a.lock = folderLock(folder)
 	return environ
 }
 

@@ -173,7 +173,7 @@ func TestOrphansThatHaveEndedAreCollectedButNotTheCollector(t *testing.T) { // a
 
 func TestSystemdIsChosenWithTheRuntimeFolderThatThereIs(t *testing.T) {
 	t.Parallel()
-	runtimeDir, home := t.TempDir(), t.TempDir()
+	runtimeDir, home := private(t, t.TempDir()), private(t, t.TempDir())
 	for _, c := range []struct{ what, given, locks string }{
 		{"a folder", runtimeDir, runtimeDir},
 		{"one that is gone", filepath.Join(runtimeDir, "none"), home},

@@ -45,12 +45,12 @@ func isTerminal(uintptr) bool { return false }
 
 func columns(uintptr) int { return 0 }
 
-func folderLock(string) func(context.Context, func()) (func(), error) {
+func folderLock(...string) func(context.Context, func()) (func(), error) {
 	return func(context.Context, func()) (func(), error) { return func() {}, nil }
 }
 
 func (a *app) choose() (environ []string) {
 	a.processes = procfs{root: os.DevNull}
-	a.lock = folderLock("")
+	a.lock = folderLock()
 	return nil
 }

@@ -394,7 +394,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 			throttle: time.Hour, unread: time.Hour},
 		alive:   func(int) bool { return true },
 		signals: func(...os.Signal) <-chan os.Signal { return nil },
-		lock:    folderLock(home),
+		lock:    folderLock(private(t, home)),
 	}
 	switch manager {
 	case "systemd":
@@ -461,6 +461,13 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// private takes a folder away from others, so that it can be locked.
+func private(t testing.TB, folder string) string {
+	t.Helper()
+	must(t, os.Chmod(folder, 0o700))
+	return folder
 }
 
 // need is must for a function that returns a value, too: value := need(f())(t).

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -66,12 +67,25 @@ func columns(fd uintptr) int {
 // lockDeadline is longer than any command needs for its changes; its holder may have been stopped by a signal.
 const lockDeadline = 3 * time.Minute
 
-// folderLock locks a folder by flock(2): nothing is left behind, and the lock ends with the process, however it ends.
-func folderLock(folder string) func(context.Context, func()) (func(), error) {
+// folderLock locks, by flock(2), the first of these folders that is ours alone: who may open one could keep us waiting.
+// Nothing is left behind, and the lock ends with the process, however it ends. Where there is none, nothing is locked: then
+// there is no manager either, as the checks that follow say.
+func folderLock(folders ...string) func(context.Context, func()) (func(), error) {
 	return func(ctx context.Context, first func()) (func(), error) {
-		dir, err := os.Open(folder)
+		at := slices.IndexFunc(folders, func(folder string) bool {
+			info, err := os.Stat(folder)
+			if err != nil {
+				return false
+			}
+			owner, _ := fileOwner(info)
+			return info.IsDir() && info.Mode().Perm()&0o077 == 0 && owner == os.Getuid()
+		})
+		if at < 0 {
+			return func() {}, nil
+		}
+		dir, err := os.Open(folders[at])
 		if err != nil {
-			return func() {}, nil // whatever is wrong with it, the checks that follow say it better
+			return func() {}, nil
 		}
 		give := time.After(lockDeadline)
 		for waited := false; ; {

@@ -17,7 +17,7 @@ import (
 
 func TestALockIsWaitedForAndSaysSoOnce(t *testing.T) {
 	t.Parallel()
-	lock := folderLock(t.TempDir())
+	lock := folderLock(private(t, t.TempDir()))
 	never := func() { t.Error("it waits for nobody") }
 	for range 2 { // what was let go can be had again
 		unlock := need(lock(t.Context(), never))(t)
@@ -44,7 +44,7 @@ func TestALockIsWaitedForAndSaysSoOnce(t *testing.T) {
 
 func TestWaitingForALockEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	lock := folderLock(t.TempDir())
+	lock := folderLock(private(t, t.TempDir()))
 	unlock := need(lock(t.Context(), func() {}))(t)
 	defer unlock()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -53,10 +53,27 @@ func TestWaitingForALockEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAFolderThatIsNotThereIsNotLocked(t *testing.T) {
+func TestWhatOthersMayOpenIsNotLocked(t *testing.T) {
 	t.Parallel()
-	unlock := need(folderLock(filepath.Join(t.TempDir(), "none"))(t.Context(), func() { t.Error("it waits") }))(t)
-	unlock()
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o755))
+	dirs := []string{filepath.Join(dir, "none"), os.DevNull, dir}
+	for range 2 { // at the same time
+		need(folderLock(dirs...)(t.Context(), func() { t.Error("it waits") }))(t)
+	}
+	if os.Getuid() == 0 {
+		other := private(t, t.TempDir())
+		must(t, os.Chown(other, 65534, -1))
+		dirs = append(dirs, other)
+	}
+	own := private(t, t.TempDir())
+	unlock := need(folderLock(append(dirs, own)...)(t.Context(), func() {}))(t)
+	defer unlock()
+	waits := false
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := folderLock(own)(ctx, func() { waits = true; cancel() }); err == nil || !waits {
+		t.Errorf("the one that is ours alone is not locked: %v", err)
+	}
 }
 
 func TestWhetherAProcessExists(t *testing.T) {

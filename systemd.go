@@ -21,6 +21,7 @@ const unitName = "runtimescope.service"
 // A systemd is the user manager of one user.
 type systemd struct {
 	home       string
+	config     string        // XDG_CONFIG_HOME, where the manager was started with it, too; "": ~/.config
 	user       func() string // name
 	uid        int
 	runtimeDir string // XDG_RUNTIME_DIR for systemctl; "" when there is none
@@ -31,7 +32,7 @@ type systemd struct {
 
 func (m systemd) names() managerNames {
 	return managerNames{
-		name: "systemd", definition: "unit", path: filepath.Join(m.home, ".config/systemd/user", unitName), pathLabel: "Unit file:",
+		name: "systemd", definition: "unit", path: filepath.Join(cmp.Or(m.config, filepath.Join(m.home, ".config")), "systemd/user", unitName), pathLabel: "Unit file:",
 		upLabel: "Service is active", logs: "journalctl --user -u runtimescope -f", logsLabel: "Logs:",
 		unit: unitName, forbid: "systemctl --user mask " + unitName,
 		show:      "systemctl --user cat " + unitName,
@@ -42,6 +43,19 @@ func (m systemd) names() managerNames {
 func (m systemd) path() string { return m.names().path }
 
 func systemctl(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
+
+// ask runs a systemctl that only reads. A manager that executes itself anew drops its connections, and is back in a moment.
+func ask(ctx context.Context, run Runner, args ...string) (out string, err error) {
+	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "Connection terminated"}
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		out, err = run.Run(ctx, systemctl(args...)...)
+		var failed *commandError
+		if !errors.As(err, &failed) || time.Now().After(end) || !slices.ContainsFunc(again, func(text string) bool { return strings.Contains(failed.stderr, text) }) {
+			return out, err
+		}
+		again = append(again, "Failed to connect to") // while it is not
+	}
+}
 
 // What state asks for: properties whose values systemd makes up itself, and those that hold what somebody wrote, which may
 // have lines that look like other properties.
@@ -56,7 +70,7 @@ var (
 
 // state asks systemd for everything in one call. Where the answer cannot be told apart, or is too long, it asks again.
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
-	out, err := run.Run(ctx, systemctl("show", unitName, "-p", unitProperties)...)
+	out, err := ask(ctx, run, "show", unitName, "-p", unitProperties)
 	p, clear := readUnitProps(out)
 	if errors.Is(err, errCut) || err == nil && !clear {
 		p, err = m.showApart(ctx, run)
@@ -72,11 +86,11 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 
 // showApart asks for the plain properties, and then for each of the others alone, where all that is answered is its value.
 func (m systemd) showApart(ctx context.Context, run Runner) (unitProps, error) {
-	out, err := run.Run(ctx, systemctl("show", unitName, "-p", strings.Join(plainProperties, ","))...)
+	out, err := ask(ctx, run, "show", unitName, "-p", strings.Join(plainProperties, ","))
 	p, _ := readUnitProps(out)
 	for _, key := range freeProperties {
 		if err == nil {
-			p[key], err = run.Run(ctx, systemctl("show", unitName, "--value", "-p", key)...)
+			p[key], err = ask(ctx, run, "show", unitName, "--value", "-p", key)
 			p[key] = strings.TrimSuffix(p[key], "\n")
 		}
 		if errors.Is(err, errCut) {
@@ -322,7 +336,7 @@ func unmaskCommand(loaded string, untilBoot bool) string {
 
 // surroundings says why the manager would not see the unit that install writes, and what it hands on to each service.
 func (m systemd) surroundings(ctx context.Context, run Runner, s state) surroundings {
-	out, err := run.Run(ctx, systemctl("show", "-p", "UnitPath,Environment")...)
+	out, err := ask(ctx, run, "show", "-p", "UnitPath,Environment")
 	if err != nil {
 		return surroundings{err: m.unreachable(err)}
 	}

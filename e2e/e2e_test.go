@@ -28,11 +28,13 @@ import (
 type e2e struct {
 	t              *testing.T
 	home, unit     string
+	config         string // of the manager, and of this shell
 	wants          string // the link that starts the service at login
 	bin, collector string // the folder of the programs; one of them
 	http, ws       int
 	env            map[string]string
 	prefix         []string // a command line that runs the tool's
+	target         string   // that the manager reaches
 	dedicated      bool     // the login, with its runtime folder, is the tests' own
 	cgroups        []string
 }
@@ -52,9 +54,14 @@ func newE2E(t *testing.T, name ...string) *e2e {
 		t.Fatal(err)
 	}
 	home = filepath.Join(append([]string{home}, name...)...)
-	units := filepath.Join(home, ".config/systemd/user")
-	e := &e2e{t: t, home: home, unit: filepath.Join(units, "runtimescope.service"),
-		wants: filepath.Join(units, "default.target.wants/runtimescope.service"), bin: filepath.Join(home, "bin")}
+	variant := os.Getenv("RUNTIMESCOPE_E2E_VARIANT")
+	e := &e2e{t: t, home: home, config: filepath.Join(home, ".config")}
+	if variant == "xdg" {
+		e.config = filepath.Join(home, "my config")
+	}
+	units := filepath.Join(e.config, "systemd/user")
+	e.unit = filepath.Join(units, "runtimescope.service")
+	e.wants, e.bin = filepath.Join(units, "default.target.wants/runtimescope.service"), filepath.Join(home, "bin")
 	e.collector = filepath.Join(e.bin, "collector-server")
 	e.http, e.ws = e.freePort(), e.freePort()
 	e.mkdir(e.bin)
@@ -71,6 +78,17 @@ exec `+systemctl+` "$@"
 	e.write(filepath.Join(home, "record/calls"), "", 0o644)
 	e.env = map[string]string{"HOME": home, "USER": os.Getenv("USER"), "PATH": home + "/record:/usr/local/bin:/usr/bin:/bin",
 		"RUNTIMESCOPE_HTTP_PORT": strconv.Itoa(e.http), "RUNTIMESCOPE_PORT": strconv.Itoa(e.ws)}
+	switch variant {
+	case "xdg":
+		e.env["XDG_CONFIG_HOME"] = e.config
+	case "service.d": // as Fedora has it, for the services of all users
+		e.write(filepath.Join(home, ".local/share/systemd/user/service.d/10-timeout-abort.conf"), "[Service]\nTimeoutStopFailureMode=abort\n", 0o644)
+	case "login":
+		e.target = "default.target"
+	case "":
+	default:
+		t.Fatalf("RUNTIMESCOPE_E2E_VARIANT=%s: there are xdg, service.d and login", variant)
+	}
 	e.boot()
 	return e
 }
@@ -97,7 +115,7 @@ func (e *e2e) boot() {
 	e.ok(err)
 	defer log.Close()
 	manager := exec.Command("setsid", append([]string{"sh", "-c",
-		`for group; do echo $$ >"$group/cgroup.procs" || exit; done; exec ` + program + ` --user --unit=basic.target`, "sh"}, e.cgroups...)...)
+		`for group; do echo $$ >"$group/cgroup.procs" || exit; done; exec ` + program + ` --user --unit=` + cmp.Or(e.target, "basic.target"), "sh"}, e.cgroups...)...)
 	manager.Env = slices.DeleteFunc(e.environ(), func(word string) bool { return strings.HasPrefix(word, "RUNTIMESCOPE_") }) // services inherit it
 	// Generators would run at every daemon-reload, and gpg's alone takes longer than all else.
 	manager.Env = append(manager.Env, "SYSTEMD_GENERATOR_PATH=/nowhere", "SYSTEMD_LOG_TARGET="+cmp.Or(os.Getenv("SYSTEMD_LOG_TARGET"), "auto"),

@@ -212,7 +212,7 @@ func TestE2EReadOnlyUnitFolderChangesNothing(t *testing.T) {
 	e.exits(1, "service install").says("✗ write " + e.unit + ": permission denied").saysNot("rolled back")
 	e.wantChanges()
 	open()
-	config := filepath.Join(e.home, ".config")
+	config := e.config
 	e.ok(os.Rename(config, config+".away"))
 	e.write(config, "", 0o644)
 	e.exits(1, "service install").says("✗ " + config + " is in the way: it is not a folder").saysNot("rolled back")

@@ -202,7 +202,7 @@ func TestE2ELogsShowTheServicesOwnLines(t *testing.T) {
 	}
 	e.exits(0, "service install")
 	other := fmt.Sprintf("somebody else: line %d", time.Now().UnixNano())
-	e.write(filepath.Join(e.home, ".config/systemd/user/other.service"), "[Service]\nType=oneshot\nExecStart=/bin/echo "+other+"\n", 0o644)
+	e.write(filepath.Join(filepath.Dir(e.unit), "other.service"), "[Service]\nType=oneshot\nExecStart=/bin/echo "+other+"\n", 0o644)
 	e.systemctl("daemon-reload")
 	e.systemctl("start", "other.service")
 	e.until("the line is in the log", func() bool {

@@ -150,10 +150,10 @@ func (e *e2e) wantChanges(want ...string) {
 	}
 }
 
-// tree lists every file, folder and link below ~/.config, with modes and contents.
+// tree lists every file, folder and link below the configuration folder, with modes and contents.
 func (e *e2e) tree() string {
 	var b strings.Builder
-	filepath.WalkDir(filepath.Join(e.home, ".config"), func(path string, entry fs.DirEntry, err error) error {
+	filepath.WalkDir(e.config, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil
 		}
@@ -166,10 +166,10 @@ func (e *e2e) tree() string {
 	return b.String()
 }
 
-// noFiles checks that nothing but folders is left below ~/.config.
+// noFiles checks that nothing but folders is left below the configuration folder.
 func (e *e2e) noFiles() {
 	e.t.Helper()
-	filepath.WalkDir(filepath.Join(e.home, ".config"), func(path string, entry fs.DirEntry, err error) error {
+	filepath.WalkDir(e.config, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
 			e.t.Errorf("left behind: %s", path)
 		}

@@ -508,3 +508,19 @@ func TestE2EALinkToNothingIsClearedInOneGo(t *testing.T) {
 	}
 	e.exits(4, "service status --exit-code")
 }
+
+func TestE2ETheConfigurationFolderIsTheOneThatTheManagerReads(t *testing.T) {
+	if os.Getenv("RUNTIMESCOPE_E2E_VARIANT") != "" {
+		t.Skip("the variant xdg is about that, in every test")
+	}
+	t.Setenv("RUNTIMESCOPE_E2E_VARIANT", "xdg")
+	e := newE2E(t)
+	e.exits(0, "service install").says("✓ Wrote " + e.home + "/my config/systemd/user/runtimescope.service")
+	e.agrees("running")
+	e.exits(0, "service uninstall")
+	e.noFiles()
+	os.Unsetenv("RUNTIMESCOPE_E2E_VARIANT")
+	e = newE2E(t)
+	e.env["XDG_CONFIG_HOME"] = e.home + "/of this shell alone"
+	e.exits(0, "service install").says("✓ Wrote " + e.unit)
+}

@@ -41,7 +41,7 @@ const temporary = ".runtimescope.tmp"
 func (e *e2e) tidy() {
 	e.t.Helper()
 	for _, line := range strings.Split(e.tree(), "\n") {
-		if strings.HasPrefix(line, "/.config/") && (strings.Contains(line, temporary) || strings.Contains(line, ".bak")) {
+		if strings.HasPrefix(line, strings.TrimPrefix(e.config, e.home)+"/") && (strings.Contains(line, temporary) || strings.Contains(line, ".bak")) {
 			e.t.Errorf("stray file: %s", line)
 		}
 	}
@@ -203,4 +203,30 @@ func TestE2EWhoWaitsForAStartTakesThatOfAnotherCommandForItsOwn(t *testing.T) {
 	e.kill(e.pid()) // but a crash is one
 	e.standin("STANDIN_EXIT=3")
 	e.exits(1, "service restart").says("exited with status 3")
+}
+
+func TestE2EAManagerThatExecutesItselfAnewIsAskedAgain(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	stop, stopped := make(chan bool), make(chan int)
+	go func() {
+		times := 0
+		defer func() { stopped <- times }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				e.tool("systemctl", "--user", "daemon-reexec")
+				times++
+			}
+		}
+	}()
+	for range 40 {
+		e.exits(0, "service status --exit-code")
+	}
+	close(stop)
+	if times := <-stopped; times < 5 {
+		t.Errorf("the manager executed itself anew only %d times", times)
+	}
 }

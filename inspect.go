@@ -22,8 +22,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		return s
 	}
 	if a.locate != nil {
-		a.locate(ctx)
-		a.locate = nil
+		a.manager, a.locate = a.locate(ctx, a.run), nil
 	}
 	s.names = a.manager.names()
 	looked := make(chan bool)

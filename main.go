@@ -40,8 +40,8 @@ type app struct {
 	adopt   func() (died <-chan os.Signal, strays func(keep, group int) []int)
 	seen    *snapshot // by a command that prints it; nil in words
 	planned *[]string // by a dry run with --json
-	// locate finds out which folder the manager reads definitions from, where this shell leaves that open; nil: it is known.
-	locate func(context.Context)
+	// locate is the manager with the folder that it reads definitions from, where this shell leaves that open; nil: it is known.
+	locate func(context.Context, Runner) serviceManager
 	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
 	// it calls first before it does.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)

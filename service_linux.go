@@ -76,12 +76,14 @@ func (a *app) choose() (environ []string) {
 	a.manager, a.processes, a.adopt = m, procfs{"/proc", sockDiag, bootTime}, adopt
 	a.lock = folderLock(m.runtimeDir, a.home)
 	if config := a.getenv("XDG_CONFIG_HOME"); filepath.IsAbs(config) && filepath.Clean(config) != filepath.Join(a.home, ".config") {
-		a.locate = func(ctx context.Context) {
-			m.config = config
-			_, err := os.Lstat(m.path()) // where nobody can be asked, this tells
-			if seen := m.surroundings(ctx, a.run, state{}).err; seen == nil || err == nil {
-				a.manager = m
+		a.locate = func(ctx context.Context, run Runner) serviceManager {
+			other := m
+			other.config = config
+			_, err := os.Lstat(other.path()) // where nobody can be asked, this tells
+			if seen := other.surroundings(ctx, run, state{}).err; seen == nil || err == nil {
+				return other
 			}
+			return m
 		}
 	}
 	return environ

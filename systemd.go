@@ -46,7 +46,7 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 
 // ask runs a systemctl that only reads. A manager that executes itself anew drops its connections, and is back in a moment.
 func ask(ctx context.Context, run Runner, args ...string) (out string, err error) {
-	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "Connection terminated"}
+	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "disconnected from message bus"}
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		out, err = run.Run(ctx, systemctl(args...)...)
 		var failed *commandError
@@ -368,7 +368,7 @@ func (m systemd) unseen(out string, dirs []string) error {
 		return nil
 	}
 	for _, seen := range dirs {
-		if home, ok := strings.CutSuffix(seen, "/.config/systemd/user"); sameFile(seen, dir) || ok && sameFile(home, m.home) {
+		if home, ok := strings.CutSuffix(seen, "/.config/systemd/user"); sameFile(seen, dir) || ok && m.config == "" && sameFile(home, m.home) {
 			return nil
 		}
 	}

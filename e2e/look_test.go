@@ -187,7 +187,7 @@ func (e *e2e) agrees(state string) map[string]any {
 	if err := json.Unmarshal([]byte(r.out), &got); err != nil {
 		e.t.Fatalf("%v: %v", err, r)
 	}
-	keys := strings.Fields("collector definition enabled healthy http_port last_exit linger manager memory_bytes pid restart_needed restarts state uptime_seconds url verified version ws_port")
+	keys := strings.Fields("collector command definition enabled error healthy http_port last_exit linger manager memory_bytes pid problems restart_needed restarts schema state uptime_seconds url verified version ws_port")
 	if have := slices.Sorted(maps.Keys(got)); !slices.Equal(have, keys) {
 		e.t.Errorf("keys %q, want %q", have, keys)
 	}

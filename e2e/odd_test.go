@@ -513,14 +513,18 @@ func TestE2ETheConfigurationFolderIsTheOneThatTheManagerReads(t *testing.T) {
 	if os.Getenv("RUNTIMESCOPE_E2E_VARIANT") != "" {
 		t.Skip("the variant xdg is about that, in every test")
 	}
-	t.Setenv("RUNTIMESCOPE_E2E_VARIANT", "xdg")
-	e := newE2E(t)
-	e.exits(0, "service install").says("✓ Wrote " + e.home + "/my config/systemd/user/runtimescope.service")
-	e.agrees("running")
-	e.exits(0, "service uninstall")
-	e.noFiles()
-	os.Unsetenv("RUNTIMESCOPE_E2E_VARIANT")
-	e = newE2E(t)
-	e.env["XDG_CONFIG_HOME"] = e.home + "/of this shell alone"
-	e.exits(0, "service install").says("✓ Wrote " + e.unit)
+	t.Run("which has it from the login", func(t *testing.T) {
+		t.Setenv("RUNTIMESCOPE_E2E_VARIANT", "xdg")
+		e := newE2E(t)
+		e.exits(0, "service install").says("✓ Wrote " + e.home + "/my config/systemd/user/runtimescope.service")
+		e.agrees("running")
+		e.exits(0, "service uninstall")
+		e.noFiles()
+	})
+	t.Run("which does not know of this shell's", func(t *testing.T) {
+		e := newE2E(t)
+		e.env["XDG_CONFIG_HOME"] = e.home + "/of this shell alone"
+		e.exits(0, "service install").says("✓ Wrote " + e.unit)
+		e.agrees("running")
+	})
 }

@@ -218,7 +218,11 @@ func TestE2EAManagerThatExecutesItselfAnewIsAskedAgain(t *testing.T) {
 				return
 			default:
 				e.tool("systemctl", "--user", "daemon-reexec")
-				times++
+				for times++; ; {
+					if out, _ := e.tool("systemctl", "--user", "is-system-running"); out == "running" || out == "degraded" {
+						break
+					}
+				}
 			}
 		}
 	}()

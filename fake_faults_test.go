@@ -113,7 +113,7 @@ func newFaultBed(t *testing.T, manager string, start faultStart) *faultBed {
 }
 
 // memoryFolder is a folder in memory where there is one: tens of thousands of small files are made in it.
-func memoryFolder(t *testing.T) string {
+func memoryFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "runtimescope-test-")
 	if err != nil {

@@ -124,7 +124,7 @@ func planTree(t testing.TB, dir string) string {
 // planFill makes the files of a folder.
 func planFill(t testing.TB, files map[string]string) (dir string) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = memoryFolder(t)
 	for name, text := range files {
 		put(t, filepath.Join(dir, name), text, 0o600)
 	}

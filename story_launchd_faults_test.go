@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // faultyVerbs are our verbs, and the commands that change something which each of them runs.
@@ -54,6 +55,7 @@ type trial struct {
 func newTrial(t *testing.T, verb, behave string) *trial {
 	t.Helper()
 	b := mac(t)
+	b.timings.throttle = time.Millisecond
 	if verb != "install" {
 		b.installed()
 	}

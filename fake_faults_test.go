@@ -83,8 +83,9 @@ type faultBed struct {
 
 // A savedMachine is the state of the fake manager and the files below HOME.
 type savedMachine struct {
-	state fakeState
-	files []savedFile
+	state   fakeState
+	files   []savedFile
+	journal string
 }
 
 type savedFile struct {
@@ -141,7 +142,7 @@ func (bed *faultBed) definition() string {
 
 func (bed *faultBed) save() savedMachine {
 	bed.t.Helper()
-	s := savedMachine{state: bed.fakeState()}
+	s := savedMachine{state: bed.fakeState(), journal: bed.read(bed.fake.path("journal"))}
 	err := filepath.WalkDir(bed.home, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || path == bed.home {
 			return err
@@ -171,7 +172,7 @@ func (bed *faultBed) restore() {
 	for _, entry := range entries {
 		os.RemoveAll(filepath.Join(bed.home, entry.Name()))
 	}
-	os.Remove(bed.fake.path("journal"))
+	bed.write(bed.fake.path("journal"), bed.start.journal, 0o600)
 	for _, f := range bed.start.files {
 		path := filepath.Join(bed.home, f.name)
 		var err error

@@ -355,7 +355,7 @@ func (m systemd) surroundings(ctx context.Context, run Runner, s state) surround
 	case s.phase == running && s.failedBefore():
 		around.failure = m.lastFailure(ctx, run, s)
 	case s.phase == crashLooping, s.phase == failed && !s.startLimit:
-		around.log = m.startLog(ctx, run, s, logMark{})
+		around.log = m.readLog(ctx, run, s, logMark{}, true)
 	}
 	return around
 }

@@ -101,6 +101,11 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 // startLog returns what the start described by s logged. systemd's report of its end may come before its last lines: the log
 // is complete when two looks at it agree. A start that systemd has forgotten, as after a clean end, is known by its time.
 func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMark) startLog {
+	return m.readLog(ctx, run, s, since, false)
+}
+
+// readLog is startLog, which of a start that is long over takes the first look that says something.
+func (m systemd) readLog(ctx context.Context, run Runner, s state, since logMark, over bool) startLog {
 	match := m.matchStart(s)
 	if s.invocation == "" {
 		match = append([]string{fmt.Sprintf("--since=@%d.%06d", since.time.Unix(), since.time.Nanosecond()/1000)}, m.journalMatch()...)
@@ -114,7 +119,7 @@ func (m systemd) startLog(ctx context.Context, run Runner, s state, since logMar
 		}
 		l, ended := readStart(entries, s, since)
 		newest := append(entries, nil)[0].field("__CURSOR")
-		if newest == before && ((ended || s.pid != 0) && len(l.lines) > 0 || l.refusal != "" || time.Now().After(end)) {
+		if (newest == before || over) && ((ended || s.pid != 0) && len(l.lines) > 0 || l.refusal != "" || time.Now().After(end)) {
 			switch l.none = "It logged nothing."; {
 			case len(s.outputs) > 0:
 				l.none = "It logs to " + strings.Join(s.outputs, " and ") + "."

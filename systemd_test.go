@@ -1229,6 +1229,11 @@ func TestTheLogOfOneStart(t *testing.T) {
 			t.Errorf("%s: ran %s", c.what, argv[0])
 		}
 	}
+	var argv []string
+	l := systemd{}.readLog(t.Context(), systemdJournal{says: []string{end + one}, argv: &argv}, state{invocation: "abc"}, logMark{}, true)
+	if len(argv) != 1 || !slices.Equal(l.lines, []string{"one"}) {
+		t.Errorf("of a start that is long over: %+v after %q", l, argv)
+	}
 }
 
 func TestSystemdRemembersTheMomentBeforeAStart(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -138,6 +139,15 @@ func wayTo(path string) []string {
 // protectedFolder says why a path is of no use to a service of macOS (launchd.plist(5), CAVEATS).
 const protectedFolder = "macOS keeps background programs out of that folder"
 
+// inProtectedFolder tells whether a path leads into such a folder: of iCloud, of another disk, or of the user's documents.
+func inProtectedFolder(path string) bool {
+	return slices.ContainsFunc(wayTo(path), func(at string) bool {
+		names := strings.Split(at, "/")
+		return strings.HasPrefix(at, "/Volumes/") || strings.Contains(at, "/Library/Mobile Documents/") || strings.Contains(at, "/Library/CloudStorage/") ||
+			len(names) > 4 && names[1] == "Users" && slices.Contains([]string{"Desktop", "Documents", "Downloads"}, names[3])
+	})
+}
+
 // whyPathWontLast says why a path will not last; "" when it seems to.
 func whyPathWontLast(path string) string {
 	const temporary = "temporary folders are emptied"
@@ -162,19 +172,16 @@ func whyPathWontLast(path string) string {
 		{"/dlx-", "pnpm dlx empties its folder"},
 		{"/.cache/", "caches are emptied"},
 		{"/Library/Caches/", "caches are emptied"},
-		{"/Library/Mobile Documents/", protectedFolder},
-		{"/Library/CloudStorage/", protectedFolder},
-		{"^/Volumes/", protectedFolder},
 	} {
 		start, anchored := strings.CutPrefix(place.part, "^")
 		if anchored && strings.HasPrefix(strings.TrimPrefix(path, "/private"), start) || strings.Contains(path, place.part) {
 			return place.reason
 		}
 	}
-	names := strings.Split(path, "/")
-	if len(names) > 4 && names[1] == "Users" && slices.Contains([]string{"Desktop", "Documents", "Downloads"}, names[3]) {
+	if inProtectedFolder(path) {
 		return protectedFolder
 	}
+	names := strings.Split(path, "/")
 	for i, name := range names {
 		if versioned(name) {
 			return "the version is in its name, " + name + ", and the next one will have another"
@@ -257,28 +264,33 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 // wrongProcessor says why a program of macOS cannot be run on a Mac of this kind; "" when it can, as far as is known. ok means that it
 // is one: <mach-o/loader.h>, and <mach-o/fat.h>, of one program for each kind. Where Rosetta is, a Mac runs both.
 func wrongProcessor(r io.ReaderAt, arch string, rosetta bool) (why string, ok bool) {
-	head, kinds := make([]byte, 8+20*8), map[uint32]string{0x01000007: "amd64", 0x0100000c: "arm64"} // <mach/machine.h>
+	kinds := map[uint32]string{7: "i386", 18: "powerpc", 0x01000007: "x86_64", 0x0100000c: "arm64"} // <mach/machine.h>
+	head, built := make([]byte, 8+20*8), []string(nil)
 	r.ReadAt(head, 0)
-	var built []string
-	switch hex.EncodeToString(head[:4]) {
-	case "cffaedfe":
-		built = append(built, kinds[binary.LittleEndian.Uint32(head[4:])])
-	case "cafebabe":
-		for i := range min(binary.BigEndian.Uint32(head[4:]), 8) {
-			built = append(built, kinds[binary.BigEndian.Uint32(head[8+20*i:])])
+	switch count := binary.BigEndian.Uint32(head[4:]); hex.EncodeToString(head[:4]) {
+	case "cffaedfe", "cefaedfe":
+		built = []string{kinds[binary.LittleEndian.Uint32(head[4:])]}
+	case "feedfacf", "feedface":
+		built = []string{kinds[count]}
+	case "cafebabe", "cafebabf": // or a class of Java, whose version is 45 at least
+		size := map[byte]int{0xbe: 20, 0xbf: 32}[head[3]]
+		for i := range min(int(count), (len(head)-8)/size) {
+			built = append(built, kinds[binary.BigEndian.Uint32(head[8+size*i:])])
 		}
-	case "feedfacf", "cefaedfe", "feedface", "cafebabf":
+		if count >= 45 {
+			return "", false
+		}
 	default:
 		return "", false
 	}
-	switch {
-	case rosetta || slices.Contains(built, arch):
-	case arch == "arm64" && slices.Contains(built, "amd64"):
+	here := cmp.Or(map[string]string{"amd64": "x86_64"}[arch], arch)
+	switch both := slices.Contains(built, "x86_64") || slices.Contains(built, "arm64"); {
+	case len(built) == 0 || slices.Contains(built, here) || slices.Contains(built, "") || both && rosetta:
+		return "", true
+	case both && here == "arm64":
 		return "it was built for x86_64, and this Mac has no Rosetta (softwareupdate --install-rosetta)", true
-	case arch == "amd64" && slices.Contains(built, "arm64"):
-		return "it was built for arm64, and this Mac is x86_64", true
 	}
-	return "", true
+	return fmt.Sprintf("it was built for %s, and this Mac is %s", strings.Join(built, " and "), here), true
 }
 
 // whyNoScript says why a script cannot be run whose first line goes on like this after "#!".

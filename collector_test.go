@@ -398,7 +398,7 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 	noexec := "macOS may have quarantined it (xattr -d com.apple.quarantine '" + path + "')"
 	neither := path + " is neither a program of this system nor a script that names its interpreter"
 	for text, want := range map[string]string{
-		"\xcf\xfa\xed\xfe\x07\x00": noexec, "\xfe\xed\xfa\xcf": noexec, "\xce\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xce": noexec,
+		"\xcf\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xcf": noexec, "\xce\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xce": noexec,
 		"\xca\xfe\xba\xbe": noexec, "\xca\xfe\xba\xbf": noexec,
 		"": "the file is empty", "\xcf\xfa": neither, "text that is no script": neither, collectorELF(t, "/nowhere/ld.so"): neither,
 		"#!/nowhere/sh\n": "its interpreter /nowhere/sh is not there",
@@ -422,12 +422,18 @@ func TestForWhichMacAProgramWasBuilt(t *testing.T) {
 	}{
 		{"\xcf\xfa\xed\xfe" + intel, "arm64", false, noRosetta}, {"\xcf\xfa\xed\xfe" + intel, "arm64", true, ""}, {"\xcf\xfa\xed\xfe" + intel, "amd64", false, ""},
 		{"\xcf\xfa\xed\xfe" + arm, "arm64", false, ""}, {"\xcf\xfa\xed\xfe" + arm, "amd64", false, foreign}, {"\xcf\xfa\xed\xfe" + arm, "amd64", true, ""},
-		{both, "arm64", false, ""}, {both, "amd64", false, ""}, {both[:12], "arm64", false, noRosetta},
-		{"\xcf\xfa\xed\xfe\x01", "arm64", false, ""}, {"\xca\xfe\xba\xbe\xff\xff\xff\xff", "arm64", false, ""},
+		{both, "arm64", false, ""}, {both, "amd64", false, ""}, {both[:12], "arm64", false, ""},
+		{"\xca\xfe\xba\xbe\x00\x00\x00\x01\x01\x00\x00\x07", "arm64", false, noRosetta}, {"\xca\xfe\xba\xbf\x00\x00\x00\x01\x01\x00\x00\x0c", "amd64", false, foreign},
+		{"\xce\xfa\xed\xfe\x07\x00\x00\x00", "amd64", true, "it was built for i386, and this Mac is x86_64"},
+		{"\xca\xfe\xba\xbe\x00\x00\x00\x02\x00\x00\x00\x12" + strings.Repeat("\x00", 16) + "\x00\x00\x00\x07", "arm64", true, "it was built for powerpc and i386, and this Mac is arm64"},
+		{"\xcf\xfa\xed\xfe\x01", "arm64", false, ""}, {"\xca\xfe\xba\xbe\x00\x00\x00\x00", "arm64", false, ""},
 	} {
 		if why, ok := wrongProcessor(strings.NewReader(c.text), c.arch, c.rosetta); why != c.want || !ok {
 			t.Errorf("%.16q on %s, Rosetta %t: %q, %t", c.text, c.arch, c.rosetta, why, ok)
 		}
+	}
+	if _, ok := wrongProcessor(strings.NewReader("\xca\xfe\xba\xbe\x00\x00\x00\x41"), "arm64", false); ok {
+		t.Error("a class of Java is a program of macOS")
 	}
 }
 

@@ -111,14 +111,14 @@ func diagnose(s snapshot, own judgements) []problem {
 	slices.SortStableFunc(found, func(a, b problem) int { return rank[a.check] - rank[b.check] })
 	for i := range found {
 		p := &found[i]
-		if blocker := blockerOf(found, writes, p.id); blocker != nil && blocker.install != p.install {
+		if slices.ContainsFunc(found, func(q problem) bool { return q.blocks&writes != 0 && q.id != p.id && q.install != p.install }) {
 			p.install = ""
 		}
 	}
 	for range found { // what helps against a blocker may be blocked itself
 		for i := range found {
 			p := &found[i]
-			if blocker := blockerOf(found, commandEffects(p.fix), ""); blocker != nil && blocker.id != p.id {
+			if blocker := blockerOf(found, commandEffects(p.fix), p.id); blocker != nil {
 				p.fix, p.advice, p.install = blocker.fix, blocker.advice, blocker.install
 			}
 		}

@@ -184,6 +184,7 @@ func TestACauseIsNamedOnlyWhereAFactSaysSo(t *testing.T) {
 		{"privacy", func(s snapshot) bool { return s.state.cause == "tcc" }},
 		{"Low Power Mode", func(s snapshot) bool { return s.state.deferred == "inefficient" }},
 		{"GUI session", func(s snapshot) bool { return s.state.noSession != nil }},
+		{"its log", func(s snapshot) bool { return s.state.logFault != nil }},
 		{"binary plist", func(s snapshot) bool { return strings.HasPrefix(s.state.file.text, "bplist") }},
 		{"sudo", func(s snapshot) bool { return s.shell.sudo }},
 	}

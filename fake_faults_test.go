@@ -67,8 +67,15 @@ func faultStarts(manager string) []faultStart {
 		{"other port", installed(func(bed *faultBed) { bed.env[httpPortEnv], bed.edited = strconv.Itoa(bed.serve()), true })},
 		{"binary replaced", installed(func(bed *faultBed) { bed.replaced = true })},
 	}
-	if manager == "systemd" { // launchd never does
-		starts = append(starts, faultStart{"gave up", installed(func(bed *faultBed) { bed.crashed("gave up 3") })})
+	ends := map[string][]string{"systemd": {"gave up 3"}, "launchd": {"held CODESIGNING", "reason TCC", "pended inefficient"}}
+	for _, how := range ends[manager] {
+		starts = append(starts, faultStart{how, installed(func(bed *faultBed) { bed.crashed(how) })})
+	}
+	if manager == "launchd" { // which ends the next start for its signature
+		starts = append(starts, faultStart{"binary replaced, and its identity noted", installed(func(bed *faultBed) {
+			bed.replaced = true
+			bed.set(func(l *fakeLaunchd) { l.LWCR, l.Identity, l.Respawn = true, "another", 3 })
+		})})
 	}
 	return starts
 }
@@ -103,7 +110,7 @@ func newFaultBed(t *testing.T, manager string, start faultStart) *faultBed {
 	bed.app.run = inProcess{b.fake}
 	bed.processes = fakeTable{bed}
 	if manager == "launchd" {
-		bed.processes = lsofTable{run: bed.app.run}
+		bed.processes = lsofTable{run: bed.app.run, answers: bed.heldByAny}
 	}
 	start.make(bed)
 	bed.start = bed.save()
@@ -384,7 +391,7 @@ func (bed *faultBed) runs(args string, f fault) (run faultRun) {
 	seams := &faultSeams{fault: f, run: &run, inner: inProcess{bed.fake}}
 	one.app.run, one.disk = seams, seams
 	if _, ok := one.processes.(lsofTable); ok {
-		one.processes = lsofTable{run: seams}
+		one.processes = lsofTable{run: seams, answers: bed.heldByAny}
 	}
 	defer func() {
 		run.out, run.err = one.stdout.String(), one.stderr.String()

@@ -271,6 +271,9 @@ func allOptions() []option {
 			s.state.cause = "jetsam"
 		}),
 		change("launchd: no session", func(s *snapshot) { s.state.noSession = hint(errors.New("user ada has no GUI session"), runCommand) }),
+		change("launchd: no log", func(s *snapshot) {
+			s.state.logFault = hint(errors.New("launchd cannot open its log"), "sudo chown $USER ~/x")
+		}),
 		change("launchd: a binary plist", func(s *snapshot) { s.state.file.text = "bplist00" }),
 		change("launchd: another plist's", func(s *snapshot) {
 			s.state.loaded, s.state.program = "/Library/LaunchAgents/"+label+".plist", "/opt/other"

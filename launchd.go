@@ -68,7 +68,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	case listErr != nil && noSession != nil:
 		return state{phase: unknown}, noSession
 	case listErr != nil && err != nil:
-		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more"}, nil
+		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more", logFault: m.logFault()}, nil
 	case err != nil: // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
 		printed = ""
@@ -83,9 +83,12 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 		listed = ""
 	}
 	s := parseJobState(listed, printed)
-	s.domain, s.noSession = domain, noSession
-	if s.loaded == "" || s.loaded == m.path() || sameFile(s.loaded, m.path()) {
+	s.domain, s.noSession, s.logFault = domain, noSession, m.logFault()
+	switch {
+	case s.loaded == "" || s.loaded == m.path() || sameFile(s.loaded, m.path()):
 		s.loaded, s.program = m.path(), "" // the file says it
+	case strings.HasPrefix(s.loaded, "("): // no file, such as "(submitted by smd.89007)"
+		s.loaded = m.path()
 	}
 	if why := m.unusable(); why != nil {
 		s.loadError = why.Error()
@@ -102,7 +105,7 @@ func noDomain(err error) bool { return exitCode(err) == 112 || exitCode(err) == 
 func (m launchd) explainEnd(s *state) {
 	text, _ := os.ReadFile(m.path())
 	program := cmp.Or(s.program, m.parse(string(text)).collector)
-	if s.cause == "" && s.lastExit != nil && s.lastExit.code == 126 && whyPathWontLast(program) == protectedFolder {
+	if s.cause == "" && s.lastExit != nil && s.lastExit.code == 126 && inProtectedFolder(program) {
 		s.cause = "tcc"
 	}
 	if s.cause != "" {
@@ -113,8 +116,9 @@ func (m launchd) explainEnd(s *state) {
 		s.help = startCommand
 	}
 	if s.notExecuted {
-		why, _ := whyNotRun(program, "darwin")
-		s.whyNotExecuted = cmp.Or(m.logFault(), why)
+		if s.whyNotExecuted, _ = whyNotRun(program, "darwin"); s.logFault != nil {
+			s.whyNotExecuted = s.logFault.Error()
+		}
 	}
 }
 
@@ -162,45 +166,61 @@ func (m launchd) unusable() error {
 
 // parseJobState reads "launchctl list LABEL" and "launchctl print DOMAIN/LABEL"; either may be empty.
 func parseJobState(listed, printed string) state {
-	p := jobFields(printed)
-	s := state{rawState: p["state"], cause: endReason(p), loadedIdle: true, loaded: p["path"], program: p["program"]}
-	s.pid, _ = strconv.Atoi(listValue(listed, "PID"))
-	last, lastErr := strconv.Atoi(listValue(listed, "LastExitStatus"))
-	if pid, err := strconv.Atoi(p["pid"]); err == nil && s.pid == 0 && p["state"] != "not running" && p["state"] != "spawn scheduled" {
-		s.pid = pid // asked later than "list"
+	l, p := jobFields(listed), jobFields(printed)
+	s := state{rawState: p["state"], cause: endReason(p["last exit reason"]), loadedIdle: true, loaded: p["path"], program: p["program"]}
+	s.pid = max(0, number(l[`"PID"`]))
+	last := number(l[`"LastExitStatus"`])
+	if slices.Contains([]string{"not running", "spawn scheduled", "exited", "waiting"}, s.rawState) {
+		if s.pid != 0 { // it has ended since "list" was asked
+			s.pid, last = 0, 0
+		}
+	} else if s.pid == 0 {
+		s.pid = max(0, number(p["pid"])) // asked later than "list"
 	}
-	s.lastExit = jobExit(last, p)
+	if s.lastExit = jobExit(last, p); printed == "" && s.pid == 0 && l[`"LastExitStatus"`] == "0;" {
+		s.lastExit, s.maybeNotStarted = &exitStatus{}, true // ended cleanly, or not yet started: "list" does not tell
+	}
 	if s.lastExit != nil {
 		s.lastName, s.notExecuted = jobExitName(*s.lastExit), s.lastExit.code == 78
 	}
 	if runs, err := strconv.Atoi(p["runs"]); err == nil {
 		s.restarts = ptr(max(0, runs-1))
 	}
-	timeout, _ := strconv.Atoi(p["exit timeout"])
-	s.exitTimeout = time.Duration(timeout) * time.Second
+	s.exitTimeout = time.Duration(number(p["exit timeout"])) * time.Second
 	if s.pid == 0 && !strings.HasPrefix(p["pended nondemand spawn"], "(") {
 		s.deferred = p["pended nondemand spawn"]
 	}
 	s.invocation = strconv.Itoa(s.pid)
-	s.phase, s.maybeNotStarted = jobPhase(s, p["job state"])
-	if printed == "" && s.pid == 0 && lastErr == nil && last == 0 {
-		s.lastExit, s.lastName = &exitStatus{}, "status 0" // or it was never started
-	}
+	s.phase = jobPhase(s, p["job state"])
+	s.maybeNotStarted = s.phase == stopped && s.pid == 0 && (s.lastExit == nil || s.maybeNotStarted)
 	s.next = jobNext(s)
 	s.rawState = cmp.Or(s.rawState, string(s.phase))
 	return s
 }
 
-// jobFields are the "key = value" lines of "launchctl print", but for those inside of "key = {" … "}". Arguments and variables are
+// number reads a whole number, which ends with a semicolon in "list"; 0 where there is none.
+func number(text string) int {
+	n, _ := strconv.Atoi(strings.TrimSuffix(text, ";"))
+	return n
+}
+
+// jobFields are the "key = value" lines of launchctl, but for those inside of "key = {" … "}". Arguments and variables are
 // printed as they are, line breaks and all: what came before them stays, and of what comes after them the last line counts.
-func jobFields(printed string) map[string]string {
+// A line is indented as the first one after the "{" is: by a tab, up to 10.12 by spaces.
+func jobFields(text string) map[string]string {
 	fields, fixed := map[string]string{}, map[string]bool{}
-	inside, blocks := false, 0
-	for _, line := range topLines(printed) {
+	inside, blocks, indent := false, 0, "\t"
+	if head, rest, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n"); strings.HasSuffix(strings.TrimSpace(head), "{") {
+		rest = strings.TrimLeft(rest, "\r\n")
+		indent = cmp.Or(rest[:len(rest)-len(strings.TrimLeft(rest, " \t"))], indent)
+	}
+	for _, line := range strings.Split(text, "\n") {
+		line, ok := strings.CutPrefix(strings.TrimRight(line, " \r"), indent)
 		key, value, _ := strings.Cut(line, " = ")
 		switch {
+		case !ok:
 		case inside:
-			inside = key != "}"
+			inside = strings.TrimSuffix(key, ";") != "}"
 		case value == "{":
 			inside, blocks = true, blocks+1
 		case !fixed[key]:
@@ -213,56 +233,59 @@ func jobFields(printed string) map[string]string {
 // jobExit reads how the job last ended, from the raw wait status that "list" prints, and where that does not see the job
 // from what "print" says; nil: unknown or never. A status below 0 is a signal.
 func jobExit(last int, p map[string]string) *exitStatus {
+	last = int(int32(last))                // as which it may have been printed without its sign
 	signal := p["last terminating signal"] // "Killed: 9", "9: Killed: 9"
-	n, err := strconv.Atoi(signal[strings.LastIndexByte(signal, ' ')+1:])
-	switch {
+	code, _, _ := strings.Cut(p["last exit code"], ":")
+	said, err := strconv.Atoi(code)
+	switch n := number(signal[strings.LastIndexByte(signal, ' ')+1:]); {
 	case last > 0 && last&0x7f != 0: // the signal is in the low seven bits, else the exit status in the next byte
 		return &exitStatus{signal: last & 0x7f}
 	case last > 0:
 		return &exitStatus{code: last >> 8 & 0xff}
-	case last == 0 && err == nil && n > 0:
-		return &exitStatus{signal: n}
-	case last == 0:
-		code, _, _ := strings.Cut(p["last exit code"], ":")
-		if last, err = strconv.Atoi(code); err != nil {
-			return nil
-		}
-	}
-	if last < 0 {
+	case last < 0:
 		return &exitStatus{signal: -last}
+	case n > 0:
+		return &exitStatus{signal: n}
+	case err != nil:
+		return nil
+	case said < 0:
+		return &exitStatus{signal: -said}
 	}
-	return &exitStatus{code: last}
+	return &exitStatus{code: said}
 }
 
 // endReason is the word of macOS for why it ended or refused the program: "codesigning", "tcc", "dyld", "jetsam"; "" when it says none.
-func endReason(p map[string]string) string {
-	reason, _, _ := strings.Cut(p["last exit reason"], " ")
-	if strings.HasPrefix(reason, "(") {
+func endReason(text string) string {
+	reason, _, _ := strings.Cut(text, " ")
+	switch {
+	case strings.HasPrefix(reason, "("):
 		return ""
-	}
-	if strings.Contains(reason, "JETSAM") {
+	case strings.Contains(reason, "JETSAM"):
 		return "jetsam"
 	}
-	return strings.ToLower(strings.TrimPrefix(reason, "OS_REASON_"))
+	return strings.ToLower(strings.TrimPrefix(strings.TrimRight(reason, ",;:"), "OS_REASON_"))
 }
 
-// jobPhase tells what the job is doing, and whether "stopped" may mean that it has not been started yet.
-func jobPhase(s state, jobState string) (p phase, maybeNotStarted bool) {
+// isEnding tells whether launchd is ending the job that it says this of.
+func isEnding(word string) bool { return strings.HasPrefix(word, "SIG") || word == "languishing" }
+
+// jobPhase tells what the job is doing.
+func jobPhase(s state, jobState string) phase {
 	switch {
-	case s.pid != 0 && strings.HasPrefix(s.rawState, "SIG"): // SIGTERMed, SIGKILLed: booted out, and about to end
-		return stopped, false
-	case s.pid != 0:
-		return running, false
-	case s.rawState == "spawning" || s.rawState == "xpcproxy":
-		return starting, false
+	case s.pid != 0 && isEnding(s.rawState): // booted out
+		return stopped
+	case s.rawState == "spawning" || s.rawState == "xpcproxy": // which becomes the program
+		return starting
+	case s.pid != 0 || s.rawState == "running":
+		return running
 	case jobState == "spawn failed" && s.rawState == "not running":
-		return failed, false
+		return failed
 	case jobState == "spawn failed" || s.cause != "" || s.lastExit != nil && *s.lastExit != exitStatus{}:
-		return crashLooping, false // launchd only slows down
+		return crashLooping // launchd only slows down
 	case s.rawState == "spawn scheduled":
-		return starting, false
+		return starting
 	}
-	return stopped, s.lastExit == nil // not yet started, or ended cleanly: "list" does not tell
+	return stopped
 }
 
 // jobNext says what launchd does next about a job that does not run.
@@ -280,52 +303,44 @@ func jobNext(s state) string {
 	return "launchd has started it again already"
 }
 
-// listValue finds a top-level value in the dictionary that "launchctl list LABEL" prints: <tab>"KEY" = VALUE;
-func listValue(listed, key string) string {
-	for _, line := range topLines(listed) {
-		if value, ok := strings.CutPrefix(line, "\""+key+"\" = "); ok {
-			return strings.TrimSuffix(value, ";")
-		}
-	}
-	return ""
-}
-
-// topLines are the lines of launchctl that are indented as the first one after the "{" is: by a tab, up to 10.12 by spaces.
-func topLines(text string) (found []string) {
-	lines := strings.Split(text, "\n")
-	indent := "\t"
-	if len(lines) > 1 && strings.HasSuffix(strings.TrimSpace(lines[0]), "{") {
-		indent = cmp.Or(lines[1][:len(lines[1])-len(strings.TrimLeft(lines[1], " \t"))], indent)
-	}
-	for _, line := range lines {
-		if rest, ok := strings.CutPrefix(line, indent); ok {
-			found = append(found, strings.TrimRight(rest, " \r"))
-		}
-	}
-	return found
-}
-
 // surroundings tells whether a plist can be written, and whether it is loaded at the next login: a loaded one may be switched off.
 func (m launchd) surroundings(ctx context.Context, run Runner, _ state) (around surroundings) {
-	folder := filepath.Dir(m.path())
-	if info, err := os.Stat(folder); err == nil {
-		if owner, ok := fileOwner(info); owner != m.uid {
-			around.err = hint(fmt.Errorf("%s belongs to another user (uid %d)", folder, owner), "sudo chown $USER ~/Library/LaunchAgents")
-		} else if ok && info.Mode().Perm()&0o300 != 0o300 {
-			around.err = hint(fmt.Errorf("%s may not be written to (mode %#o)", folder, info.Mode().Perm()), "chmod u+wx ~/Library/LaunchAgents")
-		}
-	}
+	around.err = m.pathFault(filepath.Dir(m.path()), true)
 	list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...)
 	if err != nil {
 		return around
 	}
 	around.enabled = ptr(true)
 	for _, line := range strings.Split(list, "\n") {
-		if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) {
-			around.enabled = ptr(value != "disabled" && value != "true") // before macOS 13: true, false
+		if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) && (value == "disabled" || value == "true") {
+			around.enabled = ptr(false) // before macOS 13: true, false
 		}
 	}
 	return around
+}
+
+// pathFault says why this user may not write to a file or folder of the home or, where there is none, make it.
+func (m launchd) pathFault(path string, folder bool) error {
+	info, err := os.Stat(path)
+	if err != nil && len(path) > len(m.home) {
+		return m.pathFault(filepath.Dir(path), true)
+	} else if err != nil {
+		return nil // the checks of HOME say it better
+	}
+	inHome, need, right := "~"+filepath.ToSlash(strings.TrimPrefix(path, m.home)), os.FileMode(0o200), "u+w"
+	if folder {
+		need, right = 0o300, "u+wx"
+	}
+	owner, ok := fileOwner(info)
+	switch mode := info.Mode().Perm(); {
+	case folder != info.IsDir():
+		return &hinted{error: fmt.Errorf("%s is in the way: it is %s", path, map[bool]string{true: "not a folder", false: "a folder"}[folder]), advice: "move it away"}
+	case owner != m.uid:
+		return hint(fmt.Errorf("%s belongs to another user (uid %d)", path, owner), "sudo chown $USER "+inHome)
+	case ok && mode&need != need:
+		return hint(fmt.Errorf("%s may not be written to (mode %#o)", path, mode), "chmod "+right+" "+inHome)
+	}
+	return nil
 }
 
 // unreachable says why launchctl gave no answer, and what helps.
@@ -375,7 +390,7 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 }
 
 func (m launchd) whyNotLoaded(ctx context.Context, run Runner, err error, printed string, printErr error) error {
-	if printErr == nil && strings.HasPrefix(jobFields(printed)["state"], "SIG") {
+	if printErr == nil && isEnding(jobFields(printed)["state"]) {
 		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
 	}
 	if on := m.surroundings(ctx, run, state{}).enabled; on != nil && !*on {
@@ -390,8 +405,8 @@ func (m launchd) whyNotLoaded(ctx context.Context, run Runner, err error, printe
 	if why := m.unusable(); why != nil {
 		return hint(fmt.Errorf("%w (%w)", why, err), installCommand)
 	}
-	if why := m.logFault(); why != "" {
-		return hint(fmt.Errorf("%s (%w)", why, err), "sudo chown -R "+m.user+" "+quoteArgv([]string{m.logs()}))
+	if why := m.logFault(); why != nil {
+		return fmt.Errorf("%w (%w)", why, err)
 	}
 	return fmt.Errorf("launchd refused the agent and does not say why; none of the usual causes holds (%w)", err)
 }
@@ -401,17 +416,14 @@ func (m launchd) disabled(err error) error {
 		fix: "launchctl enable " + m.domain() + "/" + label, advice: loginItems}
 }
 
-// logFault says which log launchd could not open; "" when it could, or could make it.
-func (m launchd) logFault() string {
+// logFault says which log launchd could not open, and so would not start the program; nil when it could, or could make it.
+func (m launchd) logFault() error {
 	for _, path := range m.logFiles() {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-		if err == nil {
-			file.Close()
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return "launchd cannot open its log: " + err.Error()
+		if err := m.pathFault(path, false); err != nil {
+			return fmt.Errorf("launchd cannot open its log: %w", err)
 		}
 	}
-	return ""
+	return nil
 }
 
 // bootout are the steps that unload the job.
@@ -436,12 +448,12 @@ func (m launchd) kickstart() step {
 func (m launchd) plan(v verb, s snapshot, text string) plan {
 	st := s.state
 	domain := cmp.Or(st.domain, m.domain())
-	loaded, path := st.loaded != "", m.path()
+	loaded, path := st.loaded != "" || st.loadedIdle, m.path()
 	if st.vendor() && text == "" {
 		path = st.loaded
 	}
 	p := plan{retry: []step{m.kickstart()}}
-	if loaded && st.there() && v != stop {
+	if st.loaded != "" && st.there() && v != stop {
 		p.restore = []step{m.settled(domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}}, m.back(domain)}
 	}
 	if v == install || v == restart {
@@ -514,7 +526,7 @@ func (m launchd) registered(ctx context.Context, run Runner, domain string) (loa
 			return false, false, err
 		}
 	}
-	return err == nil, strings.HasPrefix(jobFields(printed)["state"], "SIG"), nil
+	return err == nil, isEnding(jobFields(printed)["state"]), nil
 }
 
 // jobExitName names an exit: 78 is what launchd reports when it could not run the program at all.
@@ -541,6 +553,7 @@ func (m launchd) judgements() judgements {
 			{"definition-binary", "definition", findDefinitionBinary},
 			{"loaded-elsewhere", "definition", findLoadedElsewhere},
 			{"start-deferred", "process", findStartDeferred},
+			{"logs-unwritable", "logs", findLogsUnwritable},
 			{"logs-large", "logs", findLogsLarge},
 		},
 	}
@@ -579,6 +592,13 @@ func findLoadedElsewhere(s snapshot) (problem, bool) {
 
 func findStartDeferred(s snapshot) (problem, bool) {
 	return problem{severity: failing, summary: s.ended(), fix: startCommand}, s.silent == nil && s.state.deferred != ""
+}
+
+func findLogsUnwritable(s snapshot) (problem, bool) {
+	if s.silent != nil || s.state.logFault == nil {
+		return none()
+	}
+	return fromError(s.state.logFault, writes|starts), true
 }
 
 // findLogsLarge finds a log that only a start empties: launchd never bounds them.

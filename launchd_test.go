@@ -305,9 +305,32 @@ func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 		"\tpended nondemand spawn = (none)\n":                                         func(s state) bool { return s.deferred == "" },
 		"\tstate = running\n\tpid = 5\n\tpended nondemand spawn = x":                  func(s state) bool { return s.deferred == "" },
 		"\tlast terminating signal = Killed\n":                                        func(s state) bool { return s.lastExit == nil },
-		"\tlast terminating signal = Hangup: one\n":                                   func(s state) bool { return s.lastExit == nil },
+		"\tstate = xpcproxy\n\tpid = 5\n":                                             func(s state) bool { return s.phase == starting && s.pid == 5 },
+		"\tstate = running\n\tlast exit code = 3\n":                                   func(s state) bool { return s.phase == running && s.pid == 0 },
+		"\tstate = languishing\n\tpid = 5\n":                                          func(s state) bool { return s.phase == stopped && s.pid == 5 && !s.maybeNotStarted },
+		"\tstate = waiting\n\tlast exit code = 0\n":                                   func(s state) bool { return s.phase == stopped && !s.maybeNotStarted },
+		"\tstate = exited\n\tlast exit code = 1\n":                                    func(s state) bool { return s.phase == crashLooping },
+		"\tstate = running\n\tpid = 0\n":                                              func(s state) bool { return s.phase == running && s.pid == 0 },
+		"\tpid = -7\n\tlast exit code = 2\n":                                          func(s state) bool { return s.pid == 0 && s.phase == crashLooping },
+		"\tlast exit reason = OS_REASON_DYLD, code 0x1\n":                             func(s state) bool { return s.cause == "dyld" },
+		"\tlast exit reason = OS_REASON_JETSAM (per-process-limit)\n":                 func(s state) bool { return s.cause == "jetsam" },
+		"\nx = {\n\n  state = running\n  pid = 7\n  a = {\n    pid = 8\n  }\n":        func(s state) bool { return s.pid == 7 && s.phase == running },
+		"\tlast exit code = 5\r\n\tstate = spawn scheduled\r\n":                       func(s state) bool { return s.phase == crashLooping && s.lastExit.code == 5 },
+		"{\n\t\"LastExitStatus\" = -9;\n};\n##":                                       func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
+		"{\n\t\"LastExitStatus\" = 4294967287;\n};\n##":                               func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
+		"{\n\t\"LastExitStatus\" = 139;\n};\n##":                                      func(s state) bool { return *s.lastExit == exitStatus{signal: 11} },
+		"{\n\t\"PID\" = 0;\n\t\"LastExitStatus\" = 0;\n};\n##":                        func(s state) bool { return s.pid == 0 && s.phase == stopped && s.maybeNotStarted },
+		"{\n\t\"PID\" = 9;\n\t\"LastExitStatus\" = 0;\n};\n##\tstate = spawn scheduled\n\tlast exit code = 3\n": func(s state) bool { // it ended between the two
+			return s.pid == 0 && s.phase == crashLooping && s.lastExit.code == 3
+		},
+		"{\n\t\"LimitLoadToSessionType\" = (\n\t\t\"Aqua\";\n\t\t\"Background\";\n\t);\n\t\"PID\" = 9;\n};\n##": func(s state) bool { return s.pid == 9 },
+		"\tlast terminating signal = Hangup: one\n":                                                             func(s state) bool { return s.lastExit == nil },
 	} {
-		if s := parseJobState("", printed); !check(s) {
+		listed, rest, ok := strings.Cut(printed, "##")
+		if !ok {
+			listed, rest = "", printed
+		}
+		if s := parseJobState(listed, rest); !check(s) {
 			t.Errorf("%q: got %s", printed, systemdSummary(s))
 		}
 	}
@@ -327,8 +350,8 @@ func FuzzTheStateOfAJob(f *testing.F) {
 		if e := s.lastExit; e != nil && e.code != 0 && e.signal != 0 {
 			t.Errorf("%q %q: both ended and killed: %+v", listed, printed, *e)
 		}
-		for _, key := range []string{"PID", "LastExitStatus", ""} {
-			if value := listValue(listed, key); strings.Contains(value, "\n") || !strings.Contains(listed, value) {
+		for key, value := range jobFields(listed) {
+			if strings.Contains(value, "\n") || !strings.Contains(listed, value) {
 				t.Errorf("%q: %q is %q", listed, key, value)
 			}
 		}
@@ -337,9 +360,10 @@ func FuzzTheStateOfAJob(f *testing.F) {
 
 func TestValuesOfAList(t *testing.T) {
 	t.Parallel()
-	text := "{\n\t\"Label\" = \"x;y\";\n\t\"M\" = {\n\t\t\"PID\" = 1;\n\t};\n\t\"PID\" = 42;\n\t\"PID\" = 43;\n\t\"Odd\" = 5\n};\n"
-	for key, want := range map[string]string{"PID": "42", "Label": `"x;y"`, "Odd": "5", "M": "{", "None": "", "": "", "ID": ""} {
-		if got := listValue(text, key); got != want {
+	text := "{\n\t\"Label\" = \"x;y\";\n\t\"M\" = {\n\t\t\"PID\" = 1;\n\t};\n\t\"S\" = (\n\t\t\"PID\";\n\t);\n\t\"PID\" = 42;\n\t\"Odd\" = 5\n};\n"
+	fields := jobFields(text)
+	for key, want := range map[string]string{"PID": "42;", "Label": `"x;y";`, "Odd": "5", "None": "", "ID": ""} {
+		if got := fields[strconv.Quote(key)]; got != want {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}
 	}
@@ -434,7 +458,8 @@ func TestADisabledAgentIsSeen(t *testing.T) {
 	t.Parallel()
 	m := launchd{uid: 501}
 	for name, want := range map[string]bool{"12": false, "13": false, "not": true} {
-		run := planRunner{outputs: map[string]string{launchdOff: fakebinText(t, "launchctl-print-disabled-"+name+".txt")}}
+		text := fakebinText(t, "launchctl-print-disabled-"+name+".txt") + "\tlogin item associations = {\n\t\t\"" + label + "\" => \"x\"\n\t}\n"
+		run := planRunner{outputs: map[string]string{launchdOff: text}}
 		if got := m.surroundings(context.Background(), run, state{}).enabled; got == nil || *got != want {
 			t.Errorf("%s: got %v", name, got)
 		}
@@ -537,25 +562,40 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 		}
 		return s.whyNotExecuted
 	}
-	if why := m.logFault(); why != "" {
-		t.Errorf("a log that is not there yet: %s", why)
+	if why := m.logFault(); why != nil {
+		t.Errorf("a log that is not there yet: %v", why)
 	}
 	if err := os.Mkdir(m.logFiles()[1], 0o755); err != nil { // root may open anything else
 		t.Fatal(err)
 	}
-	why := m.logFault()
-	if !strings.HasPrefix(why, "launchd cannot open its log: open "+m.logFiles()[1]+": ") || whyNot() != why {
-		t.Errorf("got %q, %q", why, whyNot())
+	why := "launchd cannot open its log: " + m.logFiles()[1] + " is in the way: it is a folder"
+	if errText(m.logFault()) != why || whyNot() != why {
+		t.Errorf("got %q, %q", m.logFault(), whyNot())
 	}
 	run := planRunner{answers: map[string]error{"launchctl print " + m.domain() + "/" + label: planFailed(113, "", "launchctl")}}
 	err := m.explain(context.Background(), run, planFailed(5, "x", "launchctl", "bootstrap"))
-	if want := why + " (launchctl bootstrap: exit status 5: x)"; errText(err) != want || helpOf(err) != "sudo chown -R ada "+quoteArgv([]string{m.logs()}) {
+	if want := why + " (launchctl bootstrap: exit status 5: x)"; errText(err) != want || helpOf(err) != "move it away" {
 		t.Errorf("got %v, %s", err, helpOf(err))
 	}
 	os.Remove(m.logFiles()[1])
 	put(t, m.logFiles()[1], "", 0o600)
-	if why := m.logFault(); why != "" {
-		t.Errorf("a log that may be written: %s", why)
+	if why := m.logFault(); why != nil {
+		t.Errorf("a log that may be written: %v", why)
+	}
+	if runtime.GOOS != "windows" {
+		for path, mode := range map[string]os.FileMode{m.logFiles()[1]: 0o400, m.logs(): 0o555} {
+			os.Chmod(path, mode)
+			inHome := "~" + strings.TrimPrefix(path, m.home)
+			if err := m.logFault(); !strings.HasSuffix(errText(err), fmt.Sprintf("%s may not be written to (mode %#o)", path, mode)) || !strings.HasSuffix(helpOf(err), inHome) {
+				t.Errorf("got %v, %s", err, helpOf(err))
+			}
+			os.Chmod(path, 0o700)
+			m.uid++
+			if err := m.logFault(); !strings.Contains(errText(err), "belongs to another user") || !strings.HasPrefix(helpOf(err), "sudo chown $USER ~/.runtimescope/logs") {
+				t.Errorf("got %v, %s", err, helpOf(err))
+			}
+			m.uid--
+		}
 	}
 	if why := whyNot(); why != "/nowhere is not there" {
 		t.Errorf("got %q", why)

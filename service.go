@@ -126,6 +126,7 @@ type state struct {
 
 	domain      string // launchd's domain
 	noSession   error  // why launchd could not load it again once it is stopped
+	logFault    error  // why launchd could not open its log
 	exitTimeout time.Duration
 
 	processEnv []string // K=V that the running process was given; nil: unknown

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -296,6 +297,66 @@ func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
 	b.write(collector, "#!/no/such/interpreter\n", 0o755)
 	b.want(1, "service doctor", "its interpreter /no/such/interpreter is not there")
 	b.want(1, "service restart", "cannot be run: its interpreter /no/such/interpreter is not there", "Try: reinstall the collector")
+}
+
+func TestMacALogThatCannotBeOpenedIsNamed(t *testing.T) {
+	t.Parallel()
+	b := mac(t).installed()
+	log := filepath.Join(b.manager.names().logs, "collector.err.log")
+	fault := "launchd cannot open its log: " + log + " is in the way: it is a folder"
+	os.Remove(log)
+	if err := os.Mkdir(log, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"install", "restart"} {
+		b.want(1, "service "+verb, fault, "Try: move it away")
+	}
+	b.want(1, "service doctor", "✗ logs: "+fault, "process: running")
+	b.wantCalls()
+	b.launchctl("bootout", b.target("gui"))
+	b.launchctl("bootstrap", "gui/"+strconv.Itoa(b.uid), b.manager.names().path)
+	b.want(1, "service doctor", "last exit status 78/EX_CONFIG: "+fault)
+	os.Remove(log)
+	b.want(0, "service restart", "healthy")
+}
+
+func TestMacAFolderThatCannotBeWrittenIsNamed(t *testing.T) {
+	t.Parallel()
+	b := mac(t).installed()
+	b.want(0, "service uninstall")
+	agents := filepath.Dir(b.manager.names().path)
+	os.Remove(agents)
+	b.write(agents, "a file", 0o644)
+	b.calls()
+	for _, command := range []string{"install", "doctor"} {
+		b.want(1, "service "+command, agents+" is in the way: it is not a folder", "move it away")
+	}
+	if os.Remove(agents); runtime.GOOS != "windows" { // and the folder above may not be written to
+		os.Chmod(filepath.Dir(agents), 0o500)
+		b.want(1, "service install", filepath.Dir(agents)+" may not be written to (mode 0500)", "Try: chmod u+wx ~/Library")
+		os.Chmod(filepath.Dir(agents), 0o700)
+	}
+	b.wantCalls()
+}
+
+func TestMacTheJobOfNoPlistAtAllIsReplaced(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"(submitted by smd.89007)", "/Users/ada/gone.plist"} {
+		for _, own := range []bool{true, false} {
+			b := mac(t).installed()
+			b.set(func(l *fakeLaunchd) {
+				l.Jobs[b.target("gui")].Path, l.Jobs[b.target("gui")].Program = path, "/opt/other"
+			})
+			if !own {
+				os.Remove(b.manager.names().path)
+			}
+			b.want(0, "service status", "Fix: runtimescope service ")
+			b.want(0, "service install", "healthy")
+			b.wantCalls(b.restarts()...)
+			b.want(0, "service status --exit-code", "running")
+			b.silentOn(path, "Restart needed")
+		}
+	}
 }
 
 func TestMacTheLastWordsOfTheOldCollectorAreNotShownAsTheNewOnes(t *testing.T) {

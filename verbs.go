@@ -31,7 +31,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 		a.out.done("Nothing to adopt: the service uses the present binary and definition")
 		for _, p := range d.problems {
 			if p.check == "process" && s.phase == stopped {
-				a.out.info("It is stopped. Run: %s", p.help())
+				a.out.info("It is stopped. %s: %s", map[bool]string{true: "Run", false: "Fix"}[p.fix != ""], p.help())
 			}
 		}
 		a.sayVariables(d)

@@ -448,7 +448,7 @@ func (m launchd) kickstart() step {
 func (m launchd) plan(v verb, s snapshot, text string) plan {
 	st := s.state
 	domain := cmp.Or(st.domain, m.domain())
-	loaded, path := st.loaded != "" || st.loadedIdle, m.path()
+	loaded, starts, path := st.loaded != "" || st.loadedIdle, v == install || v == restart, m.path()
 	if st.vendor() && text == "" {
 		path = st.loaded
 	}
@@ -456,7 +456,7 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 	if st.loaded != "" && st.there() && v != stop {
 		p.restore = []step{m.settled(domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}}, m.back(domain)}
 	}
-	if v == install || v == restart {
+	if starts {
 		p.steps = m.logSteps(s)
 	}
 	if text != "" {
@@ -466,11 +466,11 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 		st.file.path = m.path()
 		p.steps = append(p.steps, newWriteFile(m, st.file, text))
 	}
-	if loaded && (v == install || v == restart || v == uninstall) || v == stop {
+	if loaded || v == stop {
 		p.steps = append(p.steps, m.bootout(domain, st)...)
 	}
 	switch {
-	case v == install || v == restart:
+	case starts:
 		p.steps = append(p.steps, m.bootstrap(path)...)
 	case v == uninstall && (st.file.exists || st.file.link != ""):
 		p.steps = append(p.steps, removeFile{m.path()})

@@ -214,9 +214,7 @@ func TestThisProgramIsKnownByTheNameItWasStartedByAndByItsOwn(t *testing.T) {
 		{filepath.Join(dir, "none"), nil, []string{real}},
 		{"-sh", []string{dir}, []string{real}},
 	} {
-		if got := executables(c.arg0, c.path); !slices.Equal(got, c.want) {
-			t.Errorf("%q: got %q, want %q", c.arg0, got, c.want)
-		}
+		same(t, c.arg0, executables(c.arg0, c.path), c.want)
 	}
 }
 
@@ -290,14 +288,10 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"/somewhere/of/mine2/collector-server":               "",
 		"":                                                   "",
 	} {
-		if got := whyPathWontLast(path); got != want {
-			t.Errorf("%s: got %q, want %q", path, got, want)
-		}
+		same(t, path, whyPathWontLast(path), want)
 	}
 	if runtime.GOOS != "windows" { // whose temporary folder is named by another variable
-		if got := whyPathWontLast("/somewhere/of/mine/x"); got != temporary {
-			t.Errorf("below TMPDIR: got %q", got)
-		}
+		same(t, "below TMPDIR", whyPathWontLast("/somewhere/of/mine/x"), temporary)
 	}
 }
 
@@ -308,9 +302,7 @@ func TestNamesWithAVersionInThem(t *testing.T) {
 		"": false, "1": false, "12": false, "v1": false, "1.": false, "1.x": false, ".5": false, "v.5": false, "rs-1-2": false, "1x.2": false, "9..9": false,
 		"python3.11": false, "go1.24": false, "x86_64": false, "x86_64.bin": false, "é1.0": false, "1./": false, "1.:": false, "v/.1": false, "v:.1": false, "1,2": false,
 	} {
-		if got := versioned(name); got != want {
-			t.Errorf("%s: got %t", name, got)
-		}
+		same(t, name, versioned(name), want)
 	}
 }
 

@@ -29,9 +29,7 @@ func TestTheManagerIsAskedForItsSurroundingsWhenTheStateDoesNotSayAll(t *testing
 		{"loaded from elsewhere", request{}, change("", func(s *snapshot) { s.state.loaded = "/usr/lib/x" }), true},
 		{"a port of the process alone", request{}, change("", func(s *snapshot) { s.state.processEnv = []string{httpPortEnv + "=7000"} }), true},
 	} {
-		if got := c.r.asks(snapshotOf("systemd", append(well[:2:2], c.o)...)); got != c.want {
-			t.Errorf("%s: %t", c.what, got)
-		}
+		same(t, c.what, c.r.asks(snapshotOf("systemd", append(well[:2:2], c.o)...)), c.want)
 	}
 }
 
@@ -150,8 +148,6 @@ func TestAStartThatSomebodyElseMadeIsOurs(t *testing.T) {
 	} {
 		d := decision{snapshot: up, target: definition{collector: snapProgram, ports: ports{}.orDefault()}, text: text}
 		c.change(&d)
-		if got := d.shared(c.before); got != c.want {
-			t.Errorf("%s: %t", c.what, got)
-		}
+		same(t, c.what, d.shared(c.before), c.want)
 	}
 }

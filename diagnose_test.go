@@ -259,14 +259,10 @@ func TestWhatEachProblemRefuses(t *testing.T) {
 		for _, v := range changingVerbs {
 			if d := decide(m, s, request{verb: v}); d.refused != nil && (c.id == "collector-unusable" || d.refused.id != "collector-unusable") {
 				refuses = append(refuses, string(v))
-				if d.refused.id != c.id {
-					t.Errorf("%s: %s is refused by %s", c.what, v, d.refused.id)
-				}
+				same(t, fmt.Sprintf("%s: %s is refused by", c.what, v), d.refused.id, c.id)
 			}
 		}
-		if got := strings.Join(refuses, " "); got != c.refuses {
-			t.Errorf("%s refuses %s, not %s", c.what, got, c.refuses)
-		}
+		same(t, fmt.Sprintf("%s refuses", c.what), strings.Join(refuses, " "), c.refuses)
 		for _, p := range diagnose(s, m.judgements()) {
 			if p.id == c.id && p.help() != c.help {
 				t.Errorf("%s: %q helps, not %q", c.what, p.help(), c.help)

@@ -113,9 +113,7 @@ func TestTheManualHasEveryIDOfAProblem(t *testing.T) {
 	}
 	slices.Sort(described)
 	slices.Sort(ids)
-	if !slices.Equal(described, slices.Compact(ids)) {
-		t.Errorf("the ids are %q, those in the manual %q", ids, described)
-	}
+	same(t, "the ids in the manual", described, slices.Compact(ids))
 }
 
 func TestTheManualHasEveryKeyOfTheJSON(t *testing.T) {
@@ -212,9 +210,7 @@ func expectWords(t *testing.T, got [][]string) {
 		for _, c := range table {
 			want = append(want, c.name)
 		}
-		if words := strings.Fields(got[i][0]); !slices.Equal(words, want) {
-			t.Errorf("offered are %q, the commands are %q", words, want)
-		}
+		same(t, "offered", strings.Fields(got[i][0]), want)
 	}
 }
 

@@ -126,9 +126,7 @@ func TestDoctorRunsEveryCheckWithoutAManager(t *testing.T) {
 	b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
 	all := b.checked(1)
 	for id, want := range map[string]string{"manager": "fail", "definition": "unknown", "process": "unknown", "enabled": "unknown", "collector": "warn"} {
-		if all[id].Status != want {
-			t.Errorf("%s is %+v, want %s", id, all[id], want)
-		}
+		same(t, fmt.Sprintf("%s is %+v", id, all[id]), all[id].Status, want)
 	}
 	if all["manager"].Fix == "" || !strings.Contains(all["manager"].Summary, "No medium found") {
 		t.Errorf("manager is %+v", all["manager"])
@@ -442,9 +440,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 			}
 			got := byCheck(strings.Join(lines, "\n"))
 			for id := range want {
-				if got[id] != want[id] {
-					t.Errorf("%s: %s\nwant %s", id, got[id], want[id])
-				}
+				same(t, id, got[id], want[id])
 				delete(got, id)
 			}
 			if len(got) > 0 {
@@ -533,8 +529,6 @@ func TestDoctorWeighsTheLogs(t *testing.T) {
 		{weigh(10<<20, 0), "ok the log files are 10.5 MB []"},
 		{weigh(1000, 10<<20+1), "warn " + two + " has grown to 10.5 MB [runtimescope service restart]"},
 	} {
-		if c.got != c.want {
-			t.Errorf("got  %s\nwant %s", c.got, c.want)
-		}
+		same(t, "", c.got, c.want)
 	}
 }

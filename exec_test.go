@@ -270,9 +270,7 @@ func TestQuoteArgv(t *testing.T) {
 		`'it'\''s' '$x' '~' 'é' '!' '#'`: {"it's", "$x", "~", "é", "!", "#"},
 		"'a\nb' 'a;b' 'a&b'":             {"a\nb", "a;b", "a&b"},
 	} {
-		if got := quoteArgv(argv); got != want {
-			t.Errorf("%q: got %s, want %s", argv, got, want)
-		}
+		same(t, argv, quoteArgv(argv), want)
 	}
 }
 
@@ -318,9 +316,7 @@ func TestExitCode(t *testing.T) {
 		err  error
 		want int
 	}{{nil, 0}, {five, 5}, {fmt.Errorf("so: %w", five), 5}, {hint(five, "x"), 5}, {errors.New("x"), -1}, {&commandError{argv: []string{"a"}, code: -1}, -1}} {
-		if got := exitCode(c.err); got != c.want {
-			t.Errorf("%v: got %d, want %d", c.err, got, c.want)
-		}
+		same(t, c.err, exitCode(c.err), c.want)
 	}
 }
 
@@ -350,9 +346,7 @@ func TestExecutableSaysWhatIsWrong(t *testing.T) {
 		if err := executable(path); err != nil {
 			got = err.Error()
 		}
-		if got != want {
-			t.Errorf("%s: got %q, want %q", path, got, want)
-		}
+		same(t, path, got, want)
 	}
 }
 
@@ -364,15 +358,9 @@ func TestLookPathTakesTheFirstExecutableOfAbsoluteFolders(t *testing.T) {
 	}
 	must(t, os.MkdirAll(filepath.Join(dir, "a", programFile("prog")), 0o755)) // a folder of that name
 	got := lookPath([]string{"", ".", "rel", filepath.Join(dir, "none"), filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")}, "prog")
-	if want := filepath.Join(dir, "b", programFile("prog")); got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got := lookPath([]string{"rel", "."}, "prog"); got != "" {
-		t.Errorf("a relative folder was used: %q", got)
-	}
-	if got := lookPath(nil, "prog"); got != "" {
-		t.Errorf("got %q of nothing", got)
-	}
+	same(t, "", got, filepath.Join(dir, "b", programFile("prog")))
+	same(t, "a relative folder was used", lookPath([]string{"rel", "."}, "prog"), "")
+	same(t, "", lookPath(nil, "prog"), "")
 }
 
 func TestLimitedBufferTakesAllAndKeepsTheBeginning(t *testing.T) {
@@ -383,7 +371,5 @@ func TestLimitedBufferTakesAllAndKeepsTheBeginning(t *testing.T) {
 			t.Errorf("wrote %d, %v of %d: a pipe would break", got, err, n)
 		}
 	}
-	if got := len(b.String()); got != outputLimit {
-		t.Errorf("kept %d bytes", got)
-	}
+	same(t, "kept", len(b.String()), outputLimit)
 }

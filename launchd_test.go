@@ -363,9 +363,7 @@ func TestValuesOfAList(t *testing.T) {
 	text := "{\n\t\"Label\" = \"x;y\";\n\t\"M\" = {\n\t\t\"PID\" = 1;\n\t};\n\t\"S\" = (\n\t\t\"PID\";\n\t);\n\t\"PID\" = 42;\n\t\"Odd\" = 5\n};\n"
 	fields := jobFields(text)
 	for key, want := range map[string]string{"PID": "42;", "Label": `"x;y";`, "Odd": "5", "None": "", "ID": ""} {
-		if got := fields[strconv.Quote(key)]; got != want {
-			t.Errorf("%s: got %q, want %q", key, got, want)
-		}
+		same(t, key, fields[strconv.Quote(key)], want)
 	}
 }
 
@@ -426,9 +424,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		if s.phase == notInstalled && s.next != "launchd does not know the job any more" {
 			t.Errorf("%s: next is %q", c.what, s.next)
 		}
-		if !slices.Equal(calls, c.calls) {
-			t.Errorf("%s: ran %q", c.what, calls)
-		}
+		same(t, fmt.Sprintf("%s: ran", c.what), calls, c.calls)
 	}
 }
 
@@ -597,9 +593,7 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 			m.uid--
 		}
 	}
-	if why := whyNot(); why != "/nowhere is not there" {
-		t.Errorf("got %q", why)
-	}
+	same(t, "", whyNot(), "/nowhere is not there")
 	asked.outputs[launchdList] = fakebinText(t, "launchctl-list-exit-1.txt")
 	if s, err := m.state(context.Background(), asked); err != nil || s.notExecuted || s.whyNotExecuted != "" {
 		t.Errorf("a program that was run: %s, %v", systemdSummary(s), err)
@@ -755,9 +749,7 @@ func TestALogThatHasGrownIsEmptiedAtAStart(t *testing.T) {
 		}
 	}
 	mark := m.mark()
-	if want := map[string]int64{m.logFiles()[1]: logLimit}; !reflect.DeepEqual(mark.lengths, want) {
-		t.Errorf("got %v", mark.lengths)
-	}
+	same(t, "", mark.lengths, map[string]int64{m.logFiles()[1]: logLimit})
 }
 
 func TestTheLogOfOneStartIsWhatCameAfterTheMark(t *testing.T) {
@@ -781,9 +773,7 @@ func TestTheLogOfOneStartIsWhatCameAfterTheMark(t *testing.T) {
 		t.Errorf("nothing was logged: %q", got)
 	}
 	add(1, "new output\n")
-	if got := log(mark); !slices.Equal(got, []string{"new output"}) {
-		t.Errorf("got %q", got)
-	}
+	same(t, "", log(mark), []string{"new output"})
 	for n := range 2001 {
 		add(0, fmt.Sprintln("new", n))
 	}
@@ -833,30 +823,22 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 	steps := []step{m.gone("gui/501", 0), m.gone("gui/501", 5*time.Second), m.settled("gui/501", 5*time.Second), m.back("gui/501")}
 	want := "wait until com.runtimescope.collector is gone, at most 30s\nwait until com.runtimescope.collector is gone, at most 15s\n" +
 		"wait until com.runtimescope.collector has ended, at most 15s\nwait until com.runtimescope.collector is loaded, at most 5s\n"
-	if got := planText(plan{steps: steps}); got != want {
-		t.Errorf("got\n%s", got)
-	}
+	same(t, "", planText(plan{steps: steps}), want)
 }
 
 func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 	t.Parallel()
 	for e, want := range map[exitStatus]string{{}: "status 0", {code: 1}: "status 1", {code: 78}: "status 78/EX_CONFIG", {code: 203}: "status 203", {signal: 9}: "SIGKILL", {signal: 10}: "SIGBUS"} {
-		if got := jobExitName(e); got != want {
-			t.Errorf("%+v: got %s", e, got)
-		}
+		same(t, e, jobExitName(e), want)
 	}
 	for e, want := range map[exitStatus]bool{{}: false, {code: 78}: true, {code: 77}: false, {code: 203}: false, {signal: 78}: false} {
-		if got := parseJobState(fmt.Sprintf("{\n\t\"LastExitStatus\" = %d;\n}", e.code<<8|e.signal), ""); got.notExecuted != want {
-			t.Errorf("%+v: got %v", e, systemdSummary(got))
-		}
+		same(t, e, parseJobState(fmt.Sprintf("{\n\t\"LastExitStatus\" = %d;\n}", e.code<<8|e.signal), "").notExecuted, want)
 	}
 	for p, want := range map[phase]string{
 		failed: "launchd has stopped trying to start it", crashLooping: "launchd starts it again, ten seconds after the last start at the earliest", stopped: "launchd does not start it again after a clean end",
 		running: "launchd has started it again already", starting: "launchd has started it again already",
 	} {
-		if got := jobNext(state{phase: p}); got != want {
-			t.Errorf("%s: got %s", p, got)
-		}
+		same(t, p, jobNext(state{phase: p}), want)
 	}
 }
 

@@ -361,9 +361,7 @@ func TestNothingOfALongJournalIsLostHoweverSlowlyItIsRead(t *testing.T) {
 	b.write(b.fake.path("journal"), strings.Repeat(`{"MESSAGE":"`+strings.Repeat("x", 700)+`"}`+"\n", lines), 0o600)
 	b.app.run = logsPipes{b.app.run, t}
 	b.want(0, "service logs -n 300")
-	if got := strings.Count(b.stdout.String(), "\n"); got != lines {
-		t.Errorf("%d lines of %d", got, lines)
-	}
+	same(t, "", strings.Count(b.stdout.String(), "\n"), lines)
 	b.out.stdout = &mainFailing{errs: []error{errPlanDisk, errPlanDisk, errPlanDisk}}
 	if err := b.logs(context.Background(), options{lines: lines}); strings.Contains(errText(err), "no answer") {
 		t.Errorf("journalctl writes on although nobody reads: %v", err)
@@ -431,9 +429,7 @@ func TestEachManagerHasItsLogs(t *testing.T) {
 		t.Error(err)
 	}
 	first, second := m.logFiles()[0], m.logFiles()[1]
-	if want := "==> " + first + " <==\ncollector.err.log\n==> " + second + " <==\ncollector.out.log\n"; out.String() != want {
-		t.Errorf("got %q, want %q", out.String(), want)
-	}
+	same(t, "", out.String(), "==> "+first+" <==\ncollector.err.log\n==> "+second+" <==\ncollector.out.log\n")
 	var ran []string
 	w = logsWorld(&out, logsRunner{stdout: "x\n", end: &exitStatus{}, ran: &ran})
 	w.getenv, w.home, w.manager, w.timings.journal = func(string) string { return "" }, home, systemd{uid: 1000, user: ada}, time.Hour

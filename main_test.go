@@ -117,9 +117,7 @@ func TestTheVersion(t *testing.T) {
 		{"", built(""), "devel"},
 		{"", nil, "devel"},
 	} {
-		if got := versionOf(c.set, c.info); got != c.want {
-			t.Errorf("%q, %v: got %q, want %q", c.set, c.info, got, c.want)
-		}
+		same(t, fmt.Sprintf("%q, %v", c.set, c.info), versionOf(c.set, c.info), c.want)
 	}
 }
 
@@ -203,9 +201,7 @@ func TestTheSignalsOfATerminalAreCaught(t *testing.T) { // not t.Parallel: anoth
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := <-signals; got != sig {
-			t.Errorf("got %v, not %v", got, sig)
-		}
+		same(t, "", <-signals, sig)
 	}
 	signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 }
@@ -252,9 +248,7 @@ func TestMisuseIsSaidInFourLinesAtMostWithWhatMayHaveBeenMeant(t *testing.T) {
 			}
 		}
 		b.wantCalls()
-		if after := b.everything(); after != before {
-			t.Errorf("misuse changed\n%s\nto\n%s", before, after)
-		}
+		same(t, "misuse changed", b.everything(), before)
 	})
 }
 
@@ -382,9 +376,7 @@ func TestAnOutputThatCannotBeWrittenIsRemembered(t *testing.T) {
 	if w.err != first {
 		t.Errorf("got %v", w.err)
 	}
-	if target.got.String() != "abcabc" {
-		t.Errorf("wrote %q", target.got.String())
-	}
+	same(t, "wrote", target.got.String(), "abcabc")
 	if err := (&watchedWriter{Writer: io.Discard}).err; err != nil {
 		t.Error(err)
 	}
@@ -416,9 +408,7 @@ func TestASignalEndsTheContext(t *testing.T) {
 	}
 	signals <- os.Interrupt
 	<-ctx.Done()
-	if ctx.Err() != context.Canceled {
-		t.Errorf("got %v", ctx.Err())
-	}
+	same(t, "", ctx.Err(), context.Canceled)
 	parent, stop := context.WithCancel(context.Background())
 	ctx, cancel = w.untilSignal(parent)
 	defer cancel()
@@ -429,8 +419,6 @@ func TestASignalEndsTheContext(t *testing.T) {
 func TestWhereTheCommandsOfTheSystemAreLookedFor(t *testing.T) {
 	t.Parallel()
 	for platform, want := range map[string]string{"darwin": "/usr/bin /bin /usr/sbin /sbin /nix/bin", "linux": "/nix/bin /usr/bin /bin /usr/sbin /sbin"} {
-		if got := strings.Join(commandPath(platform, []string{"/nix/bin"}), " "); got != want {
-			t.Errorf("%s: %s", platform, got)
-		}
+		same(t, platform, strings.Join(commandPath(platform, []string{"/nix/bin"}), " "), want)
 	}
 }

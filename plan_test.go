@@ -167,9 +167,7 @@ func TestWritingKeepsWhatWasThereAndUndoBringsItBack(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		if got := planTree(t, dir); got != c.after {
-			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.after)
-		}
+		same(t, c.name, planTree(t, dir), c.after)
 		if info, err := os.Stat(filepath.Join(dir, "x")); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o644 {
 			t.Errorf("%s: mode %v, %v", c.name, info.Mode(), err)
 		}
@@ -194,9 +192,7 @@ func TestAWrittenTextThatCanBeWrittenAgainIsNotKept(t *testing.T) {
 		t.Errorf("got\n%s, %v", got, err)
 	}
 	planUndo(t, undo)
-	if got := planTree(t, dir); got != "x: ours\nx.bak: older" {
-		t.Errorf("after undo\n%s", got)
-	}
+	same(t, "after undo", planTree(t, dir), "x: ours\nx.bak: older")
 }
 
 func TestWritingSaysWhatBecomesOfTheFilesThatAreThere(t *testing.T) {
@@ -229,9 +225,7 @@ func TestWhatCannotBeReadIsNoCopyOfAnEmptyFile(t *testing.T) {
 	if _, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
 		t.Error(err)
 	}
-	if got := planTree(t, dir); got != "x: new\nx.bak: \nx.bak.1/" {
-		t.Errorf("got %q", got)
-	}
+	same(t, "", planTree(t, dir), "x: new\nx.bak: \nx.bak.1/")
 }
 
 func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
@@ -253,9 +247,7 @@ func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
 		}
 		d.ops = nil
 		planUndo(t, undo)
-		if got := strings.Join(d.ops, ", "); got != c.undo {
-			t.Errorf("undo: got %s, want %s", got, c.undo)
-		}
+		same(t, "undo", strings.Join(d.ops, ", "), c.undo)
 	}
 }
 
@@ -287,9 +279,7 @@ func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
 				if c.name == "different, kept already" {
 					before, got = strings.Replace(before, "\nx.bak: old", "", 1), strings.Replace(got, "\nx.bak: old", "", 1)
 				}
-				if got != before {
-					t.Errorf("%s: after a failed %s:\n%s\nwant\n%s", c.name, d.ops[at], got, before)
-				}
+				same(t, fmt.Sprintf("%s: after a failed %s", c.name, d.ops[at]), got, before)
 			}
 		}
 	}
@@ -388,9 +378,7 @@ func TestRemovingAFileAndItsUndo(t *testing.T) {
 			t.Errorf("%v: undo: %v", before, undo != nil)
 		}
 		planUndo(t, undo)
-		if got := planTree(t, dir); got != want {
-			t.Errorf("%v: undo made %q", before, got)
-		}
+		same(t, fmt.Sprintf("%v: undo made", before), planTree(t, dir), want)
 	}
 }
 
@@ -424,9 +412,7 @@ func TestRemovingALinkLeavesItsTargetAndUndoMakesItAgain(t *testing.T) {
 			t.Fatalf("got %q, %v", got, err)
 		}
 		planUndo(t, undo)
-		if got := planTree(t, dir); got != "target: text\nx -> "+target {
-			t.Errorf("undo made %q", got)
-		}
+		same(t, "undo made", planTree(t, dir), "target: text\nx -> "+target)
 		os.Remove(link)
 	}
 }
@@ -463,16 +449,12 @@ func TestMakingFoldersAndTheirUndo(t *testing.T) {
 		t.Error(err)
 	}
 	planUndo(t, again)
-	if got := planTree(t, dir); got != "a/\na/b/\na/b/c/\nfile: " {
-		t.Errorf("undo removed a folder that was there before: %q", got)
-	}
+	same(t, "undo removed a folder that was there before", planTree(t, dir), "a/\na/b/\na/b/c/\nfile: ")
 	if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
 		t.Errorf("the mode of a folder that was there became %v", info.Mode())
 	}
 	planUndo(t, undo)
-	if got := planTree(t, dir); got != "file: " {
-		t.Errorf("undo left %q", got)
-	}
+	same(t, "undo left", planTree(t, dir), "file: ")
 }
 
 func TestUndoKeepsAFolderThatIsInUseByNow(t *testing.T) {
@@ -481,9 +463,7 @@ func TestUndoKeepsAFolderThatIsInUseByNow(t *testing.T) {
 	undo := need(makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(osDisk{})))(t)
 	put(t, filepath.Join(dir, "a", "other"), "text", 0o600)
 	planUndo(t, undo)
-	if got := planTree(t, dir); got != "a/\na/other: text" {
-		t.Errorf("undo left %q", got)
-	}
+	same(t, "undo left", planTree(t, dir), "a/\na/other: text")
 }
 
 func TestMakingFoldersThatFailsIsTakenBack(t *testing.T) {
@@ -495,15 +475,11 @@ func TestMakingFoldersThatFailsIsTakenBack(t *testing.T) {
 		if !errors.Is(err, errPlanDisk) || (undo == nil) != (at == 0) { // then there is nothing to take back
 			t.Errorf("%q: %v", d.ops, err)
 		}
-		if want := []string{"mkdir a", "chmod a", "mkdir b", "chmod b", "mkdir c", "chmod c"}[:at+1]; !slices.Equal(d.ops, want) {
-			t.Errorf("got %q, want %q", d.ops, want)
-		}
+		same(t, "", d.ops, []string{"mkdir a", "chmod a", "mkdir b", "chmod b", "mkdir c", "chmod c"}[:at+1])
 		if undo != nil {
 			planUndo(t, undo)
 		}
-		if got := planTree(t, dir); got != "" {
-			t.Errorf("failed at operation %d, left %q", at, got)
-		}
+		same(t, fmt.Sprintf("failed at operation %d, left", at), planTree(t, dir), "")
 	}
 }
 
@@ -513,9 +489,7 @@ func TestAFolderThatSomebodyElseMakesFirstIsUsedAndNotTakenBack(t *testing.T) {
 	d := planRaceDisk{}
 	undo := need(makeFolder{filepath.Join(dir, "a", "b"), 0o755}.do(context.Background(), planMachine(d)))(t)
 	planUndo(t, undo)
-	if got := planTree(t, dir); got != "a/\na/b/" {
-		t.Errorf("undo left %q", got)
-	}
+	same(t, "undo left", planTree(t, dir), "a/\na/b/")
 }
 
 // A planRaceDisk is one on which somebody else makes every folder a moment earlier.
@@ -532,9 +506,7 @@ func TestMakingFoldersSaysWhatIsInTheWay(t *testing.T) {
 	t.Parallel()
 	dir := planFill(t, map[string]string{"file": "text"})
 	file := filepath.Join(dir, "file")
-	if got := (makeFolder{file, 0o755}).String(); got != "make folder "+file+" (0755)" {
-		t.Errorf("a dry run says %q", got)
-	}
+	same(t, "a dry run", (makeFolder{file, 0o755}).String(), "make folder "+file+" (0755)")
 	_, err := makeFolder{file, 0o755}.do(context.Background(), planMachine(osDisk{}))
 	if want := file + " is in the way: it is not a folder"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -552,9 +524,7 @@ func TestMakingFoldersSaysWhatIsInTheWay(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if got := planTree(t, dir); got != "file: text\nlink -> nowhere" {
-		t.Errorf("it left %q", got)
-	}
+	same(t, "it left", planTree(t, dir), "file: text\nlink -> nowhere")
 }
 
 func TestTruncatingALogKeepsACopyAndTheFileItself(t *testing.T) {
@@ -615,9 +585,7 @@ func TestACommandStepForgivesTheStatusesThatCountAsDone(t *testing.T) {
 		if undo != nil {
 			want = append(want, strings.Join(c.step.undo, " "))
 		}
-		if !slices.Equal(calls, want) {
-			t.Errorf("it ran %q, want %q", calls, want)
-		}
+		same(t, "it ran", calls, want)
 	}
 	undo, _ := command{argv: []string{"fine"}, undo: []string{"u"}}.do(context.Background(), m)
 	if err := undo(context.Background()); exitCode(err) != 5 {
@@ -731,9 +699,7 @@ func TestApplyExplainsAFailureAndTakesBackTheLastStepFirst(t *testing.T) {
 		planStep{name: "e", notes: &notes},
 	}, restore: []step{planStep{name: "back 1", notes: &notes}, planStep{name: "back 2", notes: &notes, err: left1}, planStep{name: "back 3", notes: &notes}}})
 	want := "a, b, c, d, explain cause, undo d, undo c, undo a, back 1, back 2, back 3"
-	if got := strings.Join(notes, ", "); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	same(t, "", strings.Join(notes, ", "), want)
 	var failed *applyError
 	if !errors.As(err, &failed) || err.Error() != "explained" || !errors.Is(err, explained) {
 		t.Fatalf("got %v", err)
@@ -768,9 +734,7 @@ func TestEveryUndoHasADeadlineOfItsOwn(t *testing.T) {
 	run := command{argv: []string{"x"}}
 	var notes []string
 	apply(context.Background(), m, plan{steps: []step{planStep{name: "a", notes: &notes}, planStep{name: "b", notes: &notes, err: errPlanDisk}}, restore: []step{run, run}})
-	if asked != 2 {
-		t.Errorf("%d commands", asked)
-	}
+	same(t, "", asked, 2)
 }
 
 func TestNothingIsRestoredAndNothingClaimedWhereNothingWasDone(t *testing.T) {
@@ -834,9 +798,7 @@ would wait until x is gone, at most 30s
 would copy /h/log to /h/log.1 and empty it
 would remove /h/x
 `
-	if got := strings.Join(got, ""); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	same(t, "", strings.Join(got, ""), want)
 }
 
 func TestTheRealDiskDoesWhatItIsTold(t *testing.T) {

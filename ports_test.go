@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -62,9 +61,7 @@ func TestPortsOfADefinitionTheLastOneCounts(t *testing.T) {
 	t.Parallel()
 	p := ports{1, 2}
 	p.read([]string{"PATH=/bin", "RUNTIMESCOPE_HTTP_PORT=7001", "RUNTIMESCOPE_PORT=x", "RUNTIMESCOPE_HTTP_PORT=7002", "XRUNTIMESCOPE_PORT=5", "RUNTIMESCOPE_PORT"})
-	if p != (ports{7002, 0}) {
-		t.Errorf("got %v", p)
-	}
+	same(t, "", p, (ports{7002, 0}))
 }
 
 func TestAVariableThatIsNoPortIsNamed(t *testing.T) {
@@ -82,9 +79,7 @@ func TestAVariableThatIsNoPortIsNamed(t *testing.T) {
 		"RUNTIMESCOPE_HTTP_PORT=x RUNTIMESCOPE_PORT=x RUNTIMESCOPE_PORT=7002":                "RUNTIMESCOPE_HTTP_PORT",
 		"RUNTIMESCOPE_HTTP_PORT=x RUNTIMESCOPE_PORT=x RUNTIMESCOPE_HTTP_PORT=7001 OTHER=nil": "RUNTIMESCOPE_PORT",
 	} {
-		if got := badPort(strings.Fields(environ)); got != want {
-			t.Errorf("%s: got %q, want %q", environ, got, want)
-		}
+		same(t, environ, badPort(strings.Fields(environ)), want)
 	}
 }
 
@@ -101,15 +96,9 @@ func TestPortsFillInWhatIsNotSaid(t *testing.T) {
 		{ports{6768, 6767}, ports{1, 2}, ports{6768, 6767}, ports{6768, 6767}, ""},
 		{ports{6767, 6768}, ports{1, 2}, ports{6767, 6768}, ports{6767, 6768}, "RUNTIMESCOPE_HTTP_PORT=6767 RUNTIMESCOPE_PORT=6768"},
 	} {
-		if got := c.p.or(c.q); got != c.or {
-			t.Errorf("%v or %v: got %v", c.p, c.q, got)
-		}
-		if got := c.p.orDefault(); got != c.orDefault {
-			t.Errorf("%v or default: got %v", c.p, got)
-		}
-		if got := strings.Join(c.p.environment(), " "); got != c.environment {
-			t.Errorf("%v: environment %s", c.p, got)
-		}
+		same(t, fmt.Sprintf("%v or %v", c.p, c.q), c.p.or(c.q), c.or)
+		same(t, fmt.Sprintf("%v or default", c.p), c.p.orDefault(), c.orDefault)
+		same(t, fmt.Sprintf("%v: environment", c.p), strings.Join(c.p.environment(), " "), c.environment)
 	}
 }
 
@@ -246,9 +235,7 @@ func TestShortenCutsBetweenCharacters(t *testing.T) {
 		n    int
 		want string
 	}{{"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"", 0, ""}, {"éé", 3, "é…"}, {"éé", 4, "éé"}, {"éé", 1, "…"}, {"日本", 5, "日…"}} {
-		if got := shorten(c.text, c.n); got != c.want {
-			t.Errorf("%q to %d: got %q, want %q", c.text, c.n, got, c.want)
-		}
+		same(t, fmt.Sprintf("%q to %d", c.text, c.n), shorten(c.text, c.n), c.want)
 	}
 }
 
@@ -269,9 +256,7 @@ func TestListenersOfRealTables(t *testing.T) {
 			{addr("0.0.0.0"), 6767, 0, "577920"}, {addr("127.0.0.2"), 7005, 0, "577924"}},
 		"proc-net-tcp6-many.txt": {{addr("127.0.0.1"), 7003, 0, "577922"}, {addr("::1"), 7004, 0, "577923"}, {addr("::"), 7001, 0, "577921"}},
 	} {
-		if got := parseProcTCP(strings.NewReader(fakebinText(t, name))); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got %v, want %v", name, got, want)
-		}
+		same(t, name, parseProcTCP(strings.NewReader(fakebinText(t, name))), want)
 	}
 }
 
@@ -292,9 +277,7 @@ func TestListenersLeaveOutWhatIsNoListener(t *testing.T) {
 	}
 	want := []listener{{netip.MustParseAddr("0.0.0.0"), 6768, 7, "99"}}
 	for _, text := range []string{"x\n" + good, strings.TrimSuffix(good, " 1"), good + "\n" + strings.Replace(good, " 0A ", " 01 ", 1) + "\n" + good} {
-		if got := parseProcTCP(strings.NewReader(text)); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: got %v", text, got)
-		}
+		same(t, text, parseProcTCP(strings.NewReader(text)), want)
 	}
 }
 
@@ -376,9 +359,7 @@ func (p *portsProc) wantHolders(port, first int, want ...holder) {
 	who := need(p.holders(context.Background(), port))(p.t)
 	got := who(first)
 	slices.SortFunc(got, func(a, b holder) int { return a.pid - b.pid })
-	if !slices.Equal(got, want) {
-		p.t.Errorf("port %d: got %+v, want %+v", port, got, want)
-	}
+	same(p.t, fmt.Sprintf("port %d", port), got, want)
 }
 
 func TestHoldersAreThoseThatAnswerTheLoopbackAddress(t *testing.T) {
@@ -486,9 +467,7 @@ func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
 	for standard, want := range map[bool][]string{true: {"socket:[0]", "socket:[1]", "socket:[2]"}, false: {"socket:[3]", "socket:[4]"}} {
 		got := p.sockets(5, standard)
 		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("standard %t: got %q", standard, got)
-		}
+		same(t, fmt.Sprintf("standard %t", standard), got, want)
 	}
 	for fd := range 3 {
 		pid := 10 + fd
@@ -521,9 +500,7 @@ func TestTheUnitThatAProcessIsPartOf(t *testing.T) {
 		if system {
 			got += " of the system"
 		}
-		if got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
+		same(t, text, got, want)
 	}
 	if got, _ := p.unit(6); got != "" {
 		t.Errorf("of a process that is gone: %q", got)
@@ -555,9 +532,7 @@ func TestTheUnitOfAHolderIsTheAdviceOnlyWhereItIsItsMainProcess(t *testing.T) {
 		p.process(7, 1, c.command)
 		p.put("7/cgroup", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/"+c.unit+"\n")
 		run := planRunner{calls: new([]string), outputs: map[string]string{ask + quoteArgv([]string{c.unit}): c.answer, askSockets: c.answer, quoteArgv(strings.Fields(askSockets)): c.answer}}
-		if h := p.describe(context.Background(), run, 7000, p.holder(7)); h.stop != c.stop {
-			t.Errorf("%s of %s: got %q, want %q", c.command, c.unit, h.stop, c.stop)
-		}
+		same(t, fmt.Sprintf("%s of %s", c.command, c.unit), p.describe(context.Background(), run, 7000, p.holder(7)).stop, c.stop)
 	}
 	run := planRunner{calls: new([]string), outputs: map[string]string{
 		quoteArgv(strings.Fields("systemctl show -p Id,Listen,ActiveState,UnitFileState *.socket")): "Id=web.socket\nListen=127.0.0.1:7000 (Stream)\nActiveState=active\nUnitFileState=enabled\n"}}
@@ -571,9 +546,7 @@ func TestTheEnvironmentThatAProcessWasStartedWith(t *testing.T) {
 	p := newPortsProc(t)
 	for text, want := range map[string][]string{"A=1\x00B=two words\x00": {"A=1", "B=two words"}, "A=1": {"A=1"}, "": nil} {
 		p.put("5/environ", text)
-		if got := p.environ(5); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: got %q", text, got)
-		}
+		same(t, text, p.environ(5), want)
 	}
 	if got := p.environ(6); got != nil {
 		t.Errorf("of a process that is gone: %q", got)
@@ -641,9 +614,7 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 		{20, state{cgroup: ours}, false},
 		{0, state{cgroup: ours}, false},
 	} {
-		if got := p.belongs(context.Background(), c.pid, c.s); got != c.want {
-			t.Errorf("%d to %d %q: got %v", c.pid, c.s.pid, c.s.cgroup, got)
-		}
+		same(t, fmt.Sprintf("%d to %d %q", c.pid, c.s.pid, c.s.cgroup), p.belongs(context.Background(), c.pid, c.s), c.want)
 	}
 }
 
@@ -724,9 +695,7 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 		aged(c.age)
 		os.Remove(filepath.Join(p.root, "5/exe"))
 		p.link(c.exe, "5/exe")
-		if got := p.replaced(context.Background(), 5, c.path); got != c.want {
-			t.Errorf("%s: got %v", c.what, got)
-		}
+		same(t, c.what, p.replaced(context.Background(), 5, c.path), c.want)
 	}
 	// through the link of a package manager, which goes from one version to the next
 	link := filepath.Join(dir, "collector")
@@ -736,9 +705,7 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 		p.link(exe, "5/exe")
 		for age, want := range map[time.Duration]bool{young: want, old: false} {
 			aged(age)
-			if got := p.replaced(context.Background(), 5, link); got != want {
-				t.Errorf("%s through a link: got %v", exe, got)
-			}
+			same(t, fmt.Sprintf("%s through a link", exe), p.replaced(context.Background(), 5, link), want)
 		}
 	}
 	if p.replaced(context.Background(), 6, now) {
@@ -784,9 +751,7 @@ func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 		p.boot = func() time.Duration { return 9867*time.Second + time.Since(began) }
 		pass()
 		c.do()
-		if got := changedSince(context.Background(), p.procfs, 5, file); got != c.want {
-			t.Errorf("%s: got %t", c.what, got)
-		}
+		same(t, c.what, changedSince(context.Background(), p.procfs, 5, file), c.want)
 	}
 }
 
@@ -910,9 +875,7 @@ func TestHoldersThroughLsofAndPs(t *testing.T) {
 		for _, h := range c.want {
 			want = append(want, fmt.Sprintf("ps -o command= -p %d", h.pid))
 		}
-		if !slices.Equal(calls, want) {
-			t.Errorf("%s: ran %q, want %q", c.what, calls, want)
-		}
+		same(t, fmt.Sprintf("%s: ran", c.what), calls, want)
 	}
 }
 
@@ -968,9 +931,7 @@ func TestWhatLsofSays(t *testing.T) {
 		{"p5\nn\nn:\nn*\nnhost:6768\nn127.0.0.1\n", nil},
 		{"", nil},
 	} {
-		if got := parseLsof(c.out); !slices.Equal(got, c.want) {
-			t.Errorf("%q: got %+v, want %+v", c.out, got, c.want)
-		}
+		same(t, c.out, parseLsof(c.out), c.want)
 	}
 }
 
@@ -1002,9 +963,7 @@ func TestAProcessOfMacOSBelongsByItsAncestors(t *testing.T) {
 		{10, state{pid: 10}, true}, {11, state{pid: 10}, true}, {12, state{pid: 10}, true}, {10, state{pid: 11}, false}, {20, state{pid: 10}, false},
 		{30, state{pid: 10}, false}, {99, state{pid: 10}, false}, {10, state{}, false}, {0, state{}, false}, {0, state{pid: 10}, false},
 	} {
-		if got := (lsofTable{run: run}).belongs(context.Background(), c.pid, c.s); got != c.want {
-			t.Errorf("%d to %d: got %v", c.pid, c.s.pid, got)
-		}
+		same(t, fmt.Sprintf("%d to %d", c.pid, c.s.pid), (lsofTable{run: run}).belongs(context.Background(), c.pid, c.s), c.want)
 	}
 	run.answers = map[string]error{ps: planFailed(1, "", "ps")}
 	if (lsofTable{run: run}).belongs(context.Background(), 11, state{pid: 10}) {
@@ -1063,9 +1022,7 @@ func TestFactsOfAProcessThroughPs(t *testing.T) {
 
 func TestWhatTheKernelOfMacOSSaysOfAProcess(t *testing.T) {
 	t.Parallel()
-	if got := kernProcPID(4242); !slices.Equal(got, []int32{1, 14, 1, 4242}) {
-		t.Errorf("it asks %v", got)
-	}
+	same(t, "it asks", kernProcPID(4242), []int32{1, 14, 1, 4242})
 	raw := make([]byte, kinfoProcSize)
 	copy(raw, "\x80\x43\x6d\x69\x00\x00\x00\x00\x40\xe2\x01\x00\xff\xff\xff\xff") // 123456 microseconds; then padding
 	copy(raw[40:], "\x92\x10\x00\x00")
@@ -1127,9 +1084,7 @@ func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
 		{"the program is gone", "p5\ni1\nn" + path + "\n", "01:00:00", filepath.Join(dir, "none"), nil, false},
 	} {
 		run := planRunner{answers: map[string]error{lsof: c.err}, outputs: map[string]string{lsof: c.out, ps: c.age}}
-		if got := (lsofTable{run: run}).replaced(context.Background(), 5, c.path); got != c.want {
-			t.Errorf("%s: got %v", c.what, got)
-		}
+		same(t, c.what, (lsofTable{run: run}).replaced(context.Background(), 5, c.path), c.want)
 	}
 }
 

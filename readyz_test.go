@@ -181,9 +181,7 @@ func TestAProbeIsTheRequestThatTheCollectorExpects(t *testing.T) {
 		t.Error(err)
 	}
 	want := fmt.Sprintf("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", port)
-	if request := <-got; request != want {
-		t.Errorf("got %q, want %q", request, want)
-	}
+	same(t, "", <-got, want)
 	if err := <-closed; err == nil { // were the connection left open, the collector would wait for it when it ends
 		t.Error("it said more")
 	}
@@ -269,14 +267,10 @@ func TestTheVersionOfTheCollector(t *testing.T) {
 			w.WriteHeader(c.status)
 			io.WriteString(w, c.body)
 		})
-		if got := patient().collectorVersion(context.Background(), port); got != c.want {
-			t.Errorf("%d %s: got %q", c.status, c.body, got)
-		}
+		same(t, fmt.Sprintf("%d %s", c.status, c.body), patient().collectorVersion(context.Background(), port), c.want)
 	}
 	port := readyzSpeaks(t, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"version":"0.10.7"}`, nil)
-	if got := patient().collectorVersion(context.Background(), port); got != "" {
-		t.Errorf("of an answer that was cut off: %q", got)
-	}
+	same(t, "of an answer that was cut off", patient().collectorVersion(context.Background(), port), "")
 }
 
 // A readyzTable is a process table of one port: process N is the service's if it is in ours.
@@ -352,9 +346,7 @@ func TestAStartIsOverWhenItHasEndedOrAnotherHasBegun(t *testing.T) {
 		{"about to be started again", first, state{phase: crashLooping, rawState: "activating (auto-restart)"}, true},
 		{"gone", first, state{phase: notInstalled}, true},
 	} {
-		if got := (wait{first: c.first, state: c.now}).ended(); got != c.want {
-			t.Errorf("%s: got %v", c.what, got)
-		}
+		same(t, c.what, (wait{first: c.first, state: c.now}).ended(), c.want)
 	}
 }
 
@@ -460,13 +452,11 @@ func TestLogLinesAreShownIndentedTwentyOfThemFromTheFirstErrorOn(t *testing.T) {
 		log  startLog
 		want []string
 	}{
-		{startLog{}, nil},
+		{startLog{}, []string{}},
 		{startLog{none: "It logged nothing."}, []string{"It logged nothing."}},
 		{startLog{lines: []string{"a\r\n", "", strings.Repeat("x", 401)}, none: "no"}, []string{"It logged:", "  a", "  ", "  " + strings.Repeat("x", 400) + "…"}},
 	} {
-		if got := logNotes(c.log, 20); !slices.Equal(got, c.want) {
-			t.Errorf("%+v: got %q", c.log, got)
-		}
+		same(t, c.log, logNotes(c.log, 20), c.want)
 	}
 	for _, c := range []struct {
 		lines, error int // that many, and which of them tells of one
@@ -717,9 +707,7 @@ func TestTheVerdictOverAllThatTheWaitHasSeen(t *testing.T) {
 		w := wait{timings: timings{grace: time.Second, look: 400 * time.Millisecond}, timeout: time.Minute, ports: ports{6768, 6767}, live: ports{6768, 6767},
 			begin: begin, now: begin.Add(10 * time.Second), state: one, first: one, fresh: true}
 		c.change(&w)
-		if got := w.verdict(); got != c.want {
-			t.Errorf("%s: %d, not %d", c.what, got, c.want)
-		}
+		same(t, c.what, w.verdict(), c.want)
 	}
 }
 
@@ -742,8 +730,6 @@ func TestWhenTheManagerIsAskedWhileItIsWaitedFor(t *testing.T) {
 		{"again after a while", wait{looked: now.Add(-100*time.Millisecond - 1), heldBackSince: now}, true, true},
 	} {
 		c.w.now, c.w.timings.look = now, 400*time.Millisecond
-		if got := c.w.due(func(int) bool { return c.alive }); got != c.want {
-			t.Errorf("%s: %t", c.what, got)
-		}
+		same(t, c.what, c.w.due(func(int) bool { return c.alive }), c.want)
 	}
 }

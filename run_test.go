@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,13 +193,9 @@ func TestRunPassesOnEverySignalThatEnds(t *testing.T) {
 		caught <- signal
 	}
 	for _, want := range []os.Signal{os.Interrupt, syscall.SIGTERM, stop, syscall.SIGTERM, goOn, syscall.SIGTERM} {
-		if got := <-endings; got != want {
-			t.Errorf("got %v, want %v", got, want)
-		}
+		same(t, "", <-endings, want)
 	}
-	if want := []os.Signal{syscall.SIGQUIT, syscall.SIGPIPE, stop, goOn}; !slices.Equal(also, want) {
-		t.Errorf("it catches %v besides, want %v", also, want)
-	}
+	same(t, "it catches", also, []os.Signal{syscall.SIGQUIT, syscall.SIGPIPE, stop, goOn})
 }
 
 // A brokenPipe is an output that nobody reads.

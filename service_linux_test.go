@@ -227,9 +227,7 @@ func TestATerminalIsTold(t *testing.T) {
 			t.Skip("there are no terminals here:", err)
 		}
 		defer file.Close()
-		if got := isTerminal(file.Fd()); got != want {
-			t.Errorf("%s: got %t", path, got)
-		}
+		same(t, path, isTerminal(file.Fd()), want)
 	}
 }
 
@@ -238,10 +236,6 @@ func TestTheNameOfAUserIsThatOfThePasswdFile(t *testing.T) {
 	if text, err := os.ReadFile("/etc/passwd"); err != nil || !strings.HasPrefix(string(text), "root:x:0:0:") {
 		t.Skip("the file does not begin with root here:", err)
 	}
-	if got := userName(0, "ada"); got != "root" {
-		t.Errorf("got %s", got)
-	}
-	if got := userName(1<<30, "ada"); got != "ada" {
-		t.Errorf("of a user that is not in it: got %s", got)
-	}
+	same(t, "", userName(0, "ada"), "root")
+	same(t, "of a user that is not in it", userName(1<<30, "ada"), "ada")
 }

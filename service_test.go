@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -476,6 +477,14 @@ func need[T any](value T, err error) func(t testing.TB) T {
 		t.Helper()
 		must(t, err)
 		return value
+	}
+}
+
+// same compares what is there with what should be.
+func same[T any](t testing.TB, what any, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: got\n%+v\nwant\n%+v", what, got, want)
 	}
 }
 

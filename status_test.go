@@ -93,9 +93,7 @@ func TestStatusInEveryState(t *testing.T) {
 				b.wantCalls()
 				b.want(c.exit, "service status --exit-code", words)
 				got := b.json(0, "service status --json")
-				if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, statusKeys) {
-					t.Errorf("its keys are\n%q, want\n%q", keys, statusKeys)
-				}
+				same(t, "its keys", slices.Sorted(maps.Keys(got)), statusKeys)
 				s := b.fakeState()
 				want := map[string]any{"manager": manager, "state": c.state, "healthy": c.healthy, "url": collectorURL(b.httpPort()),
 					"definition": b.manager.names().path}
@@ -146,13 +144,9 @@ func TestStatusTellsADefinitionThatIsNotLoaded(t *testing.T) {
 	b := newBench(t, "systemd").quick().installed()
 	b.write(b.manager.names().path, strings.Replace(b.read(b.manager.names().path), "256M", "1G", 1), 0o644)
 	b.want(0, "service status", "⚠ Restart needed: the definition has changed since it was loaded. Fix: runtimescope service restart")
-	if got := b.json(0, "service status --json"); got["restart_needed"] != true {
-		t.Errorf("restart_needed is %v", got["restart_needed"])
-	}
+	same(t, "restart_needed", b.json(0, "service status --json")["restart_needed"], true)
 	b.want(0, "service restart")
-	if got := b.json(0, "service status --json"); got["restart_needed"] != false {
-		t.Errorf("restart_needed is %v", got["restart_needed"])
-	}
+	same(t, "restart_needed", b.json(0, "service status --json")["restart_needed"], false)
 	b.want(0, "service stop")
 	b.write(b.manager.names().path, strings.Replace(b.read(b.manager.names().path), "1G", "2G", 1), 0o644)
 	b.want(0, "service status", "⚠ Restart needed: the definition has changed since it was loaded. Fix: runtimescope service restart")
@@ -194,9 +188,7 @@ func TestStatusTellsLinger(t *testing.T) {
 	b.want(0, "service status", "Keeps running after logout: no. Fix: sudo loginctl enable-linger $USER")
 	b.write(b.fake.path("root/var/lib/systemd/linger/ada"), "", 0o644)
 	b.want(0, "service status", "Keeps running after logout: yes\n")
-	if got := b.json(0, "service status --json"); got["linger"] != true {
-		t.Errorf("linger is %v", got["linger"])
-	}
+	same(t, "linger", b.json(0, "service status --json")["linger"], true)
 	b.want(0, "service install")
 	if strings.Contains(b.stdout.String(), "Optional always-on") {
 		t.Errorf("a hint that cures nothing:\n%s", b.stdout.String())
@@ -235,9 +227,7 @@ func TestStatusWithoutItsPlistNamesIt(t *testing.T) {
 	b := newBench(t, "launchd").quick().installed()
 	os.Remove(b.manager.names().path)
 	b.want(0, "service status", "✓ Service running — PID ", "⚠ the plist of the service is gone: "+b.manager.names().path+". Fix: runtimescope service install")
-	if got := b.json(0, "service status --json"); got["state"] != "running" {
-		t.Errorf("it says %v", got)
-	}
+	same(t, "", b.json(0, "service status --json")["state"], "running")
 }
 
 // The very words for findings that no fake machine comes to by itself.
@@ -314,8 +304,6 @@ func TestTheWordsOfStatus(t *testing.T) {
 		var stdout bytes.Buffer
 		a := &app{out: printer{stdout: &stdout}}
 		a.sayStatus(s, diagnose(s, systemd{}.judgements()))
-		if got := strings.ReplaceAll(strings.TrimPrefix(stdout.String(), "  "), "\n  ", "\n"); got != c.want {
-			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
-		}
+		same(t, name, strings.ReplaceAll(strings.TrimPrefix(stdout.String(), "  "), "\n  ", "\n"), c.want)
 	}
 }

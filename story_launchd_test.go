@@ -114,16 +114,12 @@ func TestMacEachVerbInEachState(t *testing.T) {
 			b.want(c.code, "service "+c.verb, c.says)
 			b.silentOn("linger", "unverified")
 			calls := strings.NewReplacer("launchctl ", "", " "+b.target("gui"), "", " "+b.target("user"), " user", fmt.Sprintf(" gui/%d %s", b.uid, b.manager.names().path), "")
-			if got := calls.Replace(strings.Join(b.calls(), ", ")); got != c.calls {
-				t.Errorf("it called %s, want %s", got, c.calls)
-			}
+			same(t, "it called", calls.Replace(strings.Join(b.calls(), ", ")), c.calls)
 			s := b.fakeState()
 			l, j, plist := s.mac(), b.job(), b.read(b.manager.names().path)
 			switch {
 			case c.calls == "":
-				if s.PID != old {
-					t.Errorf("PID %d became %d", old, s.PID)
-				}
+				same(t, "PID", s.PID, old)
 			case c.verb == "stop" || c.verb == "uninstall":
 				if len(l.Jobs) != 0 || (plist == "") != (c.verb == "uninstall") {
 					t.Errorf("loaded are %v, the plist is %q", l.Jobs, plist)
@@ -272,9 +268,7 @@ func TestMacWithoutAGUISessionAnInstallationIsKept(t *testing.T) {
 	}
 	b.want(1, "service status", "no GUI session")
 	b.wantCalls()
-	if b.read(b.manager.names().path) != text {
-		t.Error("the plist has changed")
-	}
+	same(t, "the plist has changed", b.read(b.manager.names().path), text)
 }
 
 func TestMacARestartByLaunchdMeanwhileIsStillACrash(t *testing.T) {
@@ -392,9 +386,7 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 			t.Errorf("the copy has %d bytes", len(kept))
 		}
 		b.wantMode(log+".1", 0o600)
-		if b.read(filepath.Join(b.manager.names().logs, "collector.out.log")) != other {
-			t.Error("the small log was changed")
-		}
+		same(t, "the small log was changed", b.read(filepath.Join(b.manager.names().logs, "collector.out.log")), other)
 		if _, err := os.Stat(filepath.Join(b.manager.names().logs, "collector.out.log.1")); err == nil {
 			t.Error("the small log was copied")
 		}
@@ -487,17 +479,13 @@ func TestMacTheJobOfAnotherPlistIsNamedAndReplaced(t *testing.T) {
 	from(global, "/opt/other/collector-server")
 	b.want(0, "service status", "launchd has the service from "+global+" (program /opt/other/collector-server), and loads it from there at each login. Fix: remove that file")
 	b.want(0, "service install", "healthy")
-	if j := b.job(); j.Path != b.manager.names().path {
-		t.Errorf("the job is %+v", j)
-	}
+	same(t, "the job", b.job().Path, b.manager.names().path)
 	other := filepath.Join(b.home, "other.plist") // and nothing at our own path
 	must(t, os.Rename(b.manager.names().path, other))
 	from(other, b.collector())
 	b.want(0, "service status", "launchd has the service from "+other, "Fix: runtimescope service install")
 	b.want(0, "service restart", "healthy")
-	if j := b.job(); j.Path != other {
-		t.Errorf("the job is %+v", j)
-	}
+	same(t, "the job", b.job().Path, other)
 	b.want(0, "service uninstall", "✓ Service uninstalled", other+" came with a package and stays.", "launchd has the service from "+other)
 	if b.job() != nil || b.read(other) == "" {
 		t.Error("the job is there, or its plist is gone")

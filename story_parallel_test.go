@@ -46,9 +46,7 @@ func TestTwentyDashboardsAtOnceStartOneCollector(t *testing.T) {
 				starts++
 			}
 		}
-		if starts != 1 {
-			t.Errorf("the collector was started %d times", starts)
-		}
+		same(t, "the collector was started", starts, 1)
 		if s := b.fakeState(); s.Restarts != 0 || s.PID == 0 {
 			t.Errorf("PID %d, %d restarts", s.PID, s.Restarts)
 		}

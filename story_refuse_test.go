@@ -25,9 +25,7 @@ func (b *bench) refused(args string, texts ...string) {
 		b.t.Errorf("%s: the ✗ line does not come first:\n%s", args, b.stderr.String())
 	}
 	b.wantCalls()
-	if after := strings.Join(b.files(), "\n"); after != before {
-		b.t.Errorf("%s changed the files from\n%s\nto\n%s", args, before, after)
-	}
+	same(b.t, fmt.Sprintf("%s changed the files from", args), strings.Join(b.files(), "\n"), before)
 	if now := b.fakeState(); now.PID != state.PID || now.LoadedText != state.LoadedText {
 		b.t.Errorf("%s changed the service", args)
 	}
@@ -139,9 +137,7 @@ func TestAPathWithOddCharactersIsRunAsItIs(t *testing.T) {
 			} else {
 				runs = b.job().Program
 			}
-			if runs != path {
-				t.Errorf("the manager runs %q, want %q", runs, path)
-			}
+			same(t, "the manager runs", runs, path)
 			b.want(0, "service status", "Collector: "+path)
 			b.want(0, "service restart", "✓ Service restarted")
 		})
@@ -341,9 +337,7 @@ func TestAPortInTheManagersOwnEnvironmentIsRefusedByName(t *testing.T) {
 	b := newBench(t, "systemd").quick()
 	b.fake.change(func(s *fakeState) { s.Inherited = "RUNTIMESCOPE_PORT=7777" })
 	b.want(1, "service install", "RUNTIMESCOPE_PORT=7777 in its own environment", "Try: systemctl --user unset-environment RUNTIMESCOPE_PORT")
-	if len(b.files()) != 0 {
-		t.Errorf("it wrote %q", b.files())
-	}
+	same(t, "it wrote", b.files(), nil)
 	b.env[wsPortEnv] = "7778" // said in the unit, so the manager's does not matter
 	b.want(0, "service install", "✓ Collector is healthy")
 }

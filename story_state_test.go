@@ -178,9 +178,7 @@ func TestDashboardStartsTheCollectorThatWasInstalled(t *testing.T) {
 		b.want(0, "service stop")
 		text := b.read(b.manager.names().path)
 		b.want(0, "dashboard --no-open", "✓ Collector is healthy")
-		if got := b.read(b.manager.names().path); got != text {
-			t.Errorf("it was moved:\n%s", got)
-		}
+		same(t, "it was moved", b.read(b.manager.names().path), text)
 		os.Remove(b.collector()) // nor does update fail where none is found
 		b.want(0, "service update", "Nothing to adopt")
 		os.Remove(other)

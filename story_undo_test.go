@@ -49,9 +49,7 @@ func TestARestartThatFailsBringsTheOldDefinitionBack(t *testing.T) {
 	b.calls()
 	b.plant(plant{Call: "systemctl --user restart", Code: 1, Stderr: "Job for runtimescope.service failed because of unavailable resources or another system error.\n"})
 	b.want(1, "service install", "unavailable resources", takenBack)
-	if got := b.read(b.manager.names().path); got != edited {
-		t.Errorf("the old unit is not back:\n%s", got)
-	}
+	same(t, "the old unit is not back", b.read(b.manager.names().path), edited)
 	if s := b.fakeState(); s.LoadedText != edited || s.PID == 0 {
 		t.Errorf("PID %d runs on\n%s", s.PID, s.LoadedText)
 	}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -84,9 +85,7 @@ func TestLifecycleOnBothManagers(t *testing.T) {
 			t.Error("start is an alias for restart, and restarts")
 		}
 		b.want(0, "service stop", "✓ Service stopped ("+b.on("unit", "plist")+" preserved — run `service restart` to start again)")
-		if b.fakeState().PID != 0 {
-			t.Error("stop left it running")
-		}
+		same(t, "stop left it running", b.fakeState().PID, 0)
 		b.want(0, "service stop", "Service was not running.")
 		b.want(0, "service restart", healthy)
 		b.want(0, "service uninstall", "✓ Service uninstalled")
@@ -175,9 +174,7 @@ func TestEachVerbInEachStateOnSystemd(t *testing.T) {
 			for _, call := range b.calls() {
 				calls = append(calls, strings.TrimPrefix(call, "systemctl --user "))
 			}
-			if got := strings.Join(calls, ", "); got != c.calls {
-				t.Errorf("it called\n  %s\nwant\n  %s", got, c.calls)
-			}
+			same(t, "it called", strings.Join(calls, ", "), c.calls)
 			switch c.verb {
 			case "uninstall":
 				for _, name := range b.files() {
@@ -218,18 +215,14 @@ func TestUpdateWritesTheDefinitionForAnotherCollector(t *testing.T) {
 		other := b.fake.path("other/" + programFile(collectorName))
 		b.write(other, "#!/bin/sh\n", 0o755)
 		b.want(0, "service update --collector "+other, "✓ Wrote "+b.manager.names().path, "Collector: "+other, "✓ Collector is healthy")
-		if got := b.manager.parse(b.read(b.manager.names().path)).collector; got != other {
-			t.Errorf("the definition runs %s", got)
-		}
+		same(t, "the definition runs", b.manager.parse(b.read(b.manager.names().path)).collector, other)
 		if _, err := os.Stat(b.manager.names().path + ".bak"); err == nil {
 			t.Error("what this tool wrote itself is kept as if somebody had edited it")
 		}
 		edited := b.read(b.manager.names().path) + "<!-- mine -->\n"
 		b.write(b.manager.names().path, edited, 0o644)
 		b.want(0, "service install", "The previous one differed and is kept: "+b.manager.names().path+".bak")
-		if got := b.read(b.manager.names().path + ".bak"); got != edited {
-			t.Errorf("the kept definition is\n%s", got)
-		}
+		same(t, "the kept definition", b.read(b.manager.names().path+".bak"), edited)
 	})
 }
 
@@ -243,17 +236,13 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		b.want(0, "service update", "The service stays on "+named+". To move it to "+b.collector()+": runtimescope service install")
 		b.want(0, "service stop")
 		b.want(0, "dashboard --no-open") // there is another one beside the program
-		if got := b.read(b.manager.names().path); got != text {
-			t.Errorf("dashboard wrote\n%s", got)
-		}
+		same(t, "dashboard wrote", b.read(b.manager.names().path), text)
 		must(t, os.Remove(b.collector()))
 		b.want(0, "service update", "Nothing to adopt")
 		b.want(0, "dashboard --no-open")
 		b.want(0, "service install", "Collector: "+named) // which stays
 		b.want(1, "service update --collector "+b.collector(), "not there")
-		if got := b.read(b.manager.names().path); got != text {
-			t.Errorf("without another one it wrote\n%s", got)
-		}
+		same(t, "without another one it wrote", b.read(b.manager.names().path), text)
 		b.write(b.collector(), "#!/bin/sh\n", 0o755)
 		must(t, os.Remove(named))
 		b.want(0, "service update", "The service moves from "+named+" to "+b.collector(), "✓ Collector is healthy")
@@ -371,9 +360,7 @@ func (b *bench) dryAndReal(verb string) string {
 	code := b.runs("service", verb, "--dry-run")
 	said, failed := b.stdout.String(), b.stderr.String()
 	b.wantCalls()
-	if after := b.everything(); after != before {
-		b.t.Errorf("a dry run of %s changed\n%s\nto\n%s", verb, before, after)
-	}
+	same(b.t, fmt.Sprintf("a dry run of %s changed", verb), b.everything(), before)
 	if short := b.runs("service", verb, "-n"); short != code || b.stdout.String() != said {
 		b.t.Errorf("-n and --dry-run differ for %s", verb)
 	}
@@ -386,9 +373,7 @@ func (b *bench) dryAndReal(verb string) string {
 			promised = append(promised, call)
 		}
 	}
-	if did := b.calls(); !slices.Equal(did, promised) {
-		b.t.Errorf("%s promised\n  %s\nand did\n  %s", verb, strings.Join(promised, "\n  "), strings.Join(did, "\n  "))
-	}
+	same(b.t, fmt.Sprintf("%s promised\n  %s\nand did", verb, strings.Join(promised, "\n  ")), b.calls(), promised)
 	if _, text, ok := strings.Cut(said, "would write "+b.manager.names().path+" (0644):\n"); ok {
 		var lines []string
 		for _, line := range strings.Split(text, "\n") {
@@ -397,9 +382,7 @@ func (b *bench) dryAndReal(verb string) string {
 			}
 			lines = append(lines, line[4:])
 		}
-		if got := b.read(b.manager.names().path); got != strings.Join(lines, "\n")+"\n" {
-			b.t.Errorf("%s wrote\n%s\nnot what it promised", verb, got)
-		}
+		same(b.t, fmt.Sprintf("%s wrote", verb), b.read(b.manager.names().path), strings.Join(lines, "\n")+"\n")
 	}
 	return b.anonymous(said + failed)
 }
@@ -441,8 +424,6 @@ func TestUnitPrintsWhatInstallWrites(t *testing.T) {
 		text := b.stdout.String()
 		b.wantCalls()
 		b.installed()
-		if got := b.read(b.manager.names().path); got != text {
-			t.Errorf("unit printed\n%s\ninstall wrote\n%s", text, got)
-		}
+		same(t, "unit printed", b.read(b.manager.names().path), text)
 	})
 }

@@ -132,9 +132,7 @@ func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
 		return run()
 	}}
 	b.want(0, "service restart", "✓ Collector is healthy")
-	if deaf != 0 {
-		t.Errorf("%d questions were not asked again", deaf)
-	}
+	same(t, "", deaf, 0)
 	b.timings.grace, changed, deaf = 10*time.Millisecond, false, 1<<30
 	start := time.Now()
 	b.want(1, "service restart --timeout 1h", "✗ "+b.page()+"/readyz answers, but whether that is the service cannot be found out: ", "the manager is busy")

@@ -243,15 +243,11 @@ func FuzzSystemdRunsTheVeryProgram(f *testing.F) {
 				read = append(read, fmt.Sprint(got, " ", ok))
 			}
 		}
-		if want := []string{program + " true"}; !slices.Equal(read, want) {
-			t.Errorf("systemd reads %q, want %q", read, want)
-		}
+		same(t, "systemd reads", read, []string{program + " true"})
 		if got := (systemd{}).parse(text); got != systemdSaidPorts(d) {
 			t.Errorf("read back as %+v, want %+v", got, d)
 		}
-		if want := strings.Count(systemdPlain(t), "\n") + len(d.ports.environment()); strings.Count(text, "\n") != want {
-			t.Errorf("%d lines, want %d", strings.Count(text, "\n"), want)
-		}
+		same(t, "", strings.Count(text, "\n"), strings.Count(systemdPlain(t), "\n")+len(d.ports.environment()))
 	})
 }
 
@@ -303,18 +299,14 @@ func TestAUnitThatSomebodyEditedIsRead(t *testing.T) {
 		{"[Service]\nExecStart = -/x\n", definition{collector: "/x", ports: ports{}}},
 		{"[Service]\nExecStart=/x\n[Install]\nExecStart=/no\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{collector: "/x", ports: ports{}}},
 	} {
-		if got := (systemd{}).parse(c.text); got != c.want {
-			t.Errorf("%q: got %+v, want %+v", c.text, got, c.want)
-		}
+		same(t, c.text, (systemd{}).parse(c.text), c.want)
 	}
 }
 
 func TestLinesOfAUnit(t *testing.T) {
 	t.Parallel()
 	text := "\uFEFF[Unit]\r\n\n # one\n;two\nA=1 \\\n # three\n\t; four\nB=2\\\n\nC=3\n\n\nD=4\\"
-	if want := []string{"[Unit]", "A=1  B=2 ", "C=3", "D=4 "}; !slices.Equal(unitLines(text), want) {
-		t.Errorf("got %q, want %q", unitLines(text), want)
-	}
+	same(t, "", unitLines(text), []string{"[Unit]", "A=1  B=2 ", "C=3", "D=4 "})
 }
 
 func TestWordsOfAUnit(t *testing.T) {
@@ -343,9 +335,7 @@ func TestWordsOfAUnit(t *testing.T) {
 		`"open`:                  {"open"},
 		"é\u00a0x":               {"é\u00a0x"},
 	} {
-		if got := unitWords(text); !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, want %q", text, got, want)
-		}
+		same(t, text, unitWords(text), want)
 	}
 }
 
@@ -578,9 +568,7 @@ func FuzzTheStateOfAUnit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := parseUnitState(text)
 		if err != nil {
-			if s.phase != unknown {
-				t.Errorf("%q: %s", text, s.phase)
-			}
+			same(t, text, s.phase, unknown)
 			return
 		}
 		if s.rawState == "" || s.phase == "" || s.restarts == nil || s.enabled == nil || s.maybeNotStarted {
@@ -843,9 +831,7 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		if err.Error() != want || helpOf(err) != c.fix || exitCode(err) != 1 {
 			t.Errorf("%s: got\n%s\n%s\nwant\n%s\n%s", c.what, err, helpOf(err), want, c.fix)
 		}
-		if got := c.m.explain(context.Background(), nil, bus); got.Error() != want {
-			t.Errorf("%s: explain says %s", c.what, got)
-		}
+		same(t, fmt.Sprintf("%s: explain", c.what), c.m.explain(context.Background(), nil, bus).Error(), want)
 	}
 }
 
@@ -864,9 +850,7 @@ func TestOtherFailuresOfSystemctlAreLeftAsTheyAre(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	other := planFailed(1, "Failed to connect to x", "journalctl")
-	if got := (systemd{}).explain(context.Background(), nil, other); got != other {
-		t.Errorf("got %v", got)
-	}
+	same(t, "", (systemd{}).explain(context.Background(), nil, other), other)
 }
 
 // helpOf is what an error knows that helps; "" without one.
@@ -964,15 +948,11 @@ func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
 	t.Parallel()
 	m := systemd{home: t.TempDir(), user: ada}
 	must(t, os.MkdirAll(filepath.Dir(m.wants()), 0o755))
-	if m.withFiles(state{}).leftover() != "" {
-		t.Error("something is left of nothing")
-	}
+	same(t, "something is left of nothing", m.withFiles(state{}).leftover(), "")
 	if err := os.Symlink(m.path(), m.wants()); err != nil {
 		t.Skip("no links here:", err)
 	}
-	if want := filepath.Join(m.home, ".config/systemd/user/default.target.wants/runtimescope.service"); m.wants() != want {
-		t.Errorf("got %s", m.wants())
-	}
+	same(t, "", m.wants(), filepath.Join(m.home, ".config/systemd/user/default.target.wants/runtimescope.service"))
 	for _, c := range []struct {
 		s    state
 		want string
@@ -983,14 +963,10 @@ func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
 		{state{loaded: "/usr/lib/systemd/user/runtimescope.service"}, ""},
 	} {
 		c.s.file.path = m.path()
-		if got := m.withFiles(c.s).leftover(); got != c.want {
-			t.Errorf("%+v: got %q", c.s.file, got)
-		}
+		same(t, c.s.file, m.withFiles(c.s).leftover(), c.want)
 	}
 	want := "restore:\n    run systemctl --user daemon-reload\nremove " + m.wants() + "\nrun systemctl --user daemon-reload\n"
-	if got := planText(m.plan(uninstall, snapshot{state: m.withFiles(state{phase: notInstalled})}, "")); got != want {
-		t.Errorf("got\n%s", got)
-	}
+	same(t, "", planText(m.plan(uninstall, snapshot{state: m.withFiles(state{phase: notInstalled})}, "")), want)
 }
 
 func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
@@ -1031,13 +1007,9 @@ func TestExitStatusesOfSystemdHaveItsNames(t *testing.T) {
 		}
 	}
 	for e, want := range map[exitStatus]bool{{}: false, {code: 1}: false, {code: 199}: false, {code: 202}: false, {code: 203}: true, {code: 204}: false, {signal: 203}: false} {
-		if got := neverRun(e); got != want {
-			t.Errorf("%+v: got %v", e, got)
-		}
+		same(t, e, neverRun(e), want)
 	}
-	if got := unitExitName(exitStatus{signal: 9}); got != "SIGKILL" {
-		t.Errorf("got %s", got)
-	}
+	same(t, "", unitExitName(exitStatus{signal: 9}), "SIGKILL")
 }
 
 func TestSignalsHaveTheNamesOfTheirPlatform(t *testing.T) {
@@ -1094,9 +1066,7 @@ func TestLingerIsReadFromItsFile(t *testing.T) {
 		t.Errorf("with a file: %v", got)
 	}
 	for user, file := range map[string]string{`DOMAIN\ada`: `DOMAIN\\ada`, "zoë": `zo\303\253`} {
-		if got := lingerName(user); got != file {
-			t.Errorf("%s: got %s", user, got)
-		}
+		same(t, user, lingerName(user), file)
 	}
 	if got := userID(-2); got != "4294967294" { // as an int of 32 bits has it
 		t.Errorf("got %s", got)

@@ -3,7 +3,7 @@ package main
 
 import (
 	"bytes"
-	"reflect"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -54,15 +54,11 @@ func TestControlCharactersAreShownAndNotSent(t *testing.T) {
 		"bad \xff\xfe byte":        "bad \uFFFD byte",
 		"":                         "",
 	} {
-		if got := printable(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
+		same(t, text, printable(text), want)
 	}
 	var b bytes.Buffer
 	printer{stdout: &b}.info("%s", "\x1b]0;title\a")
-	if b.String() != "  \uFFFD]0;title\uFFFD\n" {
-		t.Errorf("got %q", b.String())
-	}
+	same(t, "", b.String(), "  \uFFFD]0;title\uFFFD\n")
 }
 
 func FuzzNothingPrintedControlsTheTerminal(f *testing.F) {
@@ -72,9 +68,7 @@ func FuzzNothingPrintedControlsTheTerminal(f *testing.F) {
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }) {
 			t.Errorf("%q: got %q", text, got)
 		}
-		if printable(got) != got {
-			t.Errorf("%q: not the same twice", text)
-		}
+		same(t, fmt.Sprintf("%q: not the same twice", text), printable(got), got)
 	})
 }
 
@@ -84,9 +78,7 @@ func TestWithoutATerminalTheWaitingLineIsSaidOnce(t *testing.T) {
 		var b bytes.Buffer
 		stop := printer{stdout: &b, colour: colour}.waiting("Waiting for %d…", 5)
 		stop()
-		if b.String() != want {
-			t.Errorf("got %q, want %q", b.String(), want)
-		}
+		same(t, "", b.String(), want)
 	}
 }
 
@@ -100,9 +92,7 @@ func TestOnATerminalTheWaitingLineCountsTheSeconds(t *testing.T) {
 			t.Parallel()
 			var out logsOutput
 			stop := printer{stdout: &out, colour: colour, tty: true}.waiting("Waiting for %d…", 5)
-			if got := out.String(); got != want[0] {
-				t.Errorf("at first %q, want %q", got, want[0])
-			}
+			same(t, "at first", out.String(), want[0])
 			until(t, func() bool { return strings.HasPrefix(out.String(), want[0]+want[1]) }, out.String)
 			stop()
 			said := out.String()
@@ -118,9 +108,7 @@ func TestTheCountingLineFitsTheTerminal(t *testing.T) {
 	const text = "Waiting for collector to come up…"
 	for width, want := range map[int]string{0: text + " 12s", 80: text + " 12s", 40: text + " 12s", 39: "Waiting for collector to come u… 12s", 20: "Waiting for … 12s", 4: "… 12s"} {
 		v := printer{columns: func() int { return width }}
-		if got := v.fit(text, text+" 12s"); got != want {
-			t.Errorf("%d columns: got %q, want %q", width, got, want)
-		}
+		same(t, fmt.Sprintf("%d columns", width), v.fit(text, text+" 12s"), want)
 	}
 }
 
@@ -133,17 +121,13 @@ func TestALocaleWithoutTheMarksGetsOthers(t *testing.T) {
 	v.fail("c")
 	v.found("d")
 	v.info("e")
-	if got := out.String(); got != "  + a\n  ! b\n  x c\n  x d\n  e\n" {
-		t.Errorf("got %q", got)
-	}
+	same(t, "", out.String(), "  + a\n  ! b\n  x c\n  x d\n  e\n")
 }
 
 func TestIndent(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"": "    ", "a": "    a", "a\nb\n": "    a\n    b", "a\n\nb\n\n": "    a\n    \n    b\n    "} {
-		if got := indent(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
+		same(t, text, indent(text), want)
 	}
 }
 
@@ -154,9 +138,7 @@ func TestDurationsAreWrittenInTwoUnits(t *testing.T) {
 		185 * time.Second: "3 min 5 s", 3599 * time.Second: "59 min 59 s", time.Hour: "1 h 0 min", 7980 * time.Second: "2 h 13 min",
 		86399 * time.Second: "23 h 59 min", 24 * time.Hour: "1 d 0 h", 97*time.Hour + 59*time.Minute: "4 d 1 h", 1000 * 24 * time.Hour: "1000 d 0 h",
 	} {
-		if got := duration(d); got != want {
-			t.Errorf("%v: got %s, want %s", d, got, want)
-		}
+		same(t, d, duration(d), want)
 	}
 }
 
@@ -166,9 +148,7 @@ func TestSizesAreWrittenInTheirUnit(t *testing.T) {
 		0: "0 B", 7: "7 B", 999: "999 B", 1000: "1.0 kB", 1049: "1.0 kB", 1051: "1.1 kB", 62464: "62.5 kB", 999900: "999.9 kB",
 		1000000: "1.0 MB", 63963136: "64.0 MB", 1 << 30: "1.1 GB", 5e12: "5.0 TB", 5e15: "5000.0 TB",
 	} {
-		if got := size(n); got != want {
-			t.Errorf("%d: got %s, want %s", n, got, want)
-		}
+		same(t, n, size(n), want)
 	}
 }
 
@@ -200,8 +180,6 @@ func TestColourAndTheCountingLineAreForTerminalsThatWantThem(t *testing.T) {
 			}
 			return ""
 		})
-		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%+v: got %+v", c, got)
-		}
+		same(t, c, got, c.want)
 	}
 }

@@ -25,6 +25,7 @@ type request struct {
 	env       []string // by --env: NAME=VALUE, or NAME, which is to be taken away
 	checks    bool     // doctor: everything is asked
 	shellPort bool     // dashboard: the port of this shell comes before that of the service
+	locked    bool     // nobody else changes the service meanwhile
 }
 
 // looks tells whether a request wants to know what answers.

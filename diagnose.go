@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -200,7 +201,7 @@ func readyEvidence(s snapshot) (bool, string) {
 
 // portsEvidence says who holds the ports where nobody who is known to be in the way does.
 func portsEvidence(s snapshot) (bool, string) {
-	free := 0
+	var free []string
 	for _, port := range []int{s.live().http, s.live().ws} {
 		f := s.ports[port]
 		if f.err != nil {
@@ -212,14 +213,13 @@ func portsEvidence(s snapshot) (bool, string) {
 			}
 		}
 		if len(f.holders) == 0 {
-			free++
+			free = append(free, strconv.Itoa(port))
 		}
 	}
-	p := s.live()
-	if free == 0 {
+	if p := s.live(); free == nil {
 		return true, fmt.Sprintf("%d and %d are held by the service", p.http, p.ws)
 	}
-	return true, fmt.Sprintf("%d and %d are free for the service", p.http, p.ws)
+	return true, "no listener on " + strings.Join(free, " and ")
 }
 
 // commonKinds are the kinds of problem that both managers have, in the order in which those of one check are told.
@@ -733,6 +733,8 @@ func (h holder) refusal(port int, other, ownUnit string) problem {
 		p.fix = fmt.Sprintf("kill %d", cmp.Or(h.parent, h.pid))
 	}
 	switch {
+	case h.unbound != "":
+		p.summary, p.fix, p.install = fmt.Sprintf("port %d cannot be bound, though nobody listens there: %s", port, h.unbound), "", elsewhere
 	case strings.HasSuffix(h.unit, ".socket"):
 		p.summary, p.install = fmt.Sprintf("port %d is held by systemd for %s", port, h.unit), elsewhere
 	case h.user != "" && other != "" && !strings.Contains(other, "=PORT"):

@@ -248,6 +248,8 @@ func TestWhatEachProblemRefuses(t *testing.T) {
 		{down, portHeldBy(snapHTTP, otherCollector).name, "port-held", "install restart ensure", "kill 77"},
 		{down, portHeldBy(snapHTTP, editorPlugin).name, "port-held", "install restart ensure", "quit the editor"},
 		{down, portHeldBy(snapWS, unitsCollector).name, "port-held", "install restart ensure", "systemctl --user stop other.service"},
+		{append(down[:1:1], change("", func(s *snapshot) { s.free = ports{6778, 6777} })), portHeldBy(snapWS, boundOnly).name, "port-held", "install restart ensure",
+			"choose another port: RUNTIMESCOPE_PORT=6777 runtimescope service install"},
 		{run, "no linger", "no-linger", "", "sudo loginctl enable-linger $USER"},
 		{run, "not enabled", "not-enabled", "", "runtimescope service install"},
 		{run, "replaced", "collector-replaced", "", "runtimescope service restart"},

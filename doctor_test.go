@@ -69,8 +69,8 @@ func TestDoctorInEveryState(t *testing.T) {
 		{"well", func(b *bench) { b.installed() }, 0, map[string]string{"manager": "ok", "definition": "ok ", "process": "ok running (PID", "ready": "ok",
 			"ports": "ok held by the service", "enabled": "ok starts at login", "environment": "ok"}},
 		{"nothing installed", func(*bench) {}, 1, map[string]string{"definition": "fail not installed", "process": "fail not installed", "ready": "unknown",
-			"ports": "ok free for the service", "manager": "ok"}},
-		{"stopped", func(b *bench) { b.installed().want(0, "service stop") }, 0, map[string]string{"process": "warn stopped", "ready": "unknown", "ports": "ok free"}},
+			"ports": "ok no listener on", "manager": "ok"}},
+		{"stopped", func(b *bench) { b.installed().want(0, "service stop") }, 0, map[string]string{"process": "warn stopped", "ready": "unknown", "ports": "ok no listener"}},
 		{"crash-looping", func(b *bench) { b.installed().crashed("crash 3") }, 1, map[string]string{"process": "fail crash-looping, last exit status 3", "ready": "unknown"}},
 		{"not ready", func(b *bench) { b.installed(); b.behaves("silent") }, 1, map[string]string{"process": "ok", "ready": "fail /readyz"}},
 		{"foreign answer", func(b *bench) { b.installed(); b.behaves("silent"); b.foreign(b.httpPort(), "python3") }, 1,
@@ -229,7 +229,7 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 	silent := func(s *snapshot, err error) {
 		s.silent, s.state = err, state{phase: unknown, linger: ptr(false), file: s.state.file}
 	}
-	const idle = "\nready unknown nothing runs that could answer on http://127.0.0.1:7000\nports ok 7000 and 7001 are free for the service"
+	const idle = "\nready unknown nothing runs that could answer on http://127.0.0.1:7000\nports ok no listener on 7000 and 7001"
 	for name, c := range map[string]struct {
 		change func(s *snapshot)
 		want   string // those checks that are not as they are for a service that is well

@@ -168,6 +168,7 @@ var (
 	stranger       = heldBy(79, "python3 -m http.server")
 	anotherUsers   = holder{uid: 1001, user: "bob"}
 	nobodyKnown    = holder{uid: 1000}
+	boundOnly      = holder{uid: -1, unbound: "address already in use"}
 	unitsCollector = heldBy(80, "/usr/bin/collector-server", func(h *holder) { h.unit, h.stop = "other.service", "systemctl --user stop other.service" })
 	childOfRun     = heldBy(81, "/usr/bin/collector-server", func(h *holder) { h.parent = 82 })
 	socketUnits    = heldBy(83, "/lib/systemd/systemd --user", func(h *holder) { h.unit, h.stop = "rs.socket", "systemctl --user stop rs.socket" })
@@ -190,6 +191,7 @@ func allOptions() []option {
 		startLimited(), ending(), noMainProcess(), empty(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
 		portHeldBy(snapHTTP, otherCollector), portHeldBy(snapHTTP, editorPlugin), portHeldBy(snapHTTP, stranger), portHeldBy(snapHTTP, anotherUsers),
 		portHeldBy(snapWS, stranger), portHeldBy(snapWS, unitsCollector), portHeldBy(7000, stranger), portHeldBy(snapHTTP, nobodyKnown),
+		portHeldBy(snapWS, boundOnly),
 		portHeldBy(snapWS, childOfRun), portHeldBy(snapHTTP, socketUnits),
 		change("two ports are free", func(s *snapshot) { s.free = ports{6778, 6777} }),
 		change("a mask as a file", func(s *snapshot) {

@@ -68,6 +68,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.ready = a.askReady(ctx, port)
 	}
 	a.allPortFacts(ctx, s, sockets)
+	a.boundFacts(s, r)
 	a.conflictFacts(ctx, &s)
 	a.programs(&s, installed, candidate)
 	a.processFacts(ctx, &s)
@@ -93,6 +94,21 @@ func (a *app) allPortFacts(ctx context.Context, s snapshot, sockets map[int]port
 		if _, conflict := s.portConflict(port); conflict && sockets != nil {
 			delete(s.ports, port)
 			a.portFacts(ctx, s, nil, port)
+		}
+	}
+}
+
+// boundFacts adds the sockets that are bound and do not listen: no table has them. It is for a service that is down, whose
+// collector might find its port taken by us otherwise.
+func (a *app) boundFacts(s snapshot, r request) {
+	if a.unbound == nil || !r.locked || r.verb == stop || r.verb == uninstall || s.silent != nil || !s.state.gone() {
+		return
+	}
+	for port, f := range s.ports {
+		if f.err == nil && len(f.holders) == 0 {
+			if err := a.unbound(port); err != nil {
+				s.ports[port] = portFacts{holders: []holder{{uid: -1, unbound: err.Error()}}}
+			}
 		}
 	}
 }

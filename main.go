@@ -35,6 +35,7 @@ type app struct {
 	disk        disk
 	timings     timings
 	alive       func(pid int) bool
+	unbound     func(port int) error                     // why a port cannot be bound; nil where that cannot be tried
 	signals     func(also ...os.Signal) <-chan os.Signal // catches those that end a program, and these, from now on
 	// adopt makes orphans ours, where there is such a thing; see service_linux.go.
 	adopt   func() (died <-chan os.Signal, strays func(keep, group int) []int)

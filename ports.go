@@ -111,6 +111,8 @@ type holder struct {
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
 	wildcard6 bool
 	ours      bool // it is the service's
+	// unbound is why the port cannot be bound though nobody listens there; "" for a holder that listens.
+	unbound string
 
 	// Only of one that is in the way is asked:
 	user   string // the name of the other user whose process it is

@@ -40,6 +40,7 @@ func (a *app) choose() (environ []string) {
 	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}
 	a.processes = lsofTable{started: startTime, answers: a.answers}
 	a.lock = folderLock(filepath.Join(a.home, "Library"), a.home)
+	a.unbound = unbound
 	return nil
 }
 

@@ -74,7 +74,7 @@ func (a *app) choose() (environ []string) {
 		}
 	}
 	a.manager, a.processes, a.adopt = m, procfs{"/proc", sockDiag, bootTime}, adopt
-	a.lock = folderLock(m.runtimeDir, a.home)
+	a.unbound, a.lock = unbound, folderLock(m.runtimeDir, a.home)
 	if config := a.getenv("XDG_CONFIG_HOME"); filepath.IsAbs(config) && filepath.Clean(config) != filepath.Join(a.home, ".config") {
 		a.locate = func(ctx context.Context, run Runner) serviceManager {
 			other := m

@@ -24,6 +24,19 @@ func jobSignals() (stop, goOn os.Signal) { return syscall.SIGTSTP, syscall.SIGCO
 // suspend stops this process until SIGCONT.
 func suspend() { syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
 
+// unbound says why a port cannot be bound in the way of the collector (socket(7): SO_REUSEADDR); nil where it can.
+func unbound(port int) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock() // until it is closed: a child would go on to hold it
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil // which says nothing of the port
+	}
+	defer syscall.Close(fd)
+	syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	return syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+}
+
 // fileOwner is the user ID that a file belongs to.
 func fileOwner(info fs.FileInfo) (uid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -440,6 +441,35 @@ func TestWhoIsInTheWayOfTheService(t *testing.T) {
 			t.Errorf("%s: %t", c.what, got)
 		}
 	}
+}
+
+func TestAPortIsBoundOnlyBeforeAStartOfAServiceThatIsDown(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		tried := 0
+		b.unbound = func(int) error {
+			tried++
+			return errors.New("address already in use")
+		}
+		quiet := func(commands ...string) {
+			t.Helper()
+			for _, args := range commands {
+				if b.runs(strings.Fields(args)...); tried != 0 {
+					t.Fatalf("%s binds a port", args)
+				}
+			}
+		}
+		quiet("service status", "service doctor", "service install --dry-run", "service stop", "service uninstall")
+		b.refused("service install", fmt.Sprintf("✗ port %d cannot be bound, though nobody listens there: address already in use", b.httpPort()))
+		b.unbound = nil
+		b.want(0, "service install")
+		b.unbound = func(int) error { tried++; return nil }
+		tried = 0
+		quiet("service restart", "service install", "service stop")
+		if b.want(0, "service start"); tried == 0 {
+			t.Error("no port was tried")
+		}
+	})
 }
 
 func TestOnlyRootIsSuspectedOfSudo(t *testing.T) {

@@ -222,7 +222,7 @@ func (a *app) begin(ctx context.Context, v verb, o options) (d decision, before 
 			return d, nil, nil, err
 		}
 	}
-	r := request{verb: v, collector: o.collector, env: env}
+	r := request{verb: v, collector: o.collector, env: env, locked: !o.dryRun}
 	s := a.inspect(ctx, r)
 	d = decide(a.manager, s, r)
 	if d.refused != nil {

@@ -242,6 +242,9 @@ func TestE2EWhoTakesAPortIsNamedInEachStateOfTheService(t *testing.T) {
 					r.says(fmt.Sprintf("is answered by PID %d (", os.Getpid()))
 				}
 			}
+			if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"id":"port-held"`) || !strings.Contains(r.out, held) {
+				t.Errorf("not in %s", r.out)
+			}
 			e.agrees(c.state)
 			e.refused("service start")
 			e.refused("service install", held)
@@ -249,6 +252,23 @@ func TestE2EWhoTakesAPortIsNamedInEachStateOfTheService(t *testing.T) {
 			e.exits(0, "service uninstall")
 		}
 	}
+}
+
+func TestE2EABoundPortWithoutAListenerIsFoundBeforeAnythingIsWritten(t *testing.T) {
+	e := newE2E(t)
+	for _, args := range []string{"service install", "service start"} {
+		for _, port := range []int{e.http, e.ws} {
+			fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+			e.ok(err)
+			e.ok(syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}))
+			e.refused(args, fmt.Sprintf("✗ port %d cannot be bound, though nobody listens there: address already in use", port), "Try: choose another port: RUNTIMESCOPE_")
+			e.run(filepath.Join(e.bin, "runtimescope"), "service", "doctor").says(fmt.Sprintf("✓ ports: no listener on %d and %d", e.http, e.ws))
+			e.ok(syscall.Close(fd))
+		}
+		e.write(e.unit, e2eUnit(e.collector, fmt.Sprintf("Environment=RUNTIMESCOPE_HTTP_PORT=%d RUNTIMESCOPE_PORT=%d\n", e.http, e.ws)), 0o644)
+		e.systemctl("daemon-reload")
+	}
+	e.exits(0, "service start").says("✓ Collector is healthy")
 }
 
 func TestE2EWhoAnswersWithoutAServiceIsSaid(t *testing.T) {

@@ -24,6 +24,7 @@ type machine struct {
 	started  func(time.Time) // told when the start begins, and again while what ran before is still being stopped
 	timeout  time.Duration   // how long the start may take
 	patience time.Duration   // with a command that starts the service, before the manager is asked how far it is
+	killed   func()          // told when the collector did not end in time as it was stopped
 }
 
 // A disk carries out one change to the file system. The real one calls change; a test's may fail instead, or
@@ -132,6 +133,8 @@ type command struct {
 	starts bool     // it starts the collector: the log begins here
 	// progress tells how far the manager is with the start that this command waits for; nil: it waits for none.
 	progress func(context.Context, Runner) (begun, stopping bool)
+	// killed tells whether what ran before had to be killed, after a start that took so long.
+	killed func(ctx context.Context, run Runner, took time.Duration) bool
 }
 
 func (c command) String() string { return "run " + quoteArgv(c.argv) }
@@ -148,7 +151,12 @@ func (c command) do(ctx context.Context, m machine) (func(context.Context) error
 		m.started(time.Now())
 	}
 	if c.progress != nil {
-		return undo, c.start(ctx, m)
+		begin := time.Now()
+		err := c.start(ctx, m)
+		if err == nil && c.killed != nil && c.killed(ctx, m.run, time.Since(begin)) {
+			m.killed()
+		}
+		return undo, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeDeadline)
 	defer cancel()
@@ -204,6 +212,9 @@ func (c command) begun(ctx context.Context, m machine) bool {
 	}
 }
 
+// errKilled comes with a condition that holds: the collector had to be killed for it.
+var errKilled = errors.New("killed")
+
 // An await step polls until a named condition holds, at most for within.
 type await struct {
 	condition string // "com.example.job is gone"
@@ -222,6 +233,9 @@ func (a await) do(ctx context.Context, m machine) (func(context.Context) error, 
 	var last error
 	for {
 		holds, err := a.holds(ctx, m.run)
+		if holds && err == errKilled {
+			m.killed()
+		}
 		if holds {
 			return nil, nil
 		}

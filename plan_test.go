@@ -60,7 +60,7 @@ func (d *planDisk) do(op, path string, change func() error) error {
 }
 
 func planMachine(d disk) machine {
-	return machine{run: planRunner{}, disk: d, started: func(time.Time) {}, timeout: time.Minute, patience: time.Second,
+	return machine{run: planRunner{}, disk: d, started: func(time.Time) {}, timeout: time.Minute, patience: time.Second, killed: func() {},
 		explain: func(_ context.Context, err error) error { return err }}
 }
 

@@ -124,10 +124,11 @@ type state struct {
 	loginLink      string // the link that starts it at login, which may outlive the definition; "" when there is none
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
 
-	domain      string // launchd's domain
-	noSession   error  // why launchd could not load it again once it is stopped
-	logFault    error  // why launchd could not open its log
-	exitTimeout time.Duration
+	domain      string        // launchd's domain
+	noSession   error         // why launchd could not load it again once it is stopped
+	logFault    error         // why launchd could not open its log
+	exitTimeout time.Duration // of a collector that is stopped, before it is killed; 0: unknown, or never
+	killed      bool          // that was over
 
 	processEnv []string // K=V that the running process was given; nil: unknown
 	file       file

@@ -60,7 +60,7 @@ func ask(ctx context.Context, run Runner, args ...string) (out string, err error
 // What state asks for: properties whose values systemd makes up itself, and those that hold what somebody wrote, which may
 // have lines that look like other properties.
 var (
-	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "Type",
+	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "ExecMainCode", "ExecMainStatus", "Type",
 		"RestartUSec", "MemoryCurrent", "MemoryMax", "StandardOutput", "StandardError", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
 		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
 		"ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
@@ -203,6 +203,7 @@ func (p unitProps) state(out string) (state, error) {
 		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
+		killed:         p["Result"] == "timeout",
 		skipped:        p["ConditionResult"] == "no" && p.time("ConditionTimestampMonotonic") != 0,
 		startedAt:      p.time("ExecMainStartTimestampMonotonic"),
 		unitEnv:        shownWords(p["Environment"]),
@@ -215,6 +216,7 @@ func (p unitProps) state(out string) (state, error) {
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
 	}
+	s.exitTimeout, _ = time.ParseDuration(strings.NewReplacer(" ", "", "min", "m").Replace(p["TimeoutStopUSec"]))
 	p.readPhase(&s)
 	p.readExit(&s)
 	s.toldToStop = p.toldToStop(s)
@@ -478,6 +480,9 @@ func (m systemd) starting(before state, args ...string) command {
 		s, err := m.state(ctx, run)
 		return err == nil && s.up() && s.invocation != before.invocation, err == nil && s.ending
 	}
+	c.killed = func(ctx context.Context, run Runner, took time.Duration) bool {
+		return before.pid != 0 && before.exitTimeout > 0 && took >= before.exitTimeout && m.killedBefore(ctx, run, before)
+	}
 	return c
 }
 
@@ -503,7 +508,7 @@ func (m systemd) plan(v verb, s snapshot, text string) plan {
 		p.steps = m.restartSteps(st)
 	case stop:
 		// a collector that had to be killed counts as failed, until that is reset
-		p.steps = []step{m.do("stop", unitName), m.gone(), m.lenient("reset-failed", unitName)}
+		p.steps = []step{m.do("stop", unitName), m.gone(st), m.lenient("reset-failed", unitName)}
 	case uninstall:
 		p.steps = m.uninstallSteps(st)
 	}
@@ -552,7 +557,7 @@ func (m systemd) restartSteps(s state) (steps []step) {
 
 func (m systemd) uninstallSteps(s state) (steps []step) {
 	if s.up() || s.pid != 0 || s.ending {
-		steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone())
+		steps = append(steps, command{argv: systemctl("stop", unitName), ok: []int{5}}, m.gone(s))
 	}
 	leftover, link := s.leftover(), s.file.link
 	if link != "" && !filepath.IsAbs(link) {
@@ -583,10 +588,13 @@ func (m systemd) uninstallSteps(s state) (steps []step) {
 	return steps
 }
 
-// gone awaits that systemd has ended every process of the service.
-func (m systemd) gone() step {
+// gone awaits that systemd has ended every process of the service. How, it forgets by reset-failed.
+func (m systemd) gone(before state) step {
 	return await{unitName + " has stopped", 30 * time.Second, 50 * time.Millisecond, func(ctx context.Context, run Runner) (bool, error) {
 		s, err := m.state(ctx, run)
+		if err == nil && s.killed && !before.killed {
+			return s.gone(), errKilled
+		}
 		return err == nil && s.gone(), err
 	}}
 }

@@ -44,11 +44,12 @@ func (e journalEntry) field(name string) string {
 	return string(raw)
 }
 
-// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, the two ends, and lines that were dropped.
+// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, the two ends, how a unit failed, and lines that were dropped.
 const (
 	spawnFailed = "641257651c1b4ec9a8624d7a40a9e1e7"
 	processEnd  = "98e322203f7a4ed290d09fe03c09fe15"
 	cleanEnd    = "7ad2d189f7e94e70a38c781354912448"
+	unitFailed  = "d9b373ed55a64feb8242e02dbe79a49c"
 	dropped     = "a596d6fe7bfa4994828e72309e95d61e"
 )
 
@@ -169,6 +170,16 @@ func (m systemd) lastFailure(ctx context.Context, run Runner, s state) string {
 		return fmt.Sprintf("%s, %s ago", unitExitName(how), duration(time.Since(time.UnixMicro(at))))
 	}
 	return ""
+}
+
+// killedBefore tells whether the start that a restart replaced did not end in time: the unit itself has forgotten that.
+func (m systemd) killedBefore(ctx context.Context, run Runner, s state) bool {
+	for end := time.Now().Add(500 * time.Millisecond); ; time.Sleep(50 * time.Millisecond) { // journald may be behind
+		entries, _ := journalEntries(ctx, run, 1, "USER_INVOCATION_ID="+s.invocation, "_UID="+userID(m.uid), "MESSAGE_ID="+unitFailed)
+		if len(entries) > 0 || time.Now().After(end) {
+			return len(entries) > 0 && strings.HasSuffix(entries[0].field("MESSAGE"), "'timeout'.")
+		}
+	}
 }
 
 // whyNoJournal says why journalctl gave no answer.

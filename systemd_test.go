@@ -432,6 +432,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.invocation, s.unitEnv = "37fb2734b5524694be096d2ba8a36208", []string{"STANDIN_EXIT=3"}
 		}),
 		"failed-timeout": unit(func(s *state) {
+			s.killed = true
 			s.phase, s.rawState = failed, "failed"
 			ended(s, exitStatus{signal: 9}, "SIGKILL", givenUp)
 			s.invocation, s.unitEnv, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
@@ -587,7 +588,7 @@ func TestAUnitThatIsBeingStoppedHasNotEndedYet(t *testing.T) {
 	text := strings.Replace(fakebinText(t, "systemctl-show-deactivating.txt"), "\nMainPID=376", "\nMainPID=0", 1)
 	call := strings.Join(systemctl("show", unitName, "-p", unitProperties), " ")
 	run := planRunner{outputs: map[string]string{call: text}}
-	wait := systemd{user: ada}.gone().(await)
+	wait := systemd{user: ada}.gone(state{}).(await)
 	if holds, err := wait.holds(context.Background(), run); holds || err != nil {
 		t.Errorf("it is gone, %v", err)
 	}

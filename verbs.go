@@ -271,7 +271,8 @@ func (a *app) carryOut(ctx context.Context, p plan, o options, started func(time
 		return false, err
 	}
 	explain := func(ctx context.Context, err error) error { return a.manager.explain(ctx, a.run, err) }
-	err = apply(ctx, machine{a.run, a.disk, explain, started, o.timeout, a.timings.patience}, p)
+	killed := func() { a.out.warn("The collector did not stop in time, and %s killed it", a.manager.names().name) }
+	err = apply(ctx, machine{a.run, a.disk, explain, started, o.timeout, a.timings.patience, killed}, p)
 	return err == nil, err
 }
 

@@ -154,20 +154,28 @@ func TestE2EKilledCollectorComesBackAndIsCounted(t *testing.T) {
 }
 
 func TestE2ECollectorThatDoesNotHeedSIGTERMIsStoppedAllTheSame(t *testing.T) {
+	t.Setenv("SYSTEMD_LOG_TARGET", "journal") // as in a login
 	e := newE2E(t)
 	e.standin("STANDIN_DEAF=1")
 	e.write(e.unit+".d/soon.conf", "[Service]\nTimeoutStopSec=500ms\n", 0o644)
 	e.exits(0, "service install")
 	old := e.serves()
-	e.exits(0, "service restart")
+	const killed = "⚠ The collector did not stop in time, and systemd killed it"
+	restart := e.exits(0, "service restart")
 	if e.serves() == old {
 		t.Error("it was not restarted")
 	}
-	e.exits(0, "service stop").says("✓ Service stopped")
+	e.exits(0, "service stop").says("✓ Service stopped", killed)
+	e.exits(0, "service stop").saysNot(killed)
 	e.stopped()
-	e.exits(0, "service start")
-	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	e.exits(0, "service start").saysNot(killed)
+	install := e.exits(0, "service install")
+	e.exits(0, "service uninstall").says("✓ Service uninstalled", killed)
 	e.stopped()
+	if e.journal() {
+		restart.says(killed)
+		install.says(killed)
+	}
 	if state := e.show("ActiveState"); state != "inactive" {
 		t.Errorf("systemd remembers it as %s", state)
 	}

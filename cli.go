@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -140,6 +141,9 @@ func readTimeout(o *options, text string) (err error) {
 func readLines(o *options, text string) error {
 	if _, err := fmt.Sscanf(text+"\n", "%d\n", &o.lines); err != nil || o.lines < 0 {
 		return errors.New("must be a number of lines")
+	}
+	if o.lines > math.MaxInt32 { // journalctl's limit
+		return fmt.Errorf("must be at most %d", math.MaxInt32)
 	}
 	return nil
 }

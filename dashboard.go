@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -57,15 +58,34 @@ func (a *app) ensureRunning(ctx context.Context, elsewhere bool) error {
 	return nil
 }
 
-// open shows a page in the user's browser. A browser that takes long to start, or that stays, is no failure.
+// open shows a page in the user's browser, by the first command that does.
 func (a *app) open(url string) error {
-	argv := []string{"open", url}
+	commands := []string{"open"}
 	if a.platform != "darwin" {
-		if a.getenv("DISPLAY") == "" && a.getenv("WAYLAND_DISPLAY") == "" {
-			return errors.New("there is no desktop here")
+		commands = strings.FieldsFunc(a.getenv("BROWSER"), func(r rune) bool { return r == ':' }) // which may need no desktop
+		if a.getenv("DISPLAY")+a.getenv("WAYLAND_DISPLAY")+a.getenv("WSL_DISTRO_NAME") != "" {
+			commands = append(commands, "xdg-open", "wslview")
 		}
-		argv = []string{"xdg-open", url}
 	}
+	first := errors.New("there is no desktop here")
+	for i, command := range commands {
+		argv := strings.Fields(strings.ReplaceAll(command, "%s", url))
+		if !strings.Contains(command, "%s") {
+			argv = append(argv, url)
+		}
+		err := a.browse(argv)
+		if err == nil {
+			return nil
+		}
+		if i == 0 {
+			first = err
+		}
+	}
+	return first
+}
+
+// browse runs a browser. One that takes long to start, or that stays, is no failure.
+func (a *app) browse(argv []string) error {
 	p, err := a.run.Start(bond{ownGroup: true}, nil, nil, []string{"LC_ALL=" + a.getenv("LC_ALL")}, argv...)
 	if err != nil {
 		return err

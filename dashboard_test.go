@@ -3,9 +3,12 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +69,48 @@ func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
 		os.Remove(b.fake.path("bin/" + programFile(opener)))
 		b.want(0, "dashboard", b.page(), opener+": command not found")
 	})
+}
+
+func TestTheCommandsThatMayOpenAPageAreTriedInTurn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		env     map[string]string
+		failing string // commands that are not there
+		calls   string // with U for the page
+		says    string
+	}{
+		{map[string]string{"DISPLAY": ":0"}, "", "xdg-open U", "Opening"},
+		{map[string]string{"DISPLAY": ":0"}, "xdg-open", "xdg-open U|wslview U", "Opening"},
+		{map[string]string{"DISPLAY": ":0"}, "xdg-open wslview", "xdg-open U|wslview U", "Open it in a browser: xdg-open: command not found"},
+		{map[string]string{"WSL_DISTRO_NAME": "Debian"}, "xdg-open", "xdg-open U|wslview U", "Opening"},
+		{map[string]string{"BROWSER": "open"}, "", "open U", "Opening"}, // an editor over ssh sets it
+		{map[string]string{"BROWSER": "open"}, "open", "open U", "Open it in a browser: open: command not found"},
+		{map[string]string{"BROWSER": ":lynx -x %s:open --new", "DISPLAY": ":0"}, "lynx", "lynx -x U|open --new U", "Opening"},
+		{map[string]string{"BROWSER": "lynx", "DISPLAY": ":0"}, "lynx", "lynx U|xdg-open U", "Opening"},
+		{map[string]string{"BROWSER": ":"}, "", "", "there is no desktop here"},
+	} {
+		b := newBench(t, "systemd").quick().installed()
+		maps.Copy(b.env, c.env)
+		run := &opened{Runner: b.app.run, failing: strings.Fields(c.failing)}
+		b.app.run = run
+		b.want(0, "dashboard", c.says)
+		if got := strings.ReplaceAll(strings.Join(run.calls, "|"), b.page(), "U"); got != c.calls {
+			t.Errorf("%v without %s: %s", c.env, c.failing, got)
+		}
+	}
+}
+
+// An opened runner starts nothing, and remembers what it was to start.
+type opened struct {
+	Runner
+	failing, calls []string
+}
+
+func (o *opened) Start(_ bond, _, _ io.Writer, _ []string, argv ...string) (process, error) {
+	if o.calls = append(o.calls, strings.Join(argv, " ")); slices.Contains(o.failing, argv[0]) {
+		return nil, fmt.Errorf("%s: command not found", argv[0])
+	}
+	return endedProcess{}, nil
 }
 
 func TestABrowserThatStaysIsNoFailure(t *testing.T) {

@@ -464,6 +464,9 @@ func findLinked(s snapshot) (problem, bool) {
 		advice: "change it there, or remove the link", blocks: writes}
 	if f.dangling {
 		p.summary, p.blocks = fmt.Sprintf("%s is a symbolic link to %s, which is not there", f.path, f.link), writes|starts
+	} else if name := filepath.Base(f.link); s.names.unit != "" && name != s.names.unit && strings.HasSuffix(name, ".service") { // by Alias=
+		p.summary = fmt.Sprintf("%s is an alias of %s (%s)", s.names.unit, name, f.link)
+		p.fix, p.advice = "systemctl --user disable --now "+quoteArgv([]string{name}), "change it there"
 	}
 	return p, f.link != "" && !s.state.masked
 }
@@ -472,7 +475,7 @@ func findDefinitionGone(s snapshot) (problem, bool) {
 	st := s.state
 	return problem{severity: failing, summary: fmt.Sprintf("the %s of the service is gone: %s", s.names.definition, st.file.path),
 			fix: installCommand, blocks: starts},
-		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == ""
+		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == "" && !st.transient
 }
 
 // findDefinitionBroken lets a restart go on where the file is newer than what is loaded, or where a drop-in, which may
@@ -515,6 +518,9 @@ func findDefinitionNotLoaded(s snapshot) (problem, bool) {
 
 func findNotEnabled(s snapshot) (problem, bool) {
 	p := problem{severity: warning, summary: "does not start at login", fix: installCommand, advice: s.names.switchOn}
+	if s.state.transient {
+		p.summary, p.fix = "does not start at login: it is transient", ""
+	}
 	if s.state.static {
 		p.summary, p.fix = "does not start at login: the unit has no [Install] section", ""
 	}

@@ -240,6 +240,10 @@ func allOptions() []option {
 		}),
 		change("not enabled", func(s *snapshot) { s.state.enabled = ptr(false) }),
 		change("cannot be enabled", func(s *snapshot) { s.state.enabled, s.state.static = ptr(false), true }),
+		change("transient", func(s *snapshot) {
+			s.state.transient, s.state.enabled, s.state.file.exists, s.state.loaded = true, ptr(false), false, "/run/user/1000/systemd/transient/"+unitName
+		}),
+		change("an alias", func(s *snapshot) { s.state.file.link, s.state.file.exists = "/home/ada/other.service", false }),
 		change("nobody knows whether enabled", func(s *snapshot) { s.state.enabled = nil }),
 		change("restarted", func(s *snapshot) { s.state.restarts = ptr(3) }),
 		change("the collector is gone", func(s *snapshot) { s.installed.err = errors.New("not there") }),

@@ -50,7 +50,7 @@ func (m fakeMachine) systemctl(s *fakeState, args []string, stdout, stderr io.Wr
 		fmt.Fprintf(stderr, format+"\n", a...)
 		return code
 	}
-	switch verb := args[1]; strings.Join(slices.DeleteFunc(slices.Clone(args[1:]), func(a string) bool { return a == "--now" }), " ") {
+	switch verb := args[1]; strings.Join(slices.DeleteFunc(slices.Clone(args[1:]), func(a string) bool { return a == "--now" || a == "--no-reload" }), " ") {
 	case "daemon-reload":
 		m.reload(s)
 		s.Starts = 0
@@ -89,7 +89,9 @@ func (m fakeMachine) systemctl(s *fakeState, args []string, stdout, stderr io.Wr
 			}
 			say(0, "Created symlink %s → %s.", m.wantsPath(s), m.unitPath(s))
 		}
-		m.reload(s)
+		if !slices.Contains(args, "--no-reload") {
+			m.reload(s)
+		}
 		if now {
 			return m.start(s, stderr, false)
 		}
@@ -101,7 +103,9 @@ func (m fakeMachine) systemctl(s *fakeState, args []string, stdout, stderr io.Wr
 		if os.Remove(m.wantsPath(s)) == nil {
 			say(0, "Removed %q.", m.wantsPath(s))
 		}
-		m.reload(s)
+		if !slices.Contains(args, "--no-reload") {
+			m.reload(s)
+		}
 		if now {
 			m.stop(s)
 		}

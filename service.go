@@ -121,6 +121,7 @@ type state struct {
 	enabled        *bool  // starts at login; nil: unknown
 	maybeUnreached bool   // enabled, but perhaps for a target that no login reaches
 	static         bool   // cannot be enabled
+	transient      bool   // it has no definition on disk, and is gone once it has ended
 	loginLink      string // the link that starts it at login, which may outlive the definition; "" when there is none
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
 
@@ -166,7 +167,7 @@ func (s state) up() bool { return s.phase == running || s.phase == starting || s
 
 // vendor tells whether the definition in use is not the user's own but one that a package brought.
 func (s state) vendor() bool {
-	return s.definitionPath() != s.file.path && !s.masked && s.otherHome == ""
+	return s.definitionPath() != s.file.path && !s.masked && s.otherHome == "" && !s.transient
 }
 
 // there tells whether there is a definition that the manager can be told to start.

@@ -200,6 +200,7 @@ func (p unitProps) state(out string) (state, error) {
 		dropIns:        shownWords(p["DropInPaths"]),
 		envFiles:       p["EnvironmentFiles"] != "",
 		static:         p["UnitFileState"] == "static",
+		transient:      p["UnitFileState"] == "transient",
 		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
@@ -565,14 +566,14 @@ func (m systemd) uninstallSteps(s state) (steps []step) {
 	}
 	switch {
 	case s.there():
-		disable := m.do("disable", unitName)
-		switch { // disable removes also a unit that is a link
+		disable := m.do("disable", "--no-reload", unitName) // one reload is enough, and takes most of the time
+		switch {                                            // disable removes also a unit that is a link
 		case link != "" && isTrue(s.enabled):
-			disable.undo = systemctl("enable", link)
+			disable.undo = systemctl("enable", "--no-reload", link)
 		case link != "":
-			disable.undo = systemctl("link", link)
+			disable.undo = systemctl("link", "--no-reload", link)
 		case isTrue(s.enabled):
-			disable.undo = systemctl("enable", unitName)
+			disable.undo = systemctl("enable", "--no-reload", unitName)
 		}
 		steps = append(steps, disable)
 	case leftover != "":
@@ -705,6 +706,7 @@ func (m systemd) judgements() judgements {
 		kinds: []kind{
 			{"masked", "definition", findMasked},
 			{"other-home", "definition", findOtherHome},
+			{"transient", "definition", findTransient},
 			{"manager-port", "manager", findManagerPort},
 			{"answer-cut", "manager", findAnswerCut},
 			{"no-linger", "linger", findNoLinger},
@@ -721,6 +723,16 @@ func findMasked(s snapshot) (problem, bool) {
 func findOtherHome(s snapshot) (problem, bool) {
 	return problem{severity: failing, summary: fmt.Sprintf("the user manager of systemd has the unit from %s: the HOME of this shell is another", s.state.loaded),
 		fix: "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
+}
+
+// findTransient finds a unit that systemd-run made. It stands before one of the same name in the home.
+func findTransient(s snapshot) (problem, bool) {
+	fix := "systemctl --user stop " + unitName
+	if s.state.phase == failed {
+		fix = "systemctl --user reset-failed " + unitName
+	}
+	return problem{severity: failing, summary: "the service is a transient unit: systemd-run made it, and it is gone once it has ended (" + s.state.loaded + ")",
+		fix: fix, blocks: writes}, s.state.transient
 }
 
 // findManagerPort finds a port that the manager hands on to each service: it would count where the unit leaves the

@@ -329,6 +329,8 @@ func (a *app) stopService(ctx context.Context, o options) error {
 		a.out.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask)
 	case s.file.dangling:
 		a.out.done("Service stopped (its %s is a symbolic link to %s, which is not there)", definition, s.file.link)
+	case s.transient:
+		a.out.done("Service stopped (its %s was transient, and is gone — run `service install` to start again)", definition)
 	case !s.there():
 		a.out.done("Service stopped (its %s is gone — run `service install` to start again)", definition)
 	case s.vendor() && s.enabled != nil && !*s.enabled: // it counts as not installed, once it is stopped

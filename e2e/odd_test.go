@@ -528,3 +528,39 @@ func TestE2ETheConfigurationFolderIsTheOneThatTheManagerReads(t *testing.T) {
 		e.agrees("running")
 	})
 }
+
+func TestE2EATransientUnitAndAnAliasAreNamed(t *testing.T) {
+	t.Run("transient", func(t *testing.T) {
+		e := newE2E(t)
+		begin := func() {
+			if out, err := e.tool("systemd-run", "--user", "--unit=runtimescope", "--setenv=RUNTIMESCOPE_HTTP_PORT="+strconv.Itoa(e.http),
+				"--setenv=RUNTIMESCOPE_PORT="+strconv.Itoa(e.ws), e.collector); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			e.until("it answers", e.answers)
+		}
+		begin()
+		e.exits(0, "service status").says("the service is a transient unit", "Fix: systemctl --user stop runtimescope.service")
+		e.refused("service install", "the service is a transient unit", "Try: systemctl --user stop runtimescope.service")
+		e.exits(0, "service restart").says("✓ Service restarted")
+		e.exits(0, "service stop").says("✓ Service stopped (its unit was transient, and is gone")
+		begin()
+		e.exits(0, "service uninstall").says("✓ Service uninstalled")
+		e.exits(0, "service status").says("Service not installed.")
+		begin()
+		e.systemctl("stop", "runtimescope.service") // the advice
+		e.exits(0, "service install").says("✓ Collector is healthy")
+	})
+	t.Run("alias", func(t *testing.T) {
+		e := newE2E(t)
+		other := filepath.Join(filepath.Dir(e.unit), "other.service")
+		e.write(other, fmt.Sprintf("[Service]\nExecStart=%s\nEnvironment=RUNTIMESCOPE_HTTP_PORT=%d RUNTIMESCOPE_PORT=%d\n[Install]\nAlias=runtimescope.service\nWantedBy=default.target\n", e.collector, e.http, e.ws), 0o644)
+		e.systemctl("enable", "--now", "other.service")
+		e.until("it answers", e.answers)
+		e.exits(0, "service status").says("✓ Service is active", "runtimescope.service is an alias of other.service", "Fix: systemctl --user disable --now other.service")
+		e.refused("service install", "runtimescope.service is an alias of other.service")
+		e.exits(0, "service restart")
+		e.systemctl("disable", "--now", "other.service") // the advice
+		e.exits(0, "service install").says("✓ Collector is healthy")
+	})
+}

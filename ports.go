@@ -22,19 +22,16 @@ type ports struct{ http, ws int }
 // envPorts reads the ports from the environment. bad names the variable whose value is no port, and not the value: it may
 // be a secret that went astray.
 func envPorts(getenv func(string) string) (p ports, bad string) {
-	for _, v := range []struct {
-		name string
-		port *int
-	}{{httpPortEnv, &p.http}, {wsPortEnv, &p.ws}} {
-		text := getenv(v.name)
-		if text == "" {
-			continue
-		}
-		if *v.port = parsePort(text); *v.port == 0 {
-			return ports{}, v.name
+	var words []string
+	for _, name := range []string{httpPortEnv, wsPortEnv} {
+		if value := getenv(name); value != "" {
+			words = append(words, name+"="+value)
 		}
 	}
-	return p, ""
+	if bad = badPort(words); bad == "" {
+		p.read(words)
+	}
+	return p, bad
 }
 
 // parsePort returns 0 for what is no port.
@@ -58,17 +55,14 @@ func (p *ports) read(environ []string) {
 	}
 }
 
-// badPort names a variable among K=V words whose value is no port; "" when there is none. The last one counts, of each.
+// badPort names a variable among K=V words whose value is no port; "" when there is none.
 func badPort(environ []string) string {
-	last := map[string]string{}
-	for _, word := range environ {
-		key, value, _ := strings.Cut(word, "=")
-		last[key] = value
-	}
-	for _, key := range []string{httpPortEnv, wsPortEnv} {
-		if value, ok := last[key]; ok && parsePort(value) == 0 {
-			return key
-		}
+	p := ports{-1, -1}
+	switch p.read(environ); 0 {
+	case p.http:
+		return httpPortEnv
+	case p.ws:
+		return wsPortEnv
 	}
 	return ""
 }

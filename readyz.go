@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -47,33 +48,36 @@ func (a *app) get(ctx context.Context, port int, path string) (status int, body 
 		return 0, nil, err
 	}
 	limit := &io.LimitedReader{R: conn, N: answerLimit}
-	status, body, err = (&answerReader{Reader: bufio.NewReader(limit)}).read()
-	if err == errCutOff && status != 0 && limit.N == 0 {
+	r := &answerReader{Reader: bufio.NewReader(limit)}
+	switch status, err = r.read(); {
+	case err != io.EOF:
+	case status != 0 && limit.N == 0:
 		err = nil
+	default:
+		err = errors.New("the answer was cut off")
 	}
-	return status, body, err
+	return status, r.body.Bytes(), err
 }
-
-var errCutOff = errors.New("the answer was cut off")
 
 // An answerReader reads an answer step by step and no further than it goes: its server may keep the connection open.
 type answerReader struct {
 	*bufio.Reader
-	err error // the first one
+	body bytes.Buffer
+	err  error // the first one; io.EOF where it ends too soon
 }
 
 // read returns a status once the head is whole (RFC 9112, section 6.3). Interim answers are passed over.
-func (r *answerReader) read() (status int, body []byte, err error) {
+func (r *answerReader) read() (status int, err error) {
 	first := r.line()
 	words := strings.Fields(first)
 	switch {
-	case r.err != nil && r.err != errCutOff:
-		return 0, nil, r.err
+	case r.err != nil && r.err != io.EOF:
+		return 0, r.err
 	case len(words) < 2 || !strings.HasPrefix(words[0], "HTTP/1."):
-		return 0, nil, fmt.Errorf("no HTTP answer: %q", shorten(first, 60))
+		return 0, fmt.Errorf("no HTTP answer: %q", shorten(first, 60))
 	}
 	if status, err = strconv.Atoi(words[1]); err != nil || status < 100 || status > 999 {
-		return 0, nil, fmt.Errorf("no HTTP status: %q", shorten(first, 60))
+		return 0, fmt.Errorf("no HTTP status: %q", shorten(first, 60))
 	}
 	length, chunked := -1, false
 	for line := r.line(); line != ""; line = r.line() {
@@ -89,53 +93,39 @@ func (r *answerReader) read() (status int, body []byte, err error) {
 	}
 	switch {
 	case r.err != nil:
-		return 0, nil, r.err
+		return 0, r.err
 	case status/100 == 1 && status != 101:
 		return r.read()
 	case slices.Contains([]int{101, 204, 304}, status): // which have no body
 	case chunked:
-		body = r.chunks()
+		r.chunks()
 	case length >= 0:
-		body = r.next(length)
+		_, r.err = io.CopyN(&r.body, r, int64(length))
 	default:
-		body, r.err = io.ReadAll(r)
+		_, r.err = io.Copy(&r.body, r)
 	}
-	return status, body, r.err
+	return status, r.err
 }
 
 // line reads a line, without its end.
 func (r *answerReader) line() string {
 	line, err := r.ReadString('\n')
-	if err == io.EOF {
-		err = errCutOff
-	}
 	r.err = cmp.Or(r.err, err)
 	return strings.TrimRight(line, "\r\n")
 }
 
-// next reads n bytes.
-func (r *answerReader) next(n int) []byte {
-	part, err := io.ReadAll(io.LimitReader(r, int64(n)))
-	if err == nil && len(part) < n {
-		err = errCutOff
-	}
-	r.err = cmp.Or(r.err, err)
-	return part
-}
-
 // chunks reads up to the last one; what comes after that says nothing of the body.
-func (r *answerReader) chunks() (body []byte) {
+func (r *answerReader) chunks() {
 	for {
-		line := r.line()
-		text, _, _ := strings.Cut(line, ";")
+		text, _, _ := strings.Cut(r.line(), ";")
 		size, err := strconv.ParseUint(strings.TrimSpace(text), 16, 31)
 		if r.err == nil && err != nil {
-			r.err = fmt.Errorf("no size of a chunk: %q", shorten(line, 60))
+			r.err = fmt.Errorf("no size of a chunk: %q", shorten(text, 60))
 		}
 		if r.err != nil || size == 0 {
-			return body
+			return
 		}
-		body = append(body, r.next(int(size))...)
+		_, r.err = io.CopyN(&r.body, r, int64(size))
 		r.line()
 	}
 }

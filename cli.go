@@ -24,6 +24,7 @@ type options struct {
 	env                                    []string // as given
 	timeout                                time.Duration
 	lines                                  int
+	args                                   []string  // of mcp
 	plan                                   *[]string // of a dry run, for --json
 }
 
@@ -40,6 +41,7 @@ func commands() []subcommand {
 	return []subcommand{
 		{"service", "Manage the collector as a background service", nil, "", nil},
 		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"no-open"}, "dashboard --no-open", (*app).dashboard},
+		{mcpCommand, "Run the MCP server (hands over to `mcp-server`)", nil, "mcp --http", (*app).mcp},
 		{"version", "Print the version", nil, "version", func(w *app, _ context.Context, _ options) error {
 			fmt.Fprintln(w.out.stdout, "runtimescope "+versionText())
 			return nil
@@ -61,6 +63,7 @@ func serviceCommands() []subcommand {
 		{"restart", "Restart the service", []string{"dry-run", "timeout", "json"}, "restart --dry-run", change(restart)},
 		{"status", "Show service state + PID", []string{"json", "exit-code"}, "status --exit-code", (*app).status},
 		{"uninstall", "Stop + remove the service config", []string{"dry-run", "json"}, "uninstall --dry-run", (*app).uninstallService},
+		{"wait", "Wait until the service is healthy; change nothing", []string{"timeout", "json"}, "wait --timeout 30s", (*app).waitHealthy},
 		{"logs", "Show the collector's log", []string{"lines", "follow"}, "logs -n 200 --follow", (*app).logs},
 		{"doctor", "Check everything the service needs and suggest fixes", []string{"json"}, "doctor", (*app).doctor},
 		{"update", "Restart the service on a newly installed collector", []string{"dry-run", "collector", "timeout", "json"}, "update", change(update)},
@@ -154,6 +157,10 @@ var attached = regexp.MustCompile(`^-n[0-9]+$`)
 // parse reads the flags of a command. Anything that is left over is misuse.
 func (c subcommand) parse(args []string) (options, error) {
 	o := options{timeout: time.Minute, lines: 50}
+	if c.name == mcpCommand {
+		o.args = args
+		return o, nil
+	}
 	f := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	rows := flagRows()
@@ -281,6 +288,7 @@ func (c subcommand) usage(prefix string) string {
 	exits := map[string]string{
 		"status": "0: done, 1: failed; with --exit-code also 3 and 4",
 		"run":    "that of the collector, 128+N after signal N",
+		"mcp":    "that of mcp-server",
 	}
 	fmt.Fprintf(&b, "  Example: %s %s\n  Exit status: %s\n", prefix, c.example, cmp.Or(exits[c.name], "0: done, 1: failed, 130: interrupted"))
 	return b.String()

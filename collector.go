@@ -34,28 +34,36 @@ func (a *app) findCollector(asked string) (string, error) {
 		}
 		return path, nil
 	}
+	return a.findProgram(collectorName, "both binaries live in the same directory, or name it: --collector PATH")
+}
+
+// findProgram looks for a program of RuntimeScope; what says how it is to be installed.
+func (a *app) findProgram(name, what string) (string, error) {
 	var looked []string
-	for _, exe := range a.executables() {
-		path := filepath.Join(filepath.Dir(exe), programFile(collectorName))
+	look := func(path string) bool {
 		err := executable(path)
-		if err == nil {
+		if line := fmt.Sprintf("%s: %v", path, err); err != nil && !slices.Contains(looked, line) {
+			looked = append(looked, line)
+		}
+		return err == nil
+	}
+	for _, exe := range a.executables() {
+		if path := filepath.Join(filepath.Dir(exe), programFile(name)); look(path) {
 			return path, nil
 		}
-		looked = append(looked, fmt.Sprintf("%s: %v", path, err))
 	}
-	if path := lookPath(a.path, collectorName); path != "" {
+	if path := lookPath(a.path, name); path != "" {
 		return absolutePath(path)
 	}
 	for _, dir := range a.path {
-		if !filepath.IsAbs(dir) {
+		if filepath.IsAbs(dir) {
+			look(filepath.Join(dir, programFile(name)))
+		} else {
 			looked = append(looked, fmt.Sprintf("%q on PATH: not an absolute folder, so passed over", dir))
-			continue
 		}
-		path := filepath.Join(dir, programFile(collectorName))
-		looked = append(looked, fmt.Sprintf("%s: %v", path, executable(path)))
 	}
-	return "", &failure{"Could not locate the `collector-server` binary — looked next to `runtimescope` and on PATH. " +
-		"Install RuntimeScope so both binaries live in the same directory, or name it: --collector PATH", looked}
+	return "", &failure{"Could not locate the `" + name + "` binary — looked next to `runtimescope` and on PATH. " +
+		"Install RuntimeScope (cargo install runtimescope, or a release) so " + what, looked}
 }
 
 // executables lists the names of this program beside which the collector is looked for: the one it was started by,

@@ -8,11 +8,54 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
+
+func TestMCPHandsOverToTheServer(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		var argv, env []string
+		code := 0
+		b.handOver = func(a, e []string) (int, error) {
+			argv, env = a, e
+			return code, nil
+		}
+		server := filepath.Join(filepath.Dir(b.executables()[0]), programFile(mcpName))
+		b.environ = []string{"A=b"}
+		b.want(0, "mcp --http --help -n")
+		if !slices.Equal(argv, []string{server, "--http", "--help", "-n"}) || !slices.Equal(env, b.environ) || b.stdout.Len() > 0 {
+			t.Errorf("it runs %q in %q, and says %s", argv, env, b.stdout.String())
+		}
+		b.installed()
+		b.want(0, "mcp") // the shell sets the HTTP port
+		if !slices.Equal(env, b.environ) {
+			t.Errorf("it gets %q", env)
+		}
+		port := b.env[httpPortEnv]
+		delete(b.env, httpPortEnv)
+		b.want(0, "mcp")
+		if want := append(b.environ, httpPortEnv+"="+port); !slices.Equal(env, want) {
+			t.Errorf("it gets %q, not %q", env, want)
+		}
+		code = 7
+		if got := b.report(b.dispatch(t.Context(), []string{"mcp"})); got != 7 || b.stderr.Len() > 0 {
+			t.Errorf("exit %d, %s", got, b.stderr.String())
+		}
+		os.Remove(server)
+		b.want(1, "mcp --help", "✗ Could not locate the `mcp-server` binary")
+		if b.stdout.Len() > 0 || strings.Count(b.stderr.String(), "\n") != 1 {
+			t.Errorf("it says %q, %q", b.stdout.String(), b.stderr.String())
+		}
+		b.want(0, "help mcp", "Run the MCP server")
+		if got := b.checked(0)["mcp"]; got.Status != "warn" {
+			t.Errorf("doctor says %+v", got)
+		}
+	})
+}
 
 // page is where the dashboard of a bench is.
 func (b *bench) page() string { return collectorURL(b.httpPort()) }

@@ -183,6 +183,7 @@ func commonChecks() []check {
 		}},
 		{"ready", readyEvidence},
 		{"ports", portsEvidence},
+		{"mcp", func(s snapshot) (bool, string) { return s.mcp.path != "", cmp.Or(s.mcp.path, "not looked for") }},
 	}
 }
 
@@ -268,6 +269,8 @@ func commonKinds() []kind {
 		{"ports-same", "ports", findPortsSame},
 		{"port-held", "ports", findPortHeld},
 		{"port-unheld", "ports", findPortUnheld},
+
+		{"mcp-missing", "mcp", findMCPMissing},
 	}
 }
 
@@ -693,6 +696,12 @@ func findPortUnheld(s snapshot) (problem, bool) {
 		}
 	}
 	return none()
+}
+
+// findMCPMissing is no failure: the service does without.
+func findMCPMissing(s snapshot) (problem, bool) {
+	return problem{severity: warning, summary: "there is no `mcp-server` next to `runtimescope` nor on PATH: `runtimescope mcp` needs it",
+		advice: "install RuntimeScope with all its binaries in the same directory"}, s.mcp.err != nil
 }
 
 // portConflict is the holder of a port that keeps the service from it.

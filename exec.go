@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -205,6 +206,21 @@ func (s started) Wait() (exitStatus, error) {
 		return exitStatus{signal: int(status.Signal())}, nil
 	}
 	return exitStatus{code: state.ExitCode()}, nil
+}
+
+// handOver becomes another program. Where there is no such thing it runs it, with our streams; what the console sends reaches both.
+func handOver(argv, env []string) (code int, err error) {
+	if err := syscall.Exec(argv[0], argv, env); !errors.Is(err, errors.ErrUnsupported) {
+		return 0, fmt.Errorf("cannot run %s: %w", argv[0], err)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, os.Stdout, os.Stderr
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	err = cmd.Run()
+	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) {
+		return ended.ExitCode(), nil
+	}
+	return 0, err
 }
 
 // lookPath finds an executable file by name in absolute folders only: a relative PATH entry would make the

@@ -186,6 +186,7 @@ func heldBy(pid int, command string, more ...func(*holder)) holder {
 // allOptions are the options that the invariants are tried on, in pairs.
 func allOptions() []option {
 	return []option{
+		{"no mcp-server", func(s *snapshot) { s.mcp.err = errors.New("not there") }},
 		installed(), runningAs(4242), inPhase(stopped, "inactive", nil), inPhase(starting, "activating (start)", nil),
 		inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3}), inPhase(failed, "failed", &exitStatus{code: 3}), inPhase(unknown, "odd", nil),
 		startLimited(), ending(), noMainProcess(), empty(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),

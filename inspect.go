@@ -73,6 +73,9 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	a.programs(&s, installed, candidate)
 	a.processFacts(ctx, &s)
 	a.logFacts(&s)
+	if r.checks {
+		s.mcp.path, s.mcp.err = a.findProgram(mcpName, "")
+	}
 	return s
 }
 

@@ -43,6 +43,8 @@ type app struct {
 	planned *[]string // by a dry run with --json
 	// locate is the manager with the folder that it reads definitions from, where this shell leaves that open; nil: it is known.
 	locate func(context.Context, Runner) serviceManager
+	// handOver becomes another program, or where that cannot be, runs it.
+	handOver func(argv, env []string) (code int, err error)
 	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
 	// it calls first before it does.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
@@ -114,8 +116,9 @@ func main() {
 		timings: timings{answer: 500 * time.Millisecond, headStart: 3 * time.Millisecond, probe: 5 * time.Millisecond, slow: 40 * time.Millisecond,
 			fast: 2 * time.Second, look: 400 * time.Millisecond, grace: time.Second, patience: time.Second, journal: 10 * time.Second, follow: 200 * time.Millisecond,
 			restart: 5 * time.Second, late: 10 * time.Second, kill: 10 * time.Second, throttle: 12 * time.Second, unread: time.Second},
-		alive:   alive,
-		signals: catchSignals,
+		alive:    alive,
+		signals:  catchSignals,
+		handOver: handOver,
 	}
 	w.out.columns = func() int { return columns(os.Stdout.Fd()) }
 	environ = append(environ, w.choose()...)

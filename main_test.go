@@ -64,7 +64,11 @@ func TestTheUsageOfEveryCommandIsThis(t *testing.T) {
 				if c.name == "service" {
 					continue // it has a table of its own
 				}
-				code, stdout, stderr := mainRun(append(table.prefix, c.name, flag)...)
+				args := append(table.prefix, c.name, flag)
+				if c.name == mcpCommand { // which hands --help on
+					args = []string{"help", c.name}
+				}
+				code, stdout, stderr := mainRun(args...)
 				if code != 0 || stderr != "" || !strings.Contains(stdout, c.short) {
 					t.Errorf("%s %s: exit %d, %q, %q", c.name, flag, code, stdout, stderr)
 				}

@@ -208,6 +208,7 @@ type wait struct {
 	fresh                                 bool      // state is younger than answer
 
 	begun, ending bool // it was seen as starting or running; as being stopped
+	patient       bool // only what the manager has given up is over
 }
 
 // An outcome is what a verdict comes to.
@@ -256,6 +257,8 @@ func (w wait) ended() bool {
 	switch {
 	case s.phase == running && s.empty:
 		return true
+	case w.patient && s.up():
+		return false
 	case s.phase == running || s.phase == starting && s.pid != 0:
 		return w.first.invocation != "" && s.invocation != "" && s.invocation != w.first.invocation
 	case s.phase == starting:
@@ -337,11 +340,10 @@ func (w wait) pause() time.Duration {
 
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
 // early when the collector has ended or the manager has given up. Where macOS ended it for its signature, retry is run once.
-// begin is when the start began.
-func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, retry []step, mark logMark, begin time.Time,
-	timeout time.Duration) (waitResult, error) {
-	w := wait{timings: a.timings, timeout: timeout, ports: target.ports, asked: asked, begin: begin}
-	for {
+func (a *app) awaitHealthy(ctx context.Context, w wait, retry []step, mark logMark) (waitResult, error) {
+	stop := a.out.waiting("Waiting for collector to come up…")
+	defer stop()
+	for w.timings = a.timings; ; {
 		a.look(ctx, &w)
 		if ctx.Err() != nil {
 			return waitResult{}, errInterrupted
@@ -358,7 +360,7 @@ func (a *app) awaitHealthy(ctx context.Context, target definition, asked ports, 
 			if len(retry) == 0 || w.state.cause != "codesigning" {
 				return waitResult{}, &identified{a.diedEarly(ctx, w, mark), "crashed"}
 			}
-			a.carryOut(ctx, plan{steps: retry}, options{timeout: timeout}, func(time.Time) {}) // where that fails, launchd starts it all the same
+			a.carryOut(ctx, plan{steps: retry}, options{timeout: w.timeout}, func(time.Time) {}) // where that fails, launchd starts it all the same
 			retry, w.first, w.retried = nil, state{}, time.Now()
 		case deaf:
 			return waitResult{}, w.unheard()

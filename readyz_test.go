@@ -543,7 +543,7 @@ func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timi
 	if change != nil {
 		change(&w.timings)
 	}
-	return w.awaitHealthy(t.Context(), definition{ports: ports{port, port + 1}}, ports{}, nil, logMark{}, time.Now(), time.Hour)
+	return w.awaitHealthy(t.Context(), wait{ports: ports{port, port + 1}, begin: time.Now(), timeout: time.Hour}, nil, logMark{})
 }
 
 // A waitTable knows of no environment.

@@ -403,6 +403,7 @@ type snapshot struct {
 	installed   programFacts // what the service runs
 	candidate   programFacts // what install would have it run
 	sameProgram bool         // those two are one file
+	mcp         programFacts // the MCP server; nothing where it was not looked for
 	logSizes    map[string]int64
 	folders     map[string]bool // the folders of the log that are there
 	names       managerNames

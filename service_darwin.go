@@ -3,7 +3,9 @@ package main
 
 import (
 	"io/fs"
+	"net"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -31,6 +33,11 @@ func birth(_ string, info fs.FileInfo) time.Time {
 func noExec(path string) bool {
 	var fs syscall.Statfs_t
 	return syscall.Statfs(path, &fs) == nil && fs.Flags&4 != 0
+}
+
+// dial connects to a port of 127.0.0.1.
+func dial(port int, deadline time.Time) (connection, error) {
+	return (&net.Dialer{Deadline: deadline, KeepAlive: -1}).Dial("tcp4", "127.0.0.1:"+strconv.Itoa(port))
 }
 
 func (b bond) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: b.ownGroup} }

@@ -6,7 +6,9 @@ package main
 import (
 	"context"
 	"io/fs"
+	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -37,6 +39,11 @@ func inode(fs.FileInfo) string { return "" }
 func changeTime(info fs.FileInfo) time.Time { return info.ModTime() }
 
 func birth(string, fs.FileInfo) time.Time { return time.Time{} }
+
+// dial connects to a port of 127.0.0.1.
+func dial(port int, deadline time.Time) (connection, error) {
+	return (&net.Dialer{Deadline: deadline, KeepAlive: -1}).Dial("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+}
 
 // alive cannot tell here, so that the wait asks at its own pace.
 func alive(int) bool { return true }

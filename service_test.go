@@ -378,6 +378,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 	collector := filepath.Join(dir, "app", programFile(collectorName))
 	b.write(collector, "#!/bin/sh\n", 0o755)
 	b.write(filepath.Join(dir, "app", programFile("runtimescope")), "#!/bin/sh\n", 0o755)
+	b.write(filepath.Join(dir, "app", programFile(mcpName)), "#!/bin/sh\n", 0o755)
 
 	b.app = &app{
 		out:         printer{stdout: &b.stdout, stderr: &b.stderr},

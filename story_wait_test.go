@@ -39,6 +39,37 @@ func TestACrashIsToldAtOnceAndHow(t *testing.T) {
 	}
 }
 
+func TestWaitWaitsForTheServiceAsItIs(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.want(1, "service wait", "✗ Service not installed. Run: runtimescope service install")
+		b.installed()
+		b.want(0, "service wait", "✓ Collector is healthy and serving on "+collectorURL(b.httpPort()))
+		b.unready = b.probes + 5
+		b.want(0, "service wait --timeout 1h", "Waiting for collector to come up…", "✓ Collector is healthy")
+		b.unready = 1 << 30
+		b.want(1, "service wait --timeout 0.1", "✗ Collector did not respond on /readyz within 0.1s.")
+		b.want(0, "service stop")
+		before := b.everything()
+		b.want(1, "service wait --timeout 1h", "✗ the service is not running: stopped", "Try: runtimescope service start")
+		if got := b.json(1, "service wait --json"); got["state"] != "stopped" || got["error"].(map[string]any)["id"] != "stopped" {
+			t.Errorf("it says %v", got)
+		}
+		if after := b.everything(); after != before {
+			t.Errorf("wait changed\n%s\nto\n%s", before, after)
+		}
+		b.unready = 0
+		b.behaves("crash 3")
+		b.want(1, "service restart")
+		b.want(1, "service wait --timeout 0.1", "✗ Collector did not respond on /readyz within 0.1s.")
+		if b.on("systemd", "launchd") == "systemd" {
+			b.behaves("gave up 3")
+			b.want(1, "service restart")
+			b.want(1, "service wait --timeout 1h", "✗ the service is not running: failed, last exit status 3")
+		}
+	})
+}
+
 func TestWhatTheManagerDoesNextIsTold(t *testing.T) {
 	t.Parallel()
 	for says, behave := range map[string]string{

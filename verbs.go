@@ -1,4 +1,4 @@
-// The verbs install, update, restart, start, stop and uninstall, each in the same words: inspect, decide, apply, wait, report.
+// The verbs install, update, restart, start, stop, uninstall and wait, each in the same words: inspect, decide, apply, wait, report.
 package main
 
 import (
@@ -59,7 +59,8 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 		a.sayVariables(d)
 	}
 	unlock() // whoever is to stop what does not become healthy must be able to
-	result, err := a.waitSaying(ctx, d, mark, since(begin, time.Now()), o.timeout)
+	w := wait{ports: d.target.ports, asked: d.asked, begin: since(begin, time.Now()), timeout: o.timeout}
+	result, err := a.awaitHealthy(ctx, w, d.plan.retry, mark)
 	if err != nil {
 		return err
 	}
@@ -276,14 +277,36 @@ func (a *app) carryOut(ctx context.Context, p plan, o options, started func(time
 	return err == nil, err
 }
 
-// waitSaying waits for the collector under a waiting line.
-func (a *app) waitSaying(ctx context.Context, d decision, mark logMark, begin time.Time, timeout time.Duration) (waitResult, error) {
-	stop := a.out.waiting("Waiting for collector to come up…")
-	defer stop()
-	if !d.snapshot.state.file.exists {
-		d.plan.retry = nil
+// waitHealthy waits until the service, as it is, is healthy.
+func (a *app) waitHealthy(ctx context.Context, o options) error {
+	ctx, cancel := a.untilSignal(ctx)
+	defer cancel()
+	if err := a.mayManage(); err != nil {
+		return err
 	}
-	return a.awaitHealthy(ctx, d.target, d.asked, d.plan.retry, mark, begin, timeout)
+	w := wait{patient: true, begin: time.Now(), timeout: o.timeout}
+	mark, s := a.manager.mark(), a.inspect(ctx, request{})
+	switch problems := diagnose(s, a.manager.judgements()); {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case s.silent != nil:
+		return &identified{s.silent, "manager-silent"}
+	case s.state.gone():
+		for _, p := range problems {
+			if p.check == "process" || p.id == "not-installed" {
+				if p.id != "not-installed" {
+					p.summary = "the service is not running: " + p.summary
+				}
+				return p.refusal()
+			}
+		}
+	}
+	w.ports = s.live()
+	result, err := a.awaitHealthy(ctx, w, nil, mark)
+	if err == nil {
+		a.sayHealthy(result.port, "", result.doubt)
+	}
+	return err
 }
 
 // sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.

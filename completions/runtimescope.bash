@@ -15,13 +15,14 @@ _runtimescope() {
   fi
 
   if ((COMP_CWORD == 1)); then
-    words='service dashboard version help' flags='-v --version'
+    words='service dashboard mcp version help' flags='-v --version'
   elif [[ $command == service ]] && ((COMP_CWORD == 2)); then
-    words='install stop start restart status uninstall logs doctor update run unit help'
+    words='install stop start restart status uninstall wait logs doctor update run unit help'
   else
     [[ $command != service ]] || command="service ${COMP_WORDS[2]}"
     case $command in
       dashboard) flags='--no-open' ;;
+      mcp) flags='' ;;
       version) flags='' ;;
       help) flags='' ;;
       'service install') flags='-n --dry-run --collector --env --timeout --json' ;;
@@ -30,6 +31,7 @@ _runtimescope() {
       'service restart') flags='-n --dry-run --timeout --json' ;;
       'service status') flags='--json --exit-code' ;;
       'service uninstall') flags='-n --dry-run --json' ;;
+      'service wait') flags='--timeout --json' ;;
       'service logs') flags='-n --lines -f --follow' ;;
       'service doctor') flags='--json' ;;
       'service update') flags='-n --dry-run --collector --timeout --json' ;;

@@ -423,7 +423,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 			want := map[string]string{"environment": "ok no RUNTIMESCOPE_* variable of this shell differs from the service's", "manager": "ok systemd answers",
 				"collector": "ok /bin/sh", "definition": "ok /unit is loaded", "enabled": "ok starts at login", "process": "ok running (PID 42) for 1 min 30 s",
 				"ready": "ok http://127.0.0.1:7000/readyz answers", "ports": "ok 7000 and 7001 are held by the service",
-				"linger": "warn the service ends when the user logs out [sudo loginctl enable-linger $USER]"}
+				"linger": "warn the service ends when the user logs out [sudo loginctl enable-linger $USER]", "mcp": "unknown not looked for"}
 			for id, text := range byCheck(strings.ReplaceAll(c.want, "LSOF",
 				"find it with sudo lsof -nP -iTCP:7000 -sTCP:LISTEN and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install")) {
 				want[id] = text

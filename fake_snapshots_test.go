@@ -40,6 +40,7 @@ func snapshotOf(manager string, options ...option) snapshot {
 		ports:     map[int]portFacts{snapHTTP: {}, snapWS: {}},
 		ready:     readyFacts{port: snapHTTP, err: errors.New("connection refused")},
 		candidate: programFacts{path: snapProgram},
+		mcp:       programFacts{path: "/opt/bin/mcp-server"},
 		logSizes:  map[string]int64{},
 		folders:   map[string]bool{},
 		names:     names,

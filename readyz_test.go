@@ -538,7 +538,7 @@ func (m *scripted) startLog(_ context.Context, _ Runner, s state, _ logMark) sta
 func waitFor(t *testing.T, m *scripted, port int, held holder, change func(*timings)) (waitResult, error) {
 	t.Helper()
 	m.serviceManager = systemd{}
-	w := &app{manager: m, lock: folderLock(private(t, t.TempDir())), processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
+	w := &app{out: printer{stdout: io.Discard}, manager: m, lock: folderLock(private(t, t.TempDir())), processes: waitTable{readyzTable{held: []holder{held}, ours: []int{1, 2}}}, alive: func(int) bool { return true },
 		timings: timings{answer: time.Hour, probe: time.Millisecond, slow: 2 * time.Millisecond, fast: time.Minute, look: 2 * time.Millisecond, grace: 40 * time.Millisecond}}
 	if change != nil {
 		change(&w.timings)

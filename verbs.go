@@ -59,6 +59,9 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 		a.sayVariables(d)
 	}
 	unlock() // whoever is to stop what does not become healthy must be able to
+	if !s.file.exists {
+		d.plan.retry = nil
+	}
 	w := wait{ports: d.target.ports, asked: d.asked, begin: since(begin, time.Now()), timeout: o.timeout}
 	result, err := a.awaitHealthy(ctx, w, d.plan.retry, mark)
 	if err != nil {

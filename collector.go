@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -273,20 +272,16 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 // is one: <mach-o/loader.h>, and <mach-o/fat.h>, of one program for each kind. Where Rosetta is, a Mac runs both.
 func wrongProcessor(r io.ReaderAt, arch string, rosetta bool) (why string, ok bool) {
 	kinds := map[uint32]string{7: "i386", 18: "powerpc", 0x01000007: "x86_64", 0x0100000c: "arm64"} // <mach/machine.h>
-	head, built := make([]byte, 8+20*8), []string(nil)
+	head, built, big := make([]byte, 8+32*4), []string(nil), binary.BigEndian.Uint32
 	r.ReadAt(head, 0)
-	switch count := binary.BigEndian.Uint32(head[4:]); hex.EncodeToString(head[:4]) {
-	case "cffaedfe", "cefaedfe":
+	switch magic, count := big(head), big(head[4:]); {
+	case magic == 0xcffaedfe || magic == 0xcefaedfe:
 		built = []string{kinds[binary.LittleEndian.Uint32(head[4:])]}
-	case "feedfacf", "feedface":
+	case magic == 0xfeedfacf || magic == 0xfeedface:
 		built = []string{kinds[count]}
-	case "cafebabe", "cafebabf": // or a class of Java, whose version is 45 at least
-		size := map[byte]int{0xbe: 20, 0xbf: 32}[head[3]]
-		for i := range min(int(count), (len(head)-8)/size) {
-			built = append(built, kinds[binary.BigEndian.Uint32(head[8+size*i:])])
-		}
-		if count >= 45 {
-			return "", false
+	case magic&^1 == 0xcafebabe && count < 45: // a class of Java begins so, too, with its version, which is 45 or more
+		for i := range min(count, 4) {
+			built = append(built, kinds[big(head[8+i*(20+magic&1*12):])])
 		}
 	default:
 		return "", false

@@ -258,9 +258,9 @@ func executable(path string) error {
 		return errors.New("a folder")
 	case !info.Mode().IsRegular():
 		return errors.New("not a regular file")
-	case !mayExecute(path) && info.Mode()&0o111 != 0 && noExec(path):
+	case !mayAccess(path, 1) && info.Mode()&0o111 != 0 && noExec(path):
 		return errors.New("on a file system that is mounted noexec")
-	case !mayExecute(path):
+	case !mayAccess(path, 1):
 		return errors.New("not executable")
 	}
 	return nil

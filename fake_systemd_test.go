@@ -379,12 +379,8 @@ func (m fakeMachine) lsof(s *fakeState, args []string, stdout, _ io.Writer) int 
 func (m fakeMachine) ps(s *fakeState, args []string, stdout, _ io.Writer) int {
 	call := strings.Join(args, " ")
 	_, foreign := m.foreignHolder()
-	if call == "-axo pid=,ppid=" {
-		fmt.Fprintf(stdout, "1 0\n%d 1\n%d 1\n", s.PID, foreignPID)
-		return 0
-	}
 	if call == "-axo pid=,ppid=,command=" {
-		fmt.Fprintf(stdout, "    1     0 /sbin/launchd\n  %d     1 %s\n", foreignPID, foreign)
+		fmt.Fprintf(stdout, "    1     0 /sbin/launchd\n  %d     1 /app/collector-server\n  %d     1 %s\n", s.PID, foreignPID, foreign)
 		return 0
 	}
 	var pid int

@@ -71,16 +71,18 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more", logFault: m.logFault()}, nil
 	case err != nil: // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
-		printed = ""
-		if other, err := run.Run(ctx, launchctl("print", user+"/"+label)...); err == nil {
-			domain, printed = user, other
+		if printed, err = run.Run(ctx, launchctl("print", user+"/"+label)...); err != nil {
+			printed = ""
+		} else {
+			domain = user
 		}
 	}
-	if listErr == nil && !strings.HasPrefix(strings.TrimSpace(listed), "{") {
-		if printed == "" {
-			return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(listed, 200))
-		}
+	said := listed
+	if !strings.HasPrefix(strings.TrimSpace(listed), "{") {
 		listed = ""
+	}
+	if listed+printed == "" {
+		return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(said, 200))
 	}
 	s := parseJobState(listed, printed)
 	s.domain, s.noSession, s.logFault = domain, noSession, m.logFault()
@@ -115,24 +117,26 @@ func (m launchd) explainEnd(s *state) {
 	if s.deferred != "" {
 		s.help = startCommand
 	}
-	if s.notExecuted {
-		if s.whyNotExecuted, _ = whyNotRun(program, "darwin"); s.logFault != nil {
-			s.whyNotExecuted = s.logFault.Error()
-		}
+	if s.notExecuted && s.logFault != nil {
+		s.whyNotExecuted = s.logFault.Error()
+	} else if s.notExecuted {
+		s.whyNotExecuted, _ = whyNotRun(program, "darwin")
 	}
 }
 
 // endedByMacOS says in words why macOS ended or refused a program, and what helps.
 func endedByMacOS(cause, program string) problem {
-	if p, ok := map[string]problem{
-		"codesigning": {summary: "its code signature is not valid", fix: "codesign -f -s - " + quoteArgv([]string{program}),
-			advice: "put the file in its place again with mv, not cp"},
-		"tcc": {summary: "macOS denied it access to files (privacy)", advice: "allow it in System Settings › Privacy & Security › Files and Folders, " +
-			"or move it out of Desktop, Documents, Downloads, iCloud and /Volumes"},
-		"dyld":   {summary: "a library that it needs is missing, or it needs a newer macOS", advice: "install a collector that was built for this macOS"},
-		"jetsam": {summary: "macOS needed its memory", fix: startCommand},
-	}[cause]; ok {
-		return p
+	switch cause {
+	case "codesigning":
+		return problem{summary: "its code signature is not valid", fix: "codesign -f -s - " + quoteArgv([]string{program}),
+			advice: "put the file in its place again with mv, not cp"}
+	case "tcc":
+		return problem{summary: "macOS denied it access to files (privacy)", advice: "allow it in System Settings › Privacy & Security › " +
+			"Files and Folders, or move it out of Desktop, Documents, Downloads, iCloud and /Volumes"}
+	case "dyld":
+		return problem{summary: "a library that it needs is missing, or it needs a newer macOS", advice: "install a collector that was built for this macOS"}
+	case "jetsam":
+		return problem{summary: "macOS needed its memory", fix: startCommand}
 	}
 	return problem{summary: "macOS says " + cause, fix: logsCommand}
 }
@@ -149,16 +153,11 @@ func (m launchd) unusable() error {
 		return fmt.Errorf("%s may be written by others (mode %#o), so launchd refuses it", m.path(), info.Mode().Perm())
 	}
 	text, err := os.ReadFile(m.path())
-	if err != nil {
+	if err != nil || strings.HasPrefix(string(text), binaryPlist) { // launchd reads that, too
 		return err
-	}
-	if strings.HasPrefix(string(text), binaryPlist) {
-		return nil // launchd reads that, too
-	}
-	if bad := wellFormed(string(text)); bad != nil {
-		return fmt.Errorf("%s is not a well-formed plist: %w", m.path(), bad)
-	}
-	if m.parse(string(text)).collector == "" {
+	} else if _, err := readPlist(string(text)); err != nil {
+		return fmt.Errorf("%s is not a well-formed plist: %w", m.path(), err)
+	} else if m.parse(string(text)).collector == "" {
 		return fmt.Errorf("%s names no program", m.path())
 	}
 	return nil
@@ -233,23 +232,20 @@ func jobFields(text string) map[string]string {
 // jobExit reads how the job last ended, from the raw wait status that "list" prints, and where that does not see the job
 // from what "print" says; nil: unknown or never. A status below 0 is a signal.
 func jobExit(last int, p map[string]string) *exitStatus {
-	last = int(int32(last))                // as which it may have been printed without its sign
-	signal := p["last terminating signal"] // "Killed: 9", "9: Killed: 9"
+	last = int(int32(last)) // as which it may have been printed without its sign
+	if last > 0 && last&0x7f == 0 {
+		return &exitStatus{code: last >> 8 & 0xff}
+	} else if last > 0 {
+		return &exitStatus{signal: last & 0x7f}
+	}
+	text := p["last terminating signal"] // "Killed: 9", "9: Killed: 9"
+	before, _, _ := strings.Cut(text, ":")
 	code, _, _ := strings.Cut(p["last exit code"], ":")
 	said, err := strconv.Atoi(code)
-	switch n := number(signal[strings.LastIndexByte(signal, ' ')+1:]); {
-	case last > 0 && last&0x7f != 0: // the signal is in the low seven bits, else the exit status in the next byte
-		return &exitStatus{signal: last & 0x7f}
-	case last > 0:
-		return &exitStatus{code: last >> 8 & 0xff}
-	case last < 0:
-		return &exitStatus{signal: -last}
-	case n > 0:
-		return &exitStatus{signal: n}
-	case err != nil:
+	if signal := max(-last, number(before), number(text[strings.LastIndexByte(text, ' ')+1:]), -said); signal > 0 {
+		return &exitStatus{signal: signal}
+	} else if err != nil {
 		return nil
-	case said < 0:
-		return &exitStatus{signal: -said}
 	}
 	return &exitStatus{code: said}
 }
@@ -290,31 +286,19 @@ func jobPhase(s state, jobState string) phase {
 
 // jobNext says what launchd does next about a job that does not run.
 func jobNext(s state) string {
-	switch {
-	case s.deferred != "":
+	if s.deferred != "" {
 		return "macOS has put the start off" + map[string]string{"inefficient": " (Low Power Mode or battery)"}[s.deferred]
-	case s.phase == crashLooping:
-		return "launchd starts it again, ten seconds after the last start at the earliest"
-	case s.phase == failed:
-		return "launchd has stopped trying to start it"
-	case s.phase == stopped:
-		return "launchd does not start it again after a clean end"
 	}
-	return "launchd has started it again already"
+	return cmp.Or(map[phase]string{crashLooping: "launchd starts it again, ten seconds after the last start at the earliest",
+		failed: "launchd has stopped trying to start it", stopped: "launchd does not start it again after a clean end"}[s.phase],
+		"launchd has started it again already")
 }
 
 // surroundings tells whether a plist can be written, and whether it is loaded at the next login: a loaded one may be switched off.
 func (m launchd) surroundings(ctx context.Context, run Runner, _ state) (around surroundings) {
 	around.err = m.pathFault(filepath.Dir(m.path()), true)
-	list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...)
-	if err != nil {
-		return around
-	}
-	around.enabled = ptr(true)
-	for _, line := range strings.Split(list, "\n") {
-		if key, value, _ := strings.Cut(strings.TrimSpace(line), " => "); key == strconv.Quote(label) && (value == "disabled" || value == "true") {
-			around.enabled = ptr(false) // before macOS 13: true, false
-		}
+	if list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...); err == nil { // before macOS 13: true, false
+		around.enabled = ptr(!strings.Contains(list, strconv.Quote(label)+" => disabled") && !strings.Contains(list, strconv.Quote(label)+" => true"))
 	}
 	return around
 }
@@ -322,9 +306,9 @@ func (m launchd) surroundings(ctx context.Context, run Runner, _ state) (around 
 // pathFault says why this user may not write to a file or folder of the home or, where there is none, make it.
 func (m launchd) pathFault(path string, folder bool) error {
 	info, err := os.Stat(path)
-	if err != nil && len(path) > len(m.home) {
+	if err != nil && len(path) > len(m.home) && path != filepath.Dir(path) {
 		return m.pathFault(filepath.Dir(path), true)
-	} else if err != nil {
+	} else if err != nil || m.uid == os.Getuid() && m.uid != 0 && mayAccess(path, 2) && folder == info.IsDir() {
 		return nil // the checks of HOME say it better
 	}
 	inHome, need, right := "~"+filepath.ToSlash(strings.TrimPrefix(path, m.home)), os.FileMode(0o200), "u+w"
@@ -335,7 +319,7 @@ func (m launchd) pathFault(path string, folder bool) error {
 	switch mode := info.Mode().Perm(); {
 	case folder != info.IsDir():
 		return &hinted{error: fmt.Errorf("%s is in the way: it is %s", path, map[bool]string{true: "not a folder", false: "a folder"}[folder]), advice: "move it away"}
-	case owner != m.uid:
+	case ok && owner != m.uid:
 		return hint(fmt.Errorf("%s belongs to another user (uid %d)", path, owner), "sudo chown $USER "+inHome)
 	case ok && mode&need != need:
 		return hint(fmt.Errorf("%s may not be written to (mode %#o)", path, mode), "chmod "+right+" "+inHome)
@@ -361,59 +345,47 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	if !errors.As(err, &failed) || failed.argv[0] != "launchctl" || failed.code < 0 {
 		return err
 	}
-	verb := append(failed.argv, "")[1]
-	printed, printErr := "", error(nil)
-	if noDomain(err) || verb == "bootstrap" {
-		printed, printErr = run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
-	}
-	if noDomain(err) {
-		if why := m.unusable(); why != nil && !noDomain(printErr) { // 125 also for a plist with a wrong mode (Jackett#14822)
-			return hint(fmt.Errorf("%w (%w)", why, err), installCommand)
-		}
-		return m.unreachable(err)
-	}
-	if failed.stderr == "" { // a bare number: launchctl itself knows what it means
+	verb, unusable := append(failed.argv, "")[1], m.unusable()
+	if failed.stderr == "" && !noDomain(err) { // a bare number: launchctl itself knows what it means
 		if text, errorErr := run.Run(ctx, launchctl("error", strconv.Itoa(failed.code))...); errorErr == nil {
 			failed.stderr = strings.TrimSpace(text)
 		}
 	}
+	printed, printErr := "", error(nil)
+	if noDomain(err) || verb == "bootstrap" {
+		printed, printErr = run.Run(ctx, launchctl("print", m.domain()+"/"+label)...)
+	}
 	switch {
-	case failed.code == 119:
-		return m.disabled(err)
+	case noDomain(err) && (unusable == nil || noDomain(printErr)):
+		return m.unreachable(err)
+	case noDomain(err): // 125 also for a plist with a wrong mode (Jackett#14822)
+		return hint(fmt.Errorf("%w (%w)", unusable, err), installCommand)
 	case failed.code == 161 || failed.code == 113 && verb == "kickstart": // after a bootstrap that went well
 		return &hinted{error: fmt.Errorf("macOS keeps the agent from running: it may be switched off as a login item (%w)", err), advice: loginItems}
-	}
-	if verb == "bootstrap" {
-		return m.whyNotLoaded(ctx, run, err, printed, printErr)
+	case failed.code == 119 || verb == "bootstrap":
+		return m.whyNotLoaded(err, printed, printErr, failed.code == 119 || !isTrue(cmp.Or(m.surroundings(ctx, run, state{}).enabled, ptr(true))))
 	}
 	return err
 }
 
-func (m launchd) whyNotLoaded(ctx context.Context, run Runner, err error, printed string, printErr error) error {
-	if printErr == nil && isEnding(jobFields(printed)["state"]) {
+func (m launchd) whyNotLoaded(err error, printed string, printErr error, off bool) error {
+	_, statErr := os.Stat(m.path())
+	switch unusable, log := m.unusable(), m.logFault(); {
+	case printErr == nil && isEnding(jobFields(printed)["state"]):
 		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
-	}
-	if on := m.surroundings(ctx, run, state{}).enabled; on != nil && !*on {
-		return m.disabled(err)
-	}
-	if printErr == nil {
+	case off:
+		return &hinted{error: fmt.Errorf("the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (%w)", err),
+			fix: "launchctl enable " + m.domain() + "/" + label, advice: loginItems}
+	case printErr == nil:
 		return hint(fmt.Errorf("the job is loaded already (%w)", err), restartCommand)
-	}
-	if _, statErr := os.Stat(m.path()); statErr != nil {
+	case statErr != nil:
 		return fmt.Errorf("%w; %w", statErr, err)
-	}
-	if why := m.unusable(); why != nil {
-		return hint(fmt.Errorf("%w (%w)", why, err), installCommand)
-	}
-	if why := m.logFault(); why != nil {
-		return fmt.Errorf("%w (%w)", why, err)
+	case unusable != nil:
+		return hint(fmt.Errorf("%w (%w)", unusable, err), installCommand)
+	case log != nil:
+		return fmt.Errorf("%w (%w)", log, err)
 	}
 	return fmt.Errorf("launchd refused the agent and does not say why; none of the usual causes holds (%w)", err)
-}
-
-func (m launchd) disabled(err error) error {
-	return &hinted{error: fmt.Errorf("the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (%w)", err),
-		fix: "launchctl enable " + m.domain() + "/" + label, advice: loginItems}
 }
 
 // logFault says which log launchd could not open, and so would not start the program; nil when it could, or could make it.
@@ -426,24 +398,6 @@ func (m launchd) logFault() error {
 	return nil
 }
 
-// bootout are the steps that unload the job.
-func (m launchd) bootout(domain string, s state) []step {
-	return []step{command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.gone(domain, s.exitTimeout)}
-}
-
-// bootstrap are the steps that load a plist and start it.
-func (m launchd) bootstrap(path string) []step {
-	return []step{
-		command{argv: launchctl("enable", m.domain()+"/"+label), starts: true}, // an older installer's "unload -w" left it disabled
-		command{argv: launchctl("bootstrap", m.domain(), path), undo: launchctl("bootout", m.domain()+"/"+label), undoOK: []int{3, 36}},
-		m.kickstart(), // bootstrap may leave it not running
-	}
-}
-
-func (m launchd) kickstart() step {
-	return command{argv: launchctl("kickstart", m.domain()+"/"+label), ok: []int{37}} // 37: it runs
-}
-
 // plan says which steps a verb takes. text is the plist to write, "" where the verb writes none.
 func (m launchd) plan(v verb, s snapshot, text string) plan {
 	st := s.state
@@ -452,9 +406,12 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 	if st.vendor() && text == "" {
 		path = st.loaded
 	}
-	p := plan{retry: []step{m.kickstart()}}
+	job := m.domain() + "/" + label
+	kickstart := command{argv: launchctl("kickstart", job), ok: []int{37}} // 37: it runs
+	p := plan{retry: []step{kickstart}}
 	if st.loaded != "" && st.there() && v != stop {
-		p.restore = []step{m.settled(domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}}, m.back(domain)}
+		p.restore = []step{m.until(hasEnded, domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}},
+			m.until(isLoaded, domain, -5*time.Second)}
 	}
 	if starts {
 		p.steps = m.logSteps(s)
@@ -467,18 +424,20 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 		p.steps = append(p.steps, newWriteFile(m, st.file, text))
 	}
 	if loaded || v == stop {
-		p.steps = append(p.steps, m.bootout(domain, st)...)
+		p.steps = append(p.steps, command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.until(isGone, domain, st.exitTimeout))
 	}
 	switch {
 	case starts:
-		p.steps = append(p.steps, m.bootstrap(path)...)
+		p.steps = append(p.steps, command{argv: launchctl("enable", job), starts: true}, // an older installer's "unload -w" left it disabled
+			command{argv: launchctl("bootstrap", m.domain(), path), undo: launchctl("bootout", job), undoOK: []int{3, 36}},
+			kickstart) // bootstrap may leave it not running
 	case v == uninstall && (st.file.exists || st.file.link != ""):
 		p.steps = append(p.steps, removeFile{m.path()})
 	}
 	return p
 }
 
-// logSteps make the folder of the logs, and empty those that have grown too large.
+// logSteps make the logs' folder, and empty what has grown too large.
 func (m launchd) logSteps(s snapshot) (steps []step) {
 	if !s.folders[m.logs()] {
 		steps = append(steps, makeFolder{m.logs(), 0o700})
@@ -491,42 +450,24 @@ func (m launchd) logSteps(s snapshot) (steps []step) {
 	return steps
 }
 
-// gone awaits that launchd has ended the process and forgotten the job. bootout returns before that.
-func (m launchd) gone(domain string, exitTimeout time.Duration) step {
-	return m.until("is gone", exitTimeout, domain, func(loaded, _ bool) bool { return !loaded })
-}
+// What is awaited of a job after a bootout, which returns before the process has ended: meanwhile bootstrap exits 5.
+const isGone, hasEnded, isLoaded = "is gone", "has ended", "is loaded"
 
-// settled awaits that the job is loaded for good or gone, not about to be: meanwhile bootstrap exits 5.
-func (m launchd) settled(domain string, exitTimeout time.Duration) step {
-	return m.until("has ended", exitTimeout, domain, func(loaded, ending bool) bool { return !(loaded && ending) })
-}
-
-// back awaits that the job is loaded.
-func (m launchd) back(domain string) step {
-	return m.until("is loaded", -5*time.Second, domain, func(loaded, ending bool) bool { return loaded && !ending })
-}
-
-// until awaits what holds of the job, ten seconds longer than it may take to end (launchd.plist(5), ExitTimeOut).
-func (m launchd) until(what string, exitTimeout time.Duration, domain string, holds func(loaded, ending bool) bool) step {
+// until awaits one of these ten seconds longer than a process may take to end (launchd.plist(5), ExitTimeOut). "print" tells by its exit
+// status; "list" is asked where there is no "print", since it sees only the domain of the caller's own session.
+func (m launchd) until(what, domain string, exitTimeout time.Duration) step {
 	return await{label + " " + what, cmp.Or(exitTimeout, 20*time.Second) + 10*time.Second, 50 * time.Millisecond,
 		func(ctx context.Context, run Runner) (bool, error) {
-			loaded, ending, err := m.registered(ctx, run, domain)
-			return err == nil && holds(loaded, ending), err
+			printed, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
+			if code := exitCode(err); code != 0 && code != 113 && !noDomain(err) {
+				_, err = run.Run(ctx, launchctl("list", label)...)
+				if code := exitCode(err); code != 0 && code != 113 {
+					return false, err
+				}
+			}
+			ending := isEnding(jobFields(printed)["state"])
+			return map[string]bool{isGone: err != nil, hasEnded: err != nil || !ending, isLoaded: err == nil && !ending}[what], nil
 		}}
-}
-
-// registered tells whether the job is loaded in domain, and whether only because its process has not ended yet. "print"
-// tells by its exit status; "list" is asked where there is no "print", since it sees only the domain of the caller's
-// own session.
-func (m launchd) registered(ctx context.Context, run Runner, domain string) (loaded, ending bool, err error) {
-	printed, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
-	if code := exitCode(err); code != 0 && !slices.Contains([]int{112, 113, 125}, code) {
-		_, err = run.Run(ctx, launchctl("list", label)...)
-		if code := exitCode(err); code != 0 && code != 113 {
-			return false, false, err
-		}
-	}
-	return err == nil, isEnding(jobFields(printed)["state"]), nil
 }
 
 // jobExitName names an exit: 78 is what launchd reports when it could not run the program at all.
@@ -548,23 +489,25 @@ func (m launchd) judgements() judgements {
 			return true, "the log files are " + size(total)
 		}}},
 		kinds: []kind{
-			{"no-session", "manager", findNoSession},
+			{"no-session", "manager", faultOf(func(s state) error { return s.noSession })}, // launchd can end the job, and could not load it again
 			{"ended-by-macos", "collector", findEndedByMacOS},
 			{"definition-binary", "definition", findDefinitionBinary},
 			{"loaded-elsewhere", "definition", findLoadedElsewhere},
 			{"start-deferred", "process", findStartDeferred},
-			{"logs-unwritable", "logs", findLogsUnwritable},
+			{"logs-unwritable", "logs", faultOf(func(s state) error { return s.logFault })},
 			{"logs-large", "logs", findLogsLarge},
 		},
 	}
 }
 
-// findNoSession finds a job that launchd can end, and could not load again.
-func findNoSession(s snapshot) (problem, bool) {
-	if s.silent != nil || s.state.noSession == nil {
+// faultOf finds what would keep launchd from starting the job.
+func faultOf(fault func(state) error) func(snapshot) (problem, bool) {
+	return func(s snapshot) (problem, bool) {
+		if err := fault(s.state); s.silent == nil && err != nil {
+			return fromError(err, writes|starts), true
+		}
 		return none()
 	}
-	return fromError(s.state.noSession, writes|starts), true
 }
 
 func findEndedByMacOS(s snapshot) (problem, bool) {
@@ -592,13 +535,6 @@ func findLoadedElsewhere(s snapshot) (problem, bool) {
 
 func findStartDeferred(s snapshot) (problem, bool) {
 	return problem{severity: failing, summary: s.ended(), fix: startCommand}, s.silent == nil && s.state.deferred != ""
-}
-
-func findLogsUnwritable(s snapshot) (problem, bool) {
-	if s.silent != nil || s.state.logFault == nil {
-		return none()
-	}
-	return fromError(s.state.logFault, writes|starts), true
 }
 
 // findLogsLarge finds a log that only a start empties: launchd never bounds them.

@@ -40,9 +40,7 @@ func (m launchd) showLog(ctx context.Context, a *app, o options) error {
 
 // fileLogs shows the last lines of each file that has any, and follows both.
 func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
-	offsets := make([]int64, len(paths))
-	shown := ""
-	missing := 0
+	offsets, shown, missing := make([]int64, len(paths)), "", 0
 	heading := func(path string) {
 		if shown != path {
 			fmt.Fprintf(a.out.stdout, "==> %s <==\n", path)
@@ -63,12 +61,10 @@ func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
 			fmt.Fprintln(a.out.stdout, strings.Join(lines, "\n"))
 		}
 	}
-	if shown == "" && o.lines > 0 {
-		if missing == len(paths) {
-			a.out.warn("There is no log in %s: the service has not been started yet", filepath.Dir(paths[0]))
-		} else {
-			a.out.warn("The log is empty")
-		}
+	if none := shown == "" && o.lines > 0; none && missing == len(paths) {
+		a.out.warn("There is no log in %s: the service has not been started yet", filepath.Dir(paths[0]))
+	} else if none {
+		a.out.warn("The log is empty")
 	}
 	for o.follow {
 		select {
@@ -86,8 +82,7 @@ func (a *app) fileLogs(ctx context.Context, paths []string, o options) error {
 			}
 			heading(path)
 			n, err := copyFrom(a.out.stdout, path, offsets[i], info.Size())
-			offsets[i] += n
-			if err != nil {
+			if offsets[i] += n; err != nil {
 				return err
 			}
 		}

@@ -99,19 +99,8 @@ func xmlText(s string) string {
 }
 
 // parse reads back what a plist says of the collector and its ports, also in a plist edited by hand.
-func (m launchd) parse(text string) definition {
-	var d definition
-	decoder := xml.NewDecoder(strings.NewReader(text))
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return d
-		}
-		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "dict" {
-			break
-		}
-	}
-	top, _ := plistValue(decoder, "dict", 0).(map[string]any)
+func (m launchd) parse(text string) (d definition) {
+	top, _ := readPlist(text)
 	if program, ok := top["Program"].(string); ok {
 		d.collector = program
 	} else if arguments, ok := top["ProgramArguments"].([]any); ok && len(arguments) > 0 {
@@ -126,19 +115,38 @@ func (m launchd) parse(text string) definition {
 	return d
 }
 
-// plistValue reads one value of a property list, whose start tag has been read: a dict as map[string]any, an array
-// as []any, everything else as its text.
-func plistValue(decoder *xml.Decoder, kind string, depth int) any {
-	text, key := "", ""
-	dict, array := map[string]any{}, []any{}
-	for {
+// readPlist reads the dictionary of a property list, and says where the text stops being one.
+func readPlist(text string) (map[string]any, error) {
+	if !strings.Contains(text, "<plist") {
+		return nil, errors.New("there is no <plist> in it")
+	}
+	values, err := plistValue(xml.NewDecoder(strings.NewReader(text)), "array", 0)
+	if err != io.EOF {
+		return nil, err
+	}
+	for plist, _ := values.([]any); len(plist) == 1; plist, _ = plist[0].([]any) {
+		if top, ok := plist[0].(map[string]any); ok {
+			return top, nil
+		}
+	}
+	return nil, nil
+}
+
+// plistValue reads one value of a property list, whose start tag has been read: a dict as map[string]any, an array and the like
+// as []any, true and false, everything else as its text. The whole text, which has no tag, ends with io.EOF.
+func plistValue(decoder *xml.Decoder, kind string, depth int) (any, error) {
+	text, key, dict, array := "", "", map[string]any{}, []any{}
+	for depth < 50 {
 		token, err := decoder.Token()
-		if err != nil || depth > 50 {
-			return nil
+		if err != nil {
+			return array, err
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
-			value := plistValue(decoder, token.Name.Local, depth+1)
+			value, err := plistValue(decoder, token.Name.Local, depth+1)
+			if err != nil {
+				return nil, err
+			}
 			if token.Name.Local == "key" {
 				key, _ = value.(string)
 				continue
@@ -150,27 +158,14 @@ func plistValue(decoder *xml.Decoder, kind string, depth int) any {
 		case xml.EndElement:
 			switch kind {
 			case "dict":
-				return dict
-			case "array":
-				return array
+				return dict, nil
+			case "array", "plist":
+				return array, nil
 			case "true", "false":
-				return kind == "true"
+				return kind == "true", nil
 			}
-			return text
+			return text, nil
 		}
 	}
-}
-
-// wellFormed says where a text stops being XML with an element in it.
-func wellFormed(text string) error {
-	if !strings.Contains(text, "<plist") {
-		return errors.New("there is no <plist> in it")
-	}
-	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
-		if _, err := decoder.Token(); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
+	return nil, errors.New("its values are nested too deeply")
 }

@@ -99,7 +99,7 @@ func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
 			}
 			return
 		}
-		if err := wellFormed(text); err != nil {
+		if _, err := readPlist(text); err != nil {
 			t.Errorf("not well-formed: %v", err)
 		}
 		logs := m.logFiles()
@@ -159,11 +159,11 @@ func TestAPlistThatSomebodyEditedIsRead(t *testing.T) {
 func TestWhatIsNoPlistIsToldApart(t *testing.T) {
 	t.Parallel()
 	plain := need(launchd{home: "/Users/ada"}.render(definition{collector: "/x"}))(t)
-	if err := wellFormed(plain); err != nil {
+	if _, err := readPlist(plain); err != nil {
 		t.Error(err)
 	}
 	for _, text := range []string{"", "text", "<x></x>", "<plist", "<plist>", "<plist></dict>", plain[:len(plain)/2], strings.Replace(plain, "/x<", "/x & y<", 1)} {
-		if wellFormed(text) == nil {
+		if _, err := readPlist(text); err == nil {
 			t.Errorf("%.60q is a plist", text)
 		}
 	}
@@ -304,6 +304,8 @@ func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 		"\tstate = spawn scheduled\n\tlast exit code = 0\n":                           func(s state) bool { return s.phase == starting },
 		"\tpended nondemand spawn = (none)\n":                                         func(s state) bool { return s.deferred == "" },
 		"\tstate = running\n\tpid = 5\n\tpended nondemand spawn = x":                  func(s state) bool { return s.deferred == "" },
+		"\tlast terminating signal = 9: Killed\n":                                     func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
+		"\tlast terminating signal = User defined signal 1: 30\n":                     func(s state) bool { return *s.lastExit == exitStatus{signal: 30} },
 		"\tlast terminating signal = Killed\n":                                        func(s state) bool { return s.lastExit == nil },
 		"\tstate = xpcproxy\n\tpid = 5\n":                                             func(s state) bool { return s.phase == starting && s.pid == 5 },
 		"\tstate = running\n\tlast exit code = 3\n":                                   func(s state) bool { return s.phase == running && s.pid == 0 },
@@ -808,21 +810,17 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 		if c.printed != "" {
 			run.outputs[launchdPrint] = fakebinText(t, "launchctl-print-"+c.printed+".txt")
 		}
-		for name, check := range map[string]struct {
-			step  step
-			holds bool
-		}{"gone": {m.gone("gui/501", 0), c.gone}, "settled": {m.settled("gui/501", 0), c.settled}, "back": {m.back("gui/501"), c.back}} {
-			if holds, err := check.step.(await).holds(context.Background(), run); holds != check.holds || (err != nil) != c.fails {
-				t.Errorf("%s: %s is %v, %v", c.what, name, holds, err)
+		for what, want := range map[string]bool{isGone: c.gone, hasEnded: c.settled, isLoaded: c.back} {
+			if holds, err := m.until(what, "gui/501", 0).(await).holds(context.Background(), run); holds != want || (err != nil) != c.fails {
+				t.Errorf("%s: it %s: %v, %v", c.what, what, holds, err)
 			}
 			if slices.Contains(calls, launchdList) != c.asks {
 				t.Errorf("%s: it asked %q", c.what, calls)
 			}
 		}
 	}
-	steps := []step{m.gone("gui/501", 0), m.gone("gui/501", 5*time.Second), m.settled("gui/501", 5*time.Second), m.back("gui/501")}
-	want := "wait until com.runtimescope.collector is gone, at most 30s\nwait until com.runtimescope.collector is gone, at most 15s\n" +
-		"wait until com.runtimescope.collector has ended, at most 15s\nwait until com.runtimescope.collector is loaded, at most 5s\n"
+	steps := []step{m.until(isGone, "gui/501", 0), m.until(hasEnded, "gui/501", 5*time.Second)}
+	want := "wait until com.runtimescope.collector is gone, at most 30s\nwait until com.runtimescope.collector has ended, at most 15s\n"
 	same(t, "", planText(plan{steps: steps}), want)
 }
 

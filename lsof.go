@@ -48,19 +48,14 @@ func parseLsof(out string) []holder {
 	var found []holder
 	current := holder{uid: -1}
 	for _, line := range strings.Split(out, "\n") {
-		if line == "" {
-			continue
-		}
-		value := line[1:]
-		switch line[0] {
-		case 'p':
-			pid, _ := strconv.Atoi(value)
-			current = holder{pid: pid, uid: -1}
-		case 'u':
-			if uid, err := strconv.Atoi(value); err == nil {
-				current.uid = uid
-			}
-		case 'n':
+		value := line[min(1, len(line)):]
+		n, err := strconv.Atoi(value)
+		switch {
+		case strings.HasPrefix(line, "p"):
+			current = holder{pid: n, uid: -1}
+		case strings.HasPrefix(line, "u") && err == nil:
+			current.uid = n
+		case strings.HasPrefix(line, "n"):
 			host := value[:max(0, strings.LastIndexByte(value, ':'))]
 			addr, _ := netip.ParseAddr(strings.Trim(host, "[]"))
 			if current.pid > 0 && (host == "*" || answersLoopback(addr.Unmap())) &&
@@ -72,41 +67,33 @@ func parseLsof(out string) []holder {
 	return found
 }
 
-func (t lsofTable) describe(ctx context.Context, _ Runner, _ int, h holder) holder {
-	out, _ := t.run.Run(ctx, "ps", "-axo", "pid=,ppid=,command=")
-	words := map[int][]string{}
+// parents looks up the parent of a process and its command.
+func (t lsofTable) parents(ctx context.Context) func(pid int) holder {
+	out, err := t.run.Run(ctx, "ps", "-axo", "pid=,ppid=,command=")
+	words := map[string][]string{}
 	for _, line := range strings.Split(out, "\n") {
-		if f := strings.Fields(line); len(f) > 2 {
-			pid, _ := strconv.Atoi(f[0])
-			words[pid] = f
+		if f := strings.Fields(line); err == nil && len(f) > 1 {
+			words[f[0]] = f
 		}
 	}
-	return h.above(func(pid int) holder {
-		if len(words[pid]) == 0 {
-			return holder{}
-		}
-		parent, _ := strconv.Atoi(words[pid][1])
-		return holder{pid: parent}.runs(words[parent][min(2, len(words[parent])):], "")
-	})
+	return func(pid int) holder {
+		parent := append(words[strconv.Itoa(pid)], "", "")[1]
+		at, _ := strconv.Atoi(parent)
+		return holder{pid: at}.runs(words[parent][min(2, len(words[parent])):], "")
+	}
+}
+
+func (t lsofTable) describe(ctx context.Context, _ Runner, _ int, h holder) holder {
+	return h.above(t.parents(ctx))
 }
 
 func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {
 	if s.pid == 0 || pid == s.pid {
 		return s.pid != 0
 	}
-	out, err := t.run.Run(ctx, "ps", "-axo", "pid=,ppid=")
-	if err != nil {
-		return false
-	}
-	parent := map[string]string{}
-	for _, line := range strings.Split(out, "\n") {
-		if f := strings.Fields(line); len(f) == 2 {
-			parent[f[0]] = f[1]
-		}
-	}
-	at := strconv.Itoa(pid)
+	up := t.parents(ctx)
 	for range 64 {
-		if at = parent[at]; at == strconv.Itoa(s.pid) {
+		if pid = up(pid).pid; pid == s.pid {
 			return true
 		}
 	}
@@ -137,7 +124,7 @@ func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, er
 // struct timeval of 64 bits of seconds and 32 of microseconds (<sys/_types/_timeval.h>). p_pid is at 40.
 const kinfoProcSize, kinfoProcPID = 648, 40
 
-// kernProcPID is the name of that in sysctl(3): CTL_KERN, KERN_PROC, KERN_PROC_PID (<sys/sysctl.h>).
+// CTL_KERN, KERN_PROC, KERN_PROC_PID (<sys/sysctl.h>)
 func kernProcPID(pid int) []int32 { return []int32{1, 14, 1, int32(pid)} }
 
 // parseKinfoProc reads when the process with that PID was started.
@@ -163,25 +150,21 @@ func parseElapsed(text string) (total time.Duration, err error) {
 }
 
 func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
-	onDisk, err := os.Stat(path)
-	if err != nil {
+	onDisk, statErr := os.Stat(path)
+	if statErr != nil {
 		return false
 	}
 	out, err := t.run.Run(ctx, "lsof", "-a", "-p", strconv.Itoa(pid), "-d", "txt", "-Fin")
 	if err != nil {
 		return changedSince(ctx, t, pid, path)
 	}
-	var runs, name string // inode and name of the first text file: the program
-	for _, line := range strings.Split(out, "\n") {
-		if value, ok := strings.CutPrefix(line, "i"); ok && runs == "" {
-			runs = value
-		}
-		if value, ok := strings.CutPrefix(line, "n"); ok && name == "" {
-			name = value
-		}
+	first := func(field string) string { // of the first text file, which is the program
+		_, rest, _ := strings.Cut("\n"+out, "\n"+field)
+		value, _, _ := strings.Cut(rest, "\n")
+		return value
 	}
-	if target, _ := filepath.EvalSymlinks(path); filepath.Base(name) != filepath.Base(target) {
+	if target, _ := filepath.EvalSymlinks(path); filepath.Base(first("n")) != filepath.Base(target) {
 		return changedSince(ctx, t, pid, path) // a script: what runs is its interpreter
 	}
-	return runs != "" && runs != inode(onDisk)
+	return first("i") != "" && first("i") != inode(onDisk)
 }

@@ -953,7 +953,7 @@ func FuzzWhatLsofSays(f *testing.F) {
 
 func TestAProcessOfMacOSBelongsByItsAncestors(t *testing.T) {
 	t.Parallel()
-	const ps = "ps -axo pid=,ppid="
+	const ps = "ps -axo pid=,ppid=,command="
 	run := planRunner{outputs: map[string]string{ps: "    1     0\n   10     1\n   11    10\n   12 11\nodd line here\n   20     1\n   30    31\n   31    30\n"}}
 	for _, c := range []struct {
 		pid  int

@@ -46,8 +46,8 @@ func fileOwner(info fs.FileInfo) (uid int, ok bool) {
 	return int(stat.Uid), true
 }
 
-// mayExecute tells whether this user has the permission to run a file (access(2)).
-func mayExecute(path string) bool { return syscall.Access(path, 1) == nil }
+// mayAccess tells whether this user may run a file (1, X_OK of access(2)) or write to it (2, W_OK).
+func mayAccess(path string, how uint32) bool { return syscall.Access(path, how) == nil }
 
 // inode is a file's inode number in decimal.
 func inode(info fs.FileInfo) string {

@@ -22,7 +22,7 @@ mkdir -p "$samples" "$bin"
 section() {
   local name=$1 text
   shift
-  text=$("$@" 2>>"$samples/stderr.txt") || return 0
+  text=$("$@" 2>>"$samples/stderr.raw") || return 0
   printf '## %s\n%s\n' "$name" "$text"
 }
 # sample NAME [KEY=VALUE …]: a sample of this moment, and what must be read in it

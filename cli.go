@@ -18,14 +18,14 @@ import (
 
 // options are the flags of all commands.
 type options struct {
-	dryRun, json, exitCode, follow, noOpen bool
-	systemd, launchd                       bool
-	collector                              string
-	env                                    []string // as given
-	timeout                                time.Duration
-	lines                                  int
-	args                                   []string  // of mcp
-	plan                                   *[]string // of a dry run, for --json
+	dryRun, json, exitCode, follow, noOpen, network bool
+	systemd, launchd                                bool
+	collector                                       string
+	env                                             []string // as given
+	timeout                                         time.Duration
+	lines                                           int
+	args                                            []string  // of mcp
+	plan                                            *[]string // of a dry run, for --json
 }
 
 // A subcommand is one row of a command table. The tables are also the help.
@@ -40,7 +40,8 @@ type subcommand struct {
 func commands() []subcommand {
 	return []subcommand{
 		{"service", "Manage the collector as a background service", nil, "", nil},
-		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"no-open"}, "dashboard --no-open", (*app).dashboard},
+		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"dry-run", "no-open", "network", "timeout"}, "dashboard --no-open",
+			(*app).dashboard},
 		{mcpCommand, "Run the MCP server (hands over to `mcp-server`)", nil, "mcp --http", (*app).mcp},
 		{"version", "Print the version", nil, "version", func(w *app, _ context.Context, _ options) error {
 			fmt.Fprintln(w.out.stdout, "runtimescope "+versionText())
@@ -109,6 +110,7 @@ func flagRows() map[string]flagRow {
 		"lines":   {"-n, --lines N", "print the last N lines (default 50)", text(readLines, "n", "lines")},
 		"follow":  {"-f, --follow", "follow the log", yes(func(o *options) *bool { return &o.follow }, "f", "follow")},
 		"no-open": {"--no-open", "print the URL, open nothing", yes(func(o *options) *bool { return &o.noOpen }, "no-open")},
+		"network": {"--network", "print what other machines need to reach it", yes(func(o *options) *bool { return &o.network }, "network")},
 		"systemd": {"--systemd", "print the systemd unit", yes(func(o *options) *bool { return &o.systemd }, "systemd")},
 		"launchd": {"--launchd", "print the launchd plist", yes(func(o *options) *bool { return &o.launchd }, "launchd")},
 	}

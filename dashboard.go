@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,22 +15,31 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 	if err := a.portsValid(); err != nil {
 		return err
 	}
-	s := snapshot{shell: a.shell()}
-	managed := a.manager != nil && filepath.IsAbs(a.home)
-	if managed {
-		s = a.inspect(ctx, request{shellPort: true})
-	} else {
-		s.ready = a.askReady(ctx, s.shell.ports.orDefault().http)
+	s := a.dashboardSnapshot(ctx)
+	if o.network {
+		return a.sayNetwork(s)
 	}
-	url := collectorURL(s.ready.port)
 	if !s.answered() {
-		if err := a.ensureRunning(ctx, s.state.phase == running); err != nil {
+		if err := a.ensureRunning(ctx, s.state.phase == running, o); err != nil {
 			return err
 		}
-	} else if p, ok := findAnsweredByOther(s); ok && managed {
+		if !o.dryRun {
+			s = a.dashboardSnapshot(ctx)
+		}
+	} else if p, ok := findAnsweredByOther(s); ok {
 		a.out.warn("%s", p.summary)
 	}
-	if o.noOpen {
+	url := collectorURL(s.ready.port) + dashboardPath
+	if s.answered() {
+		if err := a.mayOpen(ctx, s, o.noOpen); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.dryRun && !o.noOpen:
+		a.out.info("would open %s", url)
+		return nil
+	case o.noOpen:
 		a.out.info("%s", url)
 		return nil
 	}
@@ -41,17 +52,85 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 	return nil
 }
 
+// dashboardPath is the page of the collector; the one that runs on Node, 0.10, has none.
+const dashboardPath = "/dashboard"
+
+// dashboardSnapshot knows who answers, also without a service manager.
+func (a *app) dashboardSnapshot(ctx context.Context) snapshot {
+	if a.manager != nil && filepath.IsAbs(a.home) {
+		return a.inspect(ctx, request{shellPort: true})
+	}
+	s := snapshot{shell: a.shell(), ports: map[int]portFacts{}, silent: errors.New("there is none to ask")}
+	s.ready = a.askReady(ctx, s.shell.ports.orDefault().http)
+	a.portFacts(ctx, s, nil, s.ready.port)
+	return s
+}
+
+// mayOpen refuses a page of another user, who would be told what is typed there, and one that does not exist; that one may be
+// printed.
+func (a *app) mayOpen(ctx context.Context, s snapshot, printed bool) error {
+	f, url := s.ports[s.ready.port], collectorURL(s.ready.port)
+	if f.err != nil || len(f.holders) == 0 {
+		return fmt.Errorf("%s answers, but whose answer that is cannot be found out: %s", url, s.owner().doubt)
+	}
+	for _, h := range f.holders {
+		mine := h.pid != 0 && h.uid == -1 // nobody else's may be looked into
+		if !h.ours && !mine && h.uid != s.shell.uid {
+			return fmt.Errorf("%s is answered by %s: that is not yours, so it is not opened", url, h)
+		}
+	}
+	status, _, err := a.get(ctx, s.ready.port, dashboardPath)
+	if err != nil || status != 404 {
+		return nil
+	}
+	none := "the collector has no dashboard (404)"
+	if s.ready.version != "" {
+		none = fmt.Sprintf("the collector (version %s) has no dashboard (404)", s.ready.version)
+	}
+	if printed {
+		a.out.warn("%s", none)
+		return nil
+	}
+	return errors.New(none)
+}
+
+// sayNetwork says where the dashboard is for other machines, and what the collector needs for that.
+func (a *app) sayNetwork(s snapshot) error {
+	addresses, _ := net.InterfaceAddrs()
+	address := lanAddress(addresses)
+	if address == "" {
+		return errors.New("this machine has no address on a network")
+	}
+	a.out.info("http://%s:%d%s", address, s.ready.port, dashboardPath)
+	a.out.info("The collector must listen on the network, with a token that keeps others out:")
+	a.out.info("  RUNTIMESCOPE_HOST=0.0.0.0 RUNTIMESCOPE_AUTH_TOKEN=… %s --env RUNTIMESCOPE_HOST --env RUNTIMESCOPE_AUTH_TOKEN", installCommand)
+	a.out.info("It speaks plain HTTP: the network can read what is sent, the token included.")
+	return nil
+}
+
+// lanAddress is the first IPv4 address of a machine that others of its network may reach; "" when there is none.
+func lanAddress(addresses []net.Addr) string {
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			return n.IP.String()
+		}
+	}
+	return ""
+}
+
 // ensureRunning installs and starts the service, unless another invocation is doing just that.
-func (a *app) ensureRunning(ctx context.Context, elsewhere bool) error {
+func (a *app) ensureRunning(ctx context.Context, elsewhere bool, o options) error {
 	if err := a.mayManage(); err != nil {
 		return err
 	}
-	if elsewhere { // or it does not answer yet
+	switch {
+	case o.dryRun:
+	case elsewhere: // or it does not answer yet
 		a.out.info("The service does not answer on the port that this shell asks for — installing it there…")
-	} else {
+	default:
 		a.out.info("No collector is running — installing + starting the background service…")
 	}
-	if err := a.change(ctx, ensure, options{timeout: time.Minute}); err != nil {
+	if err := a.change(ctx, ensure, options{timeout: o.timeout, dryRun: o.dryRun}); err != nil || o.dryRun {
 		return err
 	}
 	a.out.info("Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")

@@ -2,9 +2,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -67,15 +70,93 @@ func TestDashboardInstallsTheServiceFirst(t *testing.T) {
 		b.want(0, "dashboard", "No collector is running — installing + starting the background service…", "✓ Wrote "+b.manager.names().path,
 			"✓ Collector is healthy and serving on "+b.page(), "Opening "+b.page(),
 			"Tip: `runtimescope service stop` / `uninstall` to manage or remove it.")
-		if calls := b.calls(); calls[len(calls)-1] != b.on("xdg-open", "open")+" "+b.page() {
+		if calls := b.calls(); calls[len(calls)-1] != b.on("xdg-open", "open")+" "+b.page()+dashboardPath {
 			t.Errorf("it called %q", calls)
 		}
 		b.want(0, "dashboard", "Opening "+b.page())
-		b.wantCalls(b.on("xdg-open", "open") + " " + b.page())
+		b.wantCalls(b.on("xdg-open", "open") + " " + b.page() + dashboardPath)
 		if strings.Contains(b.stdout.String(), "installing") {
 			t.Errorf("it installed again:\n%s", b.stdout.String())
 		}
 	})
+}
+
+func TestDashboardSaysThatACollectorHasNoPage(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.env["DISPLAY"] = ":0"
+		b.noPage = true
+		b.installed()
+		b.want(1, "dashboard", "✗ the collector (version 0.10.7) has no dashboard (404)")
+		b.want(0, "dashboard --no-open", "⚠ the collector (version 0.10.7) has no dashboard (404)", b.page()+dashboardPath)
+		b.wantCalls()
+	})
+}
+
+func TestDashboardOpensNothingThatAnotherUserAnswers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick().installed()
+	b.env["DISPLAY"] = ":0"
+	port := b.httpPort()
+	for says, held := range map[string]portFacts{
+		"✗ " + b.page() + " is answered by a process of the user eve: that is not yours, so it is not opened": {holders: []holder{{uid: b.uid + 1, user: "eve"}}},
+		"✗ " + b.page() + " answers, but whose answer that is cannot be found out: ":                          {err: errors.New("no /proc")},
+		"no process is seen to hold port": {},
+	} {
+		s := b.dashboardSnapshot(t.Context())
+		s.ports[port] = held
+		if err := b.mayOpen(t.Context(), s, false); err == nil || !strings.Contains("✗ "+err.Error(), says) {
+			t.Errorf("it says %v, not %s", err, says)
+		}
+	}
+	b.processes = heldTable{b.processes, holder{pid: 7, uid: b.uid + 1, command: "x"}}
+	b.want(1, "dashboard --no-open", "that is not yours")
+}
+
+// In a heldTable a process holds every port.
+type heldTable struct {
+	processTable
+	by holder
+}
+
+func (h heldTable) holders(context.Context, int) (func(int) []holder, error) {
+	return func(int) []holder { return []holder{h.by} }, nil
+}
+
+func TestADryRunOfDashboardChangesAndOpensNothing(t *testing.T) {
+	t.Parallel()
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.env["DISPLAY"] = ":0"
+		b.want(0, "dashboard -n", "would write "+b.manager.names().path, "would open "+b.page()+dashboardPath)
+		if len(b.files()) > 0 {
+			t.Errorf("it wrote %q", b.files())
+		}
+		b.installed()
+		b.want(0, "dashboard --dry-run --timeout 5", "would open "+b.page()+dashboardPath)
+		b.wantCalls()
+	})
+}
+
+func TestDashboardForOtherMachinesIsOnlySaid(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "systemd").quick()
+	switch code := b.runs("dashboard", "--network"); {
+	case code == 0:
+		if out := b.stdout.String(); !strings.Contains(out, "RUNTIMESCOPE_AUTH_TOKEN") || !strings.Contains(out, fmt.Sprintf(":%d/dashboard\n", b.httpPort())) {
+			t.Errorf("it says\n%s", out)
+		}
+	case !strings.Contains(b.stderr.String(), "no address on a network"):
+		t.Errorf("exit %d, %s", code, b.stderr.String())
+	}
+	b.wantCalls()
+	var all []net.Addr
+	for _, cidr := range []string{"127.0.0.1/8", "::1/128", "169.254.7.7/16", "2001:db8::1/64", "192.168.7.5/24", "10.0.0.1/8"} {
+		ip, n, _ := net.ParseCIDR(cidr)
+		all = append(all, &net.IPNet{IP: ip, Mask: n.Mask})
+	}
+	if got := lanAddress(all); got != "192.168.7.5" || lanAddress(all[:4]) != "" {
+		t.Errorf("it takes %q", got)
+	}
 }
 
 func TestDashboardOpensNothingWhenAskedNotTo(t *testing.T) {

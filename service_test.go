@@ -296,7 +296,8 @@ type bench struct {
 	env            map[string]string
 	server         *httptest.Server
 	probes         int
-	unready        int // how many probes are answered 503 first
+	noPage         bool // as of the collector that runs on Node
+	unready        int  // how many probes are answered 503 first
 	mu             sync.Mutex
 }
 
@@ -574,6 +575,8 @@ func (b *bench) answer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"status":"ready"}`)
 	case r.URL.Path == "/api/health":
 		fmt.Fprint(w, `{"status":"ok","version":"0.10.7"}`)
+	case r.URL.Path == dashboardPath && !b.noPage:
+		fmt.Fprint(w, "<!doctype html>")
 	default:
 		http.NotFound(w, r)
 	}

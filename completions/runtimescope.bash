@@ -21,7 +21,7 @@ _runtimescope() {
   else
     [[ $command != service ]] || command="service ${COMP_WORDS[2]}"
     case $command in
-      dashboard) flags='--no-open' ;;
+      dashboard) flags='-n --dry-run --no-open --network --timeout' ;;
       mcp) flags='' ;;
       version) flags='' ;;
       help) flags='' ;;

@@ -97,6 +97,11 @@ func serve(get func(key, otherwise string) string, wait func(string) time.Durati
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"status":"ok","version":%q,"uptime":%d}`, get("STANDIN_VERSION", "0.0.0-standin"), int(time.Since(start).Seconds()))
 	})
+	if get("STANDIN_PAGE", "yes") == "yes" { // as the Rust collector has; Node's has none
+		mux.HandleFunc("GET /dashboard", func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintln(w, "<!doctype html><title>RuntimeScope</title>")
+		})
+	}
 	go http.Serve(listener, mux)
 	fmt.Fprintln(os.Stderr, "[RuntimeScope] Standalone collector ready")
 }

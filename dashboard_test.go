@@ -218,7 +218,7 @@ func TestTheCommandsThatMayOpenAPageAreTriedInTurn(t *testing.T) {
 		run := &opened{Runner: b.app.run, failing: strings.Fields(c.failing)}
 		b.app.run = run
 		b.want(0, "dashboard", c.says)
-		if got := strings.ReplaceAll(strings.Join(run.calls, "|"), b.page(), "U"); got != c.calls {
+		if got := strings.ReplaceAll(strings.Join(run.calls, "|"), b.page()+dashboardPath, "U"); got != c.calls {
 			t.Errorf("%v without %s: %s", c.env, c.failing, got)
 		}
 	}

@@ -304,13 +304,14 @@ func TestTheJournalIsShown(t *testing.T) {
 			"this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own",
 			"sudo usermod -aG systemd-journal $USER, then log in again"},
 		{"no journalctl", options{lines: 7}, logsRunner{err: missing}, "", "journalctl is not installed, so the log of the service cannot be read", ""},
-		{"another failure", options{lines: 7}, logsRunner{stdout: "one\n", stderr: " no \n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7: exit status 3: no", ""},
+		{"another failure", options{lines: 7}, logsRunner{stdout: "one\n", stderr: " no \n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --all: exit status 3: no", ""},
 		{"not to be started", options{lines: 7}, logsRunner{err: errPlanDisk}, "", errPlanDisk.Error(), ""},
 		{"no answer", options{lines: 7}, logsRunner{stdout: "one\n"}, "one\n", "journalctl gave no answer within 20ms", ""},
 		{"followed until it ends", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: clean}, "one\n", "", ""},
 		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exitStatus{code: 1}}, "one\n", "", ""},
 		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exitStatus{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
-		{"killed", options{lines: 7}, logsRunner{end: &exitStatus{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7: ended by SIGKILL", ""},
+		{"what would steer a terminal", options{lines: 7}, logsRunner{stdout: "a\x1b[2Jb\u202ec\u2028d\rforged\tx\r\n\xff", end: clean}, "a\uFFFD[2Jb\uFFFDc\uFFFDd\uFFFDforged\tx\n\uFFFD", "", ""},
+		{"killed", options{lines: 7}, logsRunner{end: &exitStatus{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7 --all: ended by SIGKILL", ""},
 		{"ended by what the terminal sends", options{lines: 7}, logsRunner{end: &exitStatus{signal: 2}}, "", "interrupted", ""},
 		{"followed until the terminal goes", options{lines: 7, follow: true}, logsRunner{end: &exitStatus{signal: 1}}, "", "", ""},
 		{"followed until it ends without a line", options{lines: 7, follow: true}, logsRunner{end: clean}, "", "", ""},
@@ -332,9 +333,7 @@ func TestTheJournalIsShown(t *testing.T) {
 			t.Errorf("%s: journalctl lives on", c.what)
 		}
 		want := fmt.Sprintf("journalctl --no-pager --quiet --lines=%d", c.o.lines)
-		if c.o.follow {
-			want += " --follow"
-		}
+		want += map[bool]string{false: " --all", true: " --follow"}[c.o.follow]
 		if want += " A=1 + B=2"; !slices.Equal(ran, []string{want}) {
 			t.Errorf("%s: it ran %q, want %q", c.what, ran, want)
 		}
@@ -436,7 +435,7 @@ func TestEachManagerHasItsLogs(t *testing.T) {
 	if err := w.logs(context.Background(), options{lines: 5}); err != nil {
 		t.Error(err)
 	}
-	want := "journalctl --no-pager --quiet --lines=5 _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + " +
+	want := "journalctl --no-pager --quiet --lines=5 --all _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + " +
 		"SYSLOG_IDENTIFIER=runtimescope _UID=1000"
 	if !slices.Contains(ran, want) {
 		t.Errorf("it ran %q", ran)

@@ -129,7 +129,7 @@ func (h holder) String() string {
 
 // runs adds what runs: the words of a command line, and the file that the kernel runs.
 func (h holder) runs(words []string, exe string) holder {
-	h.command = strings.Join(words, " ")
+	h.command = oneLine(strings.Join(words, " "))
 	if len(words) == 0 {
 		return h
 	}

@@ -165,7 +165,7 @@ func (a *app) collectorVersion(ctx context.Context, port int) string {
 	if err != nil || status != 200 || json.Unmarshal(body, &health) != nil {
 		return ""
 	}
-	return shorten(health.Version, 60)
+	return shorten(oneLine(health.Version), 60)
 }
 
 // owner says whose the socket is that answers on port, if s is the state of the service. orphan is true where that is no

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -93,7 +94,7 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 		case id == processEnd, id == cleanEnd:
 			ended = true
 		case text != "" && id == "" && about == "" && e.field("SYSLOG_IDENTIFIER") != "systemd":
-			l.lines = append(l.lines, text)
+			l.lines = append(l.lines, strings.Split(text, "\n")...)
 		}
 	}
 	return l, ended
@@ -214,8 +215,10 @@ func (m systemd) showLog(ctx context.Context, a *app, o options) error {
 // which would look only into files of the user's own, that a volatile journal does not have.
 func (a *app) journal(ctx context.Context, match []string, o options) error {
 	argv := []string{"journalctl", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(o.lines)}
-	if o.follow {
+	if o.follow { // what journalctl may say itself, to see when nobody reads on, it has to clean itself
 		argv = append(argv, "--follow")
+	} else {
+		argv = append(argv, "--all")
 	}
 	var stderr limitedBuffer
 	shown := &countingWriter{Writer: a.out.stdout}
@@ -272,7 +275,13 @@ func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown
 		interrupted = errFollowed
 	}
 	go func() {
-		io.Copy(shown, reader)
+		for r, err := bufio.NewReader(reader), error(nil); err == nil; {
+			var line string
+			line, err = r.ReadString('\n')
+			if _, bad := io.WriteString(shown, printable(strings.Replace(line, "\r\n", "\n", 1))); bad != nil {
+				break
+			}
+		}
 		reader.Close() // so that journalctl ends where nobody reads on
 		var err error
 		e, err = p.Wait()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -50,6 +51,11 @@ func (v printer) found(format string, a ...any) { v.say(v.stdout, v.colour, "31"
 func (v printer) note(format string, a ...any) { v.say(v.stderr, v.errColour, "2", "", format, a...) }
 
 func (v printer) say(w io.Writer, colour bool, code, mark, format string, a ...any) {
+	for i := range a { // what comes from outside makes no lines
+		if text, ok := a[i].(string); ok {
+			a[i] = oneLine(text)
+		}
+	}
 	text := printable(fmt.Sprintf(format, a...))
 	if v.ascii {
 		mark = map[string]string{"✓": "+", "⚠": "!", "✗": "x", "": ""}[mark]
@@ -65,18 +71,22 @@ func (v printer) say(w io.Writer, colour bool, code, mark, format string, a ...a
 	fmt.Fprintf(w, "  %s\n", text)
 }
 
-// printable shows control characters, which paths and log lines may hold, instead of sending them to the terminal.
+// printable shows control characters and those that turn a line's direction, which paths and log lines may hold, instead of
+// sending them to the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
 			return r
 		}
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 			return '\uFFFD'
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
+
+// oneLine shows line breaks, too.
+func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", "\uFFFD") }
 
 // waiting says the line once; on a terminal it then counts the seconds in place until stop is called.
 func (v printer) waiting(format string, a ...any) (stop func()) {

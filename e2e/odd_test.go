@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -563,4 +564,43 @@ func TestE2EATransientUnitAndAnAliasAreNamed(t *testing.T) {
 		e.systemctl("disable", "--now", "other.service") // the advice
 		e.exits(0, "service install").says("✓ Collector is healthy")
 	})
+}
+
+func TestE2EWhatComesFromOutsideForgesNoLine(t *testing.T) {
+	t.Setenv("SYSTEMD_LOG_TARGET", "journal") // as in a login
+	e := newE2E(t)
+	forged := func(r e2eResult) {
+		t.Helper()
+		if text := r.out + r.err; strings.Contains(text, "\n  ✓ forged") || strings.ContainsAny(text, "\u202e\u2028\x1b\r") {
+			t.Errorf("a line is forged: %q", text)
+		}
+	}
+	e.standin("STANDIN_EXIT=3")
+	e.dropIn("[Service]\n")
+	e.write(e.unit+".d/y\n  ✓ forged\u202e.conf", "[Service]\nnonsense=\nExecStart=\n", 0o644)
+	forged(e.exits(1, "service install"))
+	forged(e.exits(0, "service status"))
+	forged(e.exits(1, "service doctor"))
+	e.ok(os.RemoveAll(e.unit + ".d"))
+	e.write(e.collector, "#!/bin/sh\nprintf 'x\\n  ✓ forged\\n\\342\\200\\256 \\033[2J fatal\\r\\n'\nexit 3\n", 0o755)
+	forged(e.exits(1, "service install").says("exited with status 3"))
+	forged(e.exits(0, "service status"))
+	forged(e.exits(0, "service logs"))
+	odd := filepath.Join(e.bin, "x\n  ✓ forged\u202e")
+	e.copyProgram(e.collector, odd)
+	e.exits(0, "service uninstall")
+	holder := exec.Command("python3", "-c", "import socket,sys,time; s=socket.socket(); s.bind(('127.0.0.1',int(sys.argv[1]))); s.listen(); time.sleep(999)",
+		strconv.Itoa(e.http), "\n  ✓ forged\u202e")
+	e.ok(holder.Start())
+	t.Cleanup(func() { holder.Process.Kill(); holder.Wait() })
+	e.until("it listens", func() bool {
+		c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", e.http))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	forged(e.exits(1, "service install").says("is held by PID"))
+	forged(e.exits(0, "service status"))
+	forged(e.exits(1, "service doctor"))
 }

@@ -84,9 +84,7 @@ func TestACollectorThatIsAskedForIsMadeAbsoluteAndChecked(t *testing.T) {
 	t.Chdir(dir)
 	w := collectorWorld(dir, []string{"/beside/rs"}, nil)
 	for _, asked := range []string{"here", "./here", "folder/../here"} {
-		if got, err := w.findCollector(programFile(asked)); got != filepath.Join(dir, programFile("here")) || err != nil {
-			t.Errorf("%s: got %s, %v", asked, got, err)
-		}
+		same(t, asked, need(w.findCollector(programFile(asked)))(t), filepath.Join(dir, programFile("here")))
 	}
 	wrong := map[string]string{"none": "not there", "folder": "a folder"}
 	if runtime.GOOS != "windows" {
@@ -101,9 +99,7 @@ func TestACollectorThatIsAskedForIsMadeAbsoluteAndChecked(t *testing.T) {
 }
 
 func TestThePathOfACollectorIsTheOneThatTheKernelMeans(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("links need a privilege here")
-	}
+	notOnWindows(t, "links need a privilege here")
 	dir := collectorPlaces(t, "a/collector-server", "real/deep/x", "real/collector-server", "collector-server")
 	for name, target := range map[string]string{"a/link": "../real/deep", "loop": "loop", "fd": "/dev/fd", "proc": "/proc/self", "exe": "/proc/self/exe", "a/abs": dir + "/a/link"} {
 		must(t, os.Symlink(target, filepath.Join(dir, name)))
@@ -152,24 +148,16 @@ func TestALinkToTheCollectorIsNotResolved(t *testing.T) {
 	t.Parallel()
 	dir := collectorPlaces(t, "1.0/collector-server", "bin/")
 	link := filepath.Join(dir, "bin", programFile(collectorName))
-	if err := os.Symlink(filepath.Join(dir, "1.0", programFile(collectorName)), link); err != nil {
-		t.Skip("no links here:", err)
-	}
+	symlink(t, filepath.Join(dir, "1.0", programFile(collectorName)), link)
 	for _, w := range []*app{collectorWorld(dir, []string{"/bin/rs"}, nil), collectorWorld(dir, nil, []string{"/bin"})} {
-		if got, err := w.findCollector(""); got != link || err != nil {
-			t.Errorf("got %s, %v", got, err)
-		}
+		same(t, "", need(w.findCollector(""))(t), link)
 	}
-	if got, err := collectorWorld(dir, nil, nil).findCollector(link); got != link || err != nil {
-		t.Errorf("got %s, %v", got, err)
-	}
+	same(t, "", need(collectorWorld(dir, nil, nil).findCollector(link))(t), link)
 }
 
 func TestTheErrorListsEveryPlaceAndWhatIsWrongThere(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("files here have no permission to execute, and programs another name")
-	}
+	notOnWindows(t, "files here have no permission to execute, and programs another name")
 	dir := collectorPlaces(t, "text/collector-server-", "empty/", "folder/collector-server/")
 	_, err := collectorWorld(dir, []string{"/text/rs", "/empty/rs"}, []string{"/folder", "bin", "", "/none", "/text"}).findCollector("")
 	var list *failure
@@ -196,9 +184,7 @@ func TestThisProgramIsKnownByTheNameItWasStartedByAndByItsOwn(t *testing.T) {
 	real := need(filepath.EvalSymlinks(self))(t)
 	dir := collectorPlaces(t, "other/rs")
 	link := filepath.Join(dir, programFile("rs"))
-	if err := os.Symlink(self, link); err != nil {
-		t.Skip("no links here:", err)
-	}
+	symlink(t, self, link)
 	for _, c := range []struct {
 		arg0 string
 		path []string
@@ -230,65 +216,53 @@ func TestSameFile(t *testing.T) {
 func TestPathsThatWillNotLast(t *testing.T) {
 	t.Setenv("TMPDIR", "/somewhere/of/mine/")
 	temporary, version := "temporary folders are emptied", "it holds one version, and the next upgrade or clean-up removes it"
-	for path, want := range map[string]string{
-		"/tmp/x/collector-server":                            temporary,
-		"/private/tmp/collector-server":                      temporary,
-		"/var/tmp/collector-server":                          temporary,
-		"/dev/shm/collector-server":                          temporary,
-		"/var/folders/ab/T/collector-server":                 temporary,
-		"/private/var/folders/x/T/AppTranslocation/C/x":      temporary,
-		"/x/AppTranslocation/C/x":                            "macOS runs a quarantined program from a passing place",
-		"/x/.mount_rsAbC/usr/bin/x":                          "an AppImage is mounted anew each time",
-		"/nix/store/abc-rs-1.0/bin/collector-server":         version,
-		"/gnu/store/abc-rs-1.0/bin/collector-server":         version,
-		"/opt/homebrew/Cellar/rs/1.0/bin/collector-server":   version,
-		"/home/linuxbrew/.linuxbrew/Cellar/rs/1.0/bin/x":     version,
-		"/home/ada/.npm/_npx/12ab/node_modules/.bin/x":       "npx empties its folder",
-		"/opt/rs-1.0/bin/collector-server":                   "the version is in its name, rs-1.0, and the next one will have another",
-		"/home/ada/.nvm/versions/node/v22.3.0/bin/x":         "the version is in its name, v22.3.0, and the next one will have another",
-		"/usr/bin/collector-server-0.11.2":                   "the version is in its name, collector-server-0.11.2, and the next one will have another",
-		"/home/ada/.cache/pnpm/dlx/ab12/node_modules/.bin/x": "caches are emptied",
-		"/home/ada/.cache/uv/archive-v0/x1y/bin/x":           "caches are emptied",
-		"/Users/ada/Library/Caches/pnpm/dlx/ab12/x":          "caches are emptied",
-		"/Users/ada/Documents/dev/x":                         protectedFolder,
-		"/Users/ada/Desktop/x":                               protectedFolder,
-		"/Users/ada/Library/Mobile Documents/com~apple/x":    protectedFolder,
-		"/Volumes/disk/x":                                    protectedFolder,
-		"/Users/ada/dev/Documents/x":                         "",
-		"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x":  "pnpm dlx empties its folder",
-		"/home/ada/.local/state/fnm_multishells/12_34/bin/x": "fnm creates it for each shell",
-		"/run/user/1000/fnm_multishells/12_34/bin/x":         "fnm creates it for each shell",
-		"/run/user/1000/x/collector-server":                  temporary,
-		"/run/media/ada/DISK/collector-server":               "the disk may not be there at login",
-		"/snap/runtimescope/42/bin/collector-server":         version,
-		"/snap/runtimescope/x1/bin/collector-server":         version,
-		"/var/lib/snapd/snap/runtimescope/42/bin/x":          version,
-		"/nix/var/nix/profiles/per-user/ada/p-42-link/bin/x": version,
-		"/snap/runtimescope/current/bin/collector-server":    "",
-		"/snap/bin/runtimescope.collector-server":            "",
-		"/home/ada/snap/bin/42/x":                            version,
-		"/run/current-system/sw/bin/collector-server":        "",
-		"/run/wrappers/bin/collector-server":                 "",
-		"/etc/profiles/per-user/ada/bin/collector-server":    "",
-		"/home/ada/.cachex/collector-server":                 "",
-		"/home/ada/dlx/collector-server":                     "",
-		"/opt/python3.11/bin/collector-server":               "",
-		"/home/ada/.cargo/bin/collector-server":              "",
-		"/usr/bin/collector-server":                          "",
-		"/opt/homebrew/bin/collector-server":                 "",
-		"/home/ada/.nix-profile/bin/collector-server":        "",
-		"/home/ada/Cellars/collector-server":                 "",
-		"/home/ada/.mount/collector-server":                  "",
-		"/var/foldersx/collector-server":                     "",
-		"/nix/stores/collector-server":                       "",
-		"/dev/shmx/collector-server":                         "",
-		"/home/ada/_npx2/collector-server":                   "",
-		"/home/ada/tmpfiles/collector-server":                "",
-		"/nix/var/nix/profiles/default/bin/collector-server": "",
-		"/somewhere/of/mine2/collector-server":               "",
-		"":                                                   "",
+	for want, paths := range map[string][]string{
+		temporary: {
+			"/tmp/x/collector-server", "/private/tmp/collector-server", "/var/tmp/collector-server", "/dev/shm/collector-server",
+			"/var/folders/ab/T/collector-server", "/private/var/folders/x/T/AppTranslocation/C/x",
+			"/run/user/1000/x/collector-server",
+		},
+		"macOS runs a quarantined program from a passing place": {"/x/AppTranslocation/C/x"},
+		"an AppImage is mounted anew each time":                 {"/x/.mount_rsAbC/usr/bin/x"},
+		version: {
+			"/nix/store/abc-rs-1.0/bin/collector-server", "/gnu/store/abc-rs-1.0/bin/collector-server",
+			"/opt/homebrew/Cellar/rs/1.0/bin/collector-server", "/home/linuxbrew/.linuxbrew/Cellar/rs/1.0/bin/x",
+			"/snap/runtimescope/42/bin/collector-server", "/snap/runtimescope/x1/bin/collector-server",
+			"/var/lib/snapd/snap/runtimescope/42/bin/x", "/nix/var/nix/profiles/per-user/ada/p-42-link/bin/x",
+			"/home/ada/snap/bin/42/x",
+		},
+		"npx empties its folder": {"/home/ada/.npm/_npx/12ab/node_modules/.bin/x"},
+		"the version is in its name, rs-1.0, and the next one will have another":                  {"/opt/rs-1.0/bin/collector-server"},
+		"the version is in its name, v22.3.0, and the next one will have another":                 {"/home/ada/.nvm/versions/node/v22.3.0/bin/x"},
+		"the version is in its name, collector-server-0.11.2, and the next one will have another": {"/usr/bin/collector-server-0.11.2"},
+		"caches are emptied": {
+			"/home/ada/.cache/pnpm/dlx/ab12/node_modules/.bin/x", "/home/ada/.cache/uv/archive-v0/x1y/bin/x",
+			"/Users/ada/Library/Caches/pnpm/dlx/ab12/x",
+		},
+		protectedFolder: {
+			"/Users/ada/Documents/dev/x", "/Users/ada/Desktop/x", "/Users/ada/Library/Mobile Documents/com~apple/x",
+			"/Volumes/disk/x",
+		},
+		"": {
+			"/Users/ada/dev/Documents/x", "/snap/runtimescope/current/bin/collector-server",
+			"/snap/bin/runtimescope.collector-server", "/run/current-system/sw/bin/collector-server",
+			"/run/wrappers/bin/collector-server", "/etc/profiles/per-user/ada/bin/collector-server",
+			"/home/ada/.cachex/collector-server", "/home/ada/dlx/collector-server", "/opt/python3.11/bin/collector-server",
+			"/home/ada/.cargo/bin/collector-server", "/usr/bin/collector-server", "/opt/homebrew/bin/collector-server",
+			"/home/ada/.nix-profile/bin/collector-server", "/home/ada/Cellars/collector-server",
+			"/home/ada/.mount/collector-server", "/var/foldersx/collector-server", "/nix/stores/collector-server",
+			"/dev/shmx/collector-server", "/home/ada/_npx2/collector-server", "/home/ada/tmpfiles/collector-server",
+			"/nix/var/nix/profiles/default/bin/collector-server", "/somewhere/of/mine2/collector-server", "",
+		},
+		"pnpm dlx empties its folder": {"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x"},
+		"fnm creates it for each shell": {
+			"/home/ada/.local/state/fnm_multishells/12_34/bin/x", "/run/user/1000/fnm_multishells/12_34/bin/x",
+		},
+		"the disk may not be there at login": {"/run/media/ada/DISK/collector-server"},
 	} {
-		same(t, path, whyPathWontLast(path), want)
+		for _, path := range paths {
+			same(t, path, whyPathWontLast(path), want)
+		}
 	}
 	if runtime.GOOS != "windows" { // whose temporary folder is named by another variable
 		same(t, "below TMPDIR", whyPathWontLast("/somewhere/of/mine/x"), temporary)
@@ -308,9 +282,7 @@ func TestNamesWithAVersionInThem(t *testing.T) {
 
 func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("no service manager starts a program here")
-	}
+	notOnWindows(t, "no service manager starts a program here")
 	dir := collectorPlaces(t, "loader", "text-")
 	loader := filepath.Join(dir, "loader")
 	file := func(text string) string {
@@ -383,9 +355,7 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 
 func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("no service manager starts a program here")
-	}
+	notOnWindows(t, "no service manager starts a program here")
 	path := filepath.Join(t.TempDir(), "prog it")
 	noexec := "macOS may have quarantined it (xattr -d com.apple.quarantine '" + path + "')"
 	neither := path + " is neither a program of this system nor a script that names its interpreter"

@@ -19,7 +19,6 @@ import (
 )
 
 func TestMCPHandsOverToTheServer(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		var argv, env []string
 		code := 0
@@ -64,7 +63,6 @@ func TestMCPHandsOverToTheServer(t *testing.T) {
 func (b *bench) page() string { return collectorURL(b.httpPort()) }
 
 func TestDashboardInstallsTheServiceFirst(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
 		b.want(0, "dashboard", "No collector is running — installing + starting the background service…", "✓ Wrote "+b.manager.names().path,
@@ -75,14 +73,13 @@ func TestDashboardInstallsTheServiceFirst(t *testing.T) {
 		}
 		b.want(0, "dashboard", "Opening "+b.page())
 		b.wantCalls(b.on("xdg-open", "open") + " " + b.page() + dashboardPath)
-		if strings.Contains(b.stdout.String(), "installing") {
-			t.Errorf("it installed again:\n%s", b.stdout.String())
-		}
+		b.silentOn("installing")
+		b.want(0, "dashboard --no-open", b.page())
+		b.wantCalls()
 	})
 }
 
 func TestDashboardSaysThatACollectorHasNoPage(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
 		b.noPage = true
@@ -94,8 +91,7 @@ func TestDashboardSaysThatACollectorHasNoPage(t *testing.T) {
 }
 
 func TestDashboardOpensNothingThatAnotherUserAnswers(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	b.env["DISPLAY"] = ":0"
 	port := b.httpPort()
 	for says, held := range map[string]portFacts{
@@ -124,7 +120,6 @@ func (h heldTable) holders(context.Context, int) (func(int) []holder, error) {
 }
 
 func TestADryRunOfDashboardChangesAndOpensNothing(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
 		b.want(0, "dashboard -n", "would write "+b.manager.names().path, "would open "+b.page()+dashboardPath)
@@ -138,8 +133,7 @@ func TestADryRunOfDashboardChangesAndOpensNothing(t *testing.T) {
 }
 
 func TestDashboardForOtherMachinesIsOnlySaid(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
+	b := onSystemd(t)
 	switch code := b.runs("dashboard", "--network"); {
 	case code == 0:
 		if out := b.stdout.String(); !strings.Contains(out, "RUNTIMESCOPE_AUTH_TOKEN") || !strings.Contains(out, fmt.Sprintf(":%d/dashboard\n", b.httpPort())) {
@@ -159,19 +153,8 @@ func TestDashboardForOtherMachinesIsOnlySaid(t *testing.T) {
 	}
 }
 
-func TestDashboardOpensNothingWhenAskedNotTo(t *testing.T) {
-	t.Parallel()
-	eachQuick(t, func(t *testing.T, b *bench) {
-		b.env["DISPLAY"] = ":0"
-		b.installed()
-		b.want(0, "dashboard --no-open", b.page())
-		b.wantCalls()
-	})
-}
-
 func TestDashboardWithoutADesktopPrintsThePage(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	b.want(0, "dashboard", b.page(), "there is no desktop here")
 	b.wantCalls()
 	b.env["WAYLAND_DISPLAY"] = "wayland-0"
@@ -179,7 +162,6 @@ func TestDashboardWithoutADesktopPrintsThePage(t *testing.T) {
 }
 
 func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
-	t.Parallel()
 	eachManager(t, func(t *testing.T, b *bench) {
 		b.env["DISPLAY"] = ":0"
 		b.installed()
@@ -187,9 +169,7 @@ func TestDashboardPrintsThePageWhenItCannotBeOpened(t *testing.T) {
 		b.quick().plant(plant{Call: opener, Code: 3})
 		b.want(0, "dashboard", b.page(), "exit status 3")
 		b.app.run = real
-		if strings.Contains(b.stdout.String(), "Opening") {
-			t.Errorf("a ✓ for what failed:\n%s", b.stdout.String())
-		}
+		b.silentOn("Opening")
 		os.Remove(b.fake.path("bin/" + programFile(opener)))
 		b.want(0, "dashboard", b.page(), opener+": command not found")
 	})
@@ -245,19 +225,7 @@ func TestABrowserThatStaysIsNoFailure(t *testing.T) {
 	b.want(0, "dashboard", "Opening "+b.page())
 }
 
-func TestDashboardStartsWhatIsStopped(t *testing.T) {
-	t.Parallel()
-	eachQuick(t, func(t *testing.T, b *bench) {
-		b.installed().want(0, "service stop")
-		b.want(0, "dashboard --no-open", "✓ Collector is healthy", b.page())
-		if b.fakeState().PID == 0 {
-			t.Error("nothing runs")
-		}
-	})
-}
-
 func TestDashboardTellsOfACollectorThatDoesNotStart(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.behaves("crash 3")
 		b.want(1, "dashboard", "✗ The collector exited with status 3 before it was ready")
@@ -270,8 +238,7 @@ func TestDashboardTellsOfACollectorThatDoesNotStart(t *testing.T) {
 }
 
 func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	old, port := b.env[httpPortEnv], ""
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if http, _ := b.fakeState().fakePorts(); strconv.Itoa(http) == port {
@@ -287,29 +254,14 @@ func TestDashboardDoesNotWaitForAPortThatTheRunningCollectorWasNeverTold(t *test
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy and serving on http://127.0.0.1:"+port)
 }
 
-func TestDashboardFindsThePortOfTheServiceFromAnyShell(t *testing.T) {
-	t.Parallel()
-	eachQuick(t, func(t *testing.T, b *bench) {
-		page := b.page()
-		b.installed()
-		delete(b.env, httpPortEnv)
-		b.want(0, "dashboard --no-open", page)
-		b.wantCalls()
-	})
-}
-
 func TestDashboardDoesNotSuspectTheServiceWhenTheManagerGivesNoAnswer(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
 	b.want(0, "dashboard --no-open", b.page())
-	if strings.Contains(b.stdout.String(), "not by the service") {
-		t.Errorf("it cannot know that:\n%s", b.stdout.String())
-	}
+	b.silentOn("not by the service")
 }
 
 func TestDashboardWithoutAHomeAsksNoManager(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		b.home = "here"
@@ -322,15 +274,13 @@ func TestDashboardWithoutAHomeAsksNoManager(t *testing.T) {
 }
 
 func TestAPlistIsNotPrintedWithoutTheHomeThatItNames(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
+	b := onSystemd(t)
 	b.home = ""
 	b.want(1, "service unit --launchd --collector /usr/bin/collector-server", "HOME")
 	b.want(0, "service unit --systemd --collector /usr/bin//collector-server", `ExecStart="/usr/bin/collector-server"`)
 }
 
 func TestUnitPrintsTheDefinitionOfThisSystemUnlessAskedForAnother(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		const unit, plist = "[Service]", "<plist"
 		b.want(0, "service unit --collector /usr/bin/collector-server", b.on(unit, plist))

@@ -125,9 +125,7 @@ func TestRunHonoursTheDeadlineOfItsContextInsteadOfItsOwn(t *testing.T) {
 	r.timeout = time.Nanosecond
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	if out, err := r.Run(ctx, sh, "-c", "echo done"); out != "done\n" || err != nil {
-		t.Errorf("got %q, %v", out, err)
-	}
+	same(t, "", need(r.Run(ctx, sh, "-c", "echo done"))(t), "done\n")
 }
 
 func TestRunEndsWhenItsContextIsCancelled(t *testing.T) {
@@ -249,12 +247,8 @@ func TestAStartedProcessGetsSignals(t *testing.T) {
 	if delay := p.(started).cmd.WaitDelay; delay <= 0 || delay > 5*time.Second {
 		t.Errorf("a grandchild that holds the pipe holds us for %s", delay)
 	}
-	if err := p.Signal(os.Kill); err != nil {
-		t.Error(err)
-	}
-	if got, err := p.Wait(); got != (exitStatus{signal: 9}) || err != nil {
-		t.Errorf("got %+v, %v", got, err)
-	}
+	must(t, p.Signal(os.Kill))
+	same(t, "", need(p.Wait())(t), (exitStatus{signal: 9}))
 	if got, err := p.Wait(); err == nil && got == (exitStatus{}) {
 		t.Error("a second wait says that it ended cleanly")
 	}
@@ -367,9 +361,7 @@ func TestLimitedBufferTakesAllAndKeepsTheBeginning(t *testing.T) {
 	t.Parallel()
 	var b limitedBuffer
 	for _, n := range []int{outputLimit - 3, 5, 7} {
-		if got, err := b.Write(bytes.Repeat([]byte("x"), n)); got != n || err != nil {
-			t.Errorf("wrote %d, %v of %d: a pipe would break", got, err, n)
-		}
+		same(t, "wrote", need(b.Write(bytes.Repeat([]byte("x"), n)))(t), n)
 	}
 	same(t, "kept", len(b.String()), outputLimit)
 }

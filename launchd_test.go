@@ -23,9 +23,7 @@ const launchdHostile = `/Users/ada/my apps/"it's" 100% $HOME & <é日本> ]]> #;
 
 func TestThePlistIsWrittenLikeThis(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("paths have another separator here")
-	}
+	notOnWindows(t, "paths have another separator here")
 	for name, c := range map[string]struct {
 		home string
 		d    definition
@@ -111,9 +109,7 @@ func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
 		want := map[string]any{"Label": label, "ProgramArguments": []any{program}, "RunAtLoad": true, "KeepAlive": map[string]any{"SuccessfulExit": false, "Crashed": true},
 			"StandardOutPath": logs[1], "StandardErrorPath": logs[0], "EnvironmentVariables": environment, "ProcessType": "Background", "ThrottleInterval": 10,
 			"HardResourceLimits": map[string]any{"ResidentSetSize": 268435456}}
-		if got, err := readFakePlist(text); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("launchd reads %v\n%v, want\n%v", err, got, want)
-		}
+		same(t, "launchd reads", need(readFakePlist(text))(t), want)
 		if got := m.parse(text); got != systemdSaidPorts(d) {
 			t.Errorf("read back as %+v, want %+v", got, d)
 		}
@@ -625,9 +621,7 @@ func TestWhatLaunchdWouldRefuseIsSeenBeforehand(t *testing.T) {
 			t.Skip("root may not give files away here:", err)
 		}
 	}
-	if err := m.unusable(); err != nil {
-		t.Error(err)
-	}
+	must(t, m.unusable())
 	if runtime.GOOS != "windows" {
 		m.uid++
 		if err, want := m.unusable(), fmt.Sprintf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), m.uid-1, m.uid); errText(err) != want {
@@ -697,9 +691,7 @@ func errorsUnwrapFirst(err error) error {
 
 func TestThePlansForLaunchd(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("paths have another separator here")
-	}
+	notOnWindows(t, "paths have another separator here")
 	m := launchd{home: "/nowhere/ada", uid: 501}
 	there := file{path: m.path(), text: "old", exists: true, folder: true, kept: m.path() + ".bak"}
 	states := []struct {

@@ -82,9 +82,7 @@ func TestTheLastLinesOfALogThatIsLongerThanABlock(t *testing.T) {
 		}
 	}
 	from := int64(len(strings.Join(all[:25000], "\n")) + 1)
-	if got, err := lastLines(path, from, 40000); !slices.Equal(got, all[25000:]) || err != nil {
-		t.Errorf("from an offset: got %d, %v", len(got), err)
-	}
+	same(t, "from an offset", need(lastLines(path, from, 40000))(t), all[25000:])
 }
 
 func TestOfAHugeLogOneMegabyteIsRead(t *testing.T) {
@@ -93,9 +91,7 @@ func TestOfAHugeLogOneMegabyteIsRead(t *testing.T) {
 	file := need(os.OpenFile(path, os.O_WRONLY, 0))(t)
 	defer file.Close()
 	const size = 1 << 31
-	if runtime.GOOS == "windows" {
-		t.Skip("a file with a hole takes its whole size here")
-	}
+	notOnWindows(t, "a file with a hole takes its whole size here")
 	if err := file.Truncate(size); err != nil {
 		t.Skip("no file with a hole here:", err)
 	}
@@ -424,17 +420,13 @@ func TestEachManagerHasItsLogs(t *testing.T) {
 	var out logsOutput
 	w := logsWorld(&out, nil)
 	w.getenv, w.home, w.manager = func(string) string { return "" }, home, m
-	if err := w.logs(context.Background(), options{lines: 5}); err != nil {
-		t.Error(err)
-	}
+	must(t, w.logs(context.Background(), options{lines: 5}))
 	first, second := m.logFiles()[0], m.logFiles()[1]
 	same(t, "", out.String(), "==> "+first+" <==\ncollector.err.log\n==> "+second+" <==\ncollector.out.log\n")
 	var ran []string
 	w = logsWorld(&out, logsRunner{stdout: "x\n", end: &exitStatus{}, ran: &ran})
 	w.getenv, w.home, w.manager, w.timings.journal = func(string) string { return "" }, home, systemd{uid: 1000, user: ada}, time.Hour
-	if err := w.logs(context.Background(), options{lines: 5}); err != nil {
-		t.Error(err)
-	}
+	must(t, w.logs(context.Background(), options{lines: 5}))
 	want := "journalctl --no-pager --quiet --lines=5 --all _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + " +
 		"SYSLOG_IDENTIFIER=runtimescope _UID=1000"
 	if !slices.Contains(ran, want) {

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -190,9 +189,7 @@ func TestAnOutputThatIsFullIsAFailureThatLeavesAnotherAsItIs(t *testing.T) {
 }
 
 func TestTheSignalsOfATerminalAreCaught(t *testing.T) { // not t.Parallel: another test lets go of the signals
-	if runtime.GOOS == "windows" {
-		t.Skip("signals")
-	}
+	notOnWindows(t, "signals")
 	signals := catchSignals(syscall.SIGQUIT)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if signal.Ignored(sig) {
@@ -211,7 +208,6 @@ func TestTheSignalsOfATerminalAreCaught(t *testing.T) { // not t.Parallel: anoth
 }
 
 func TestMisuseIsSaidInFourLinesAtMostWithWhatMayHaveBeenMeant(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		before := b.everything()
@@ -295,17 +291,13 @@ func TestFlagsAreRead(t *testing.T) {
 		words := strings.Fields(c.args)
 		for _, command := range append(serviceCommands(), commands()...) {
 			if command.name == words[0] {
-				if got, err := command.parse(words[1:]); err != nil || !reflect.DeepEqual(got, c.want) {
-					t.Errorf("%s: got %+v, %v", c.args, got, err)
-				}
+				same(t, c.args, need(command.parse(words[1:]))(t), c.want)
 				break
 			}
 		}
 	}
 	for _, command := range append(serviceCommands(), commands()...) {
-		if got, err := command.parse(nil); err != nil || !reflect.DeepEqual(got, defaults) {
-			t.Errorf("%s without flags: got %+v, %v", command.name, got, err)
-		}
+		same(t, fmt.Sprintf("%s without flags", command.name), need(command.parse(nil))(t), defaults)
 	}
 	if _, err := serviceCommands()[0].parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v", err)
@@ -317,17 +309,6 @@ func TestEveryCommandButHelpDoesSomething(t *testing.T) {
 	for _, c := range append(commands(), serviceCommands()...) {
 		if (c.do == nil) != (c.name == "help" || c.name == "service") {
 			t.Errorf("%s: %v", c.name, c.do == nil)
-		}
-	}
-}
-
-func TestWithoutAServiceManagerEveryCommandThatNeedsOneSaysSo(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"install", "stop", "start", "restart", "status", "uninstall", "logs", "doctor", "update"} {
-		code, stdout, stderr := mainRun("service", name)
-		want := "  ✗ Platform 'plan9' is not supported (macOS launchd / Linux systemd only).\n  Try: runtimescope service run\n"
-		if code != 1 || stdout != "" || stderr != want {
-			t.Errorf("%s: exit %d, %q, %q", name, code, stdout, stderr)
 		}
 	}
 }
@@ -382,9 +363,7 @@ func TestAnOutputThatCannotBeWrittenIsRemembered(t *testing.T) {
 		t.Errorf("got %v", w.err)
 	}
 	same(t, "wrote", target.got.String(), "abcabc")
-	if err := (&watchedWriter{Writer: io.Discard}).err; err != nil {
-		t.Error(err)
-	}
+	must(t, (&watchedWriter{Writer: io.Discard}).err)
 }
 
 // A mainFailing writer fails as its list says.

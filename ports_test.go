@@ -271,9 +271,7 @@ func TestListenersLeaveOutWhatIsNoListener(t *testing.T) {
 		strings.Replace(good, "00000000:1A70", strings.Repeat("0", 30)+":1A70", 1), strings.Replace(good, ":1A70", ":", 1),
 		strings.Replace(good, "00000000:1A70", "000000000:1A70", 1),
 	} {
-		if got := parseProcTCP(strings.NewReader(line + "\n")); len(got) != 0 {
-			t.Errorf("%q: got %v", line, got)
-		}
+		same(t, line, parseProcTCP(strings.NewReader(line+"\n")), nil)
 	}
 	want := []listener{{netip.MustParseAddr("0.0.0.0"), 6768, 7, "99"}}
 	for _, text := range []string{"x\n" + good, strings.TrimSuffix(good, " 1"), good + "\n" + strings.Replace(good, " 0A ", " 01 ", 1) + "\n" + good} {
@@ -319,9 +317,7 @@ func (p *portsProc) link(target, name string) {
 	p.t.Helper()
 	path := filepath.Join(p.root, name)
 	must(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
-	if err := os.Symlink(target, path); err != nil {
-		p.t.Skip("no links here:", err)
-	}
+	symlink(p.t, target, path)
 }
 
 // listens adds a listening socket.
@@ -757,9 +753,7 @@ func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 
 func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("links need a privilege here")
-	}
+	notOnWindows(t, "links need a privilege here")
 	var dir string
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	file := func(name string) func() error {
@@ -828,9 +822,7 @@ func TestLinksThatLeadRoundAndRoundAreFollowedForAWhile(t *testing.T) {
 	}
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	for from, to := range map[string]string{a: b, b: a, filepath.Join(dir, "c"): "c/c"} {
-		if err := os.Symlink(to, from); err != nil {
-			t.Skip("no links here:", err)
-		}
+		symlink(t, to, from)
 	}
 	for _, path := range []string{a, filepath.Join(dir, "c")} {
 		if len(changes(path)) == 0 {
@@ -838,9 +830,7 @@ func TestLinksThatLeadRoundAndRoundAreFollowedForAWhile(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"", filepath.Join(dir, "none")} {
-		if got := changes(path); len(got) != 0 {
-			t.Errorf("%q: got %v", path, got)
-		}
+		same(t, path, changes(path), nil)
 	}
 }
 
@@ -1042,9 +1032,7 @@ func TestElapsedTimes(t *testing.T) {
 		"00:05": 5 * time.Second, "02:13": 133 * time.Second, "59:59": 3599 * time.Second, "01:02:03": 3723 * time.Second,
 		"3-04:05:06": 3*24*time.Hour + 4*time.Hour + 5*time.Minute + 6*time.Second, "10-00:00:00": 240 * time.Hour, "07": 7 * time.Second,
 	} {
-		if got, err := parseElapsed(text); got != want || err != nil {
-			t.Errorf("%q: got %s, %v", text, got, err)
-		}
+		same(t, text, need(parseElapsed(text))(t), want)
 	}
 	for _, text := range []string{"", "x", "1:x", "x:1", "x-1:2:3", "-5:00", "1-", "1-2:3:x", ":", "1::2", "::::", "1 2"} {
 		if got, err := parseElapsed(text); got != 0 || errText(err) != fmt.Sprintf("ps: no elapsed time: %q", text) {
@@ -1058,9 +1046,7 @@ func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "collector-server"), filepath.Join(dir, "link")
 	put(t, path, "", 0o755)
-	if err := os.Symlink(path, link); err != nil {
-		t.Skip("no links here:", err)
-	}
+	symlink(t, path, link)
 	info := need(os.Stat(path))(t)
 	if inode(info) == "" {
 		t.Skip("files have no inode number on", runtime.GOOS)

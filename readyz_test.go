@@ -177,9 +177,7 @@ func TestAProbeIsTheRequestThatTheCollectorExpects(t *testing.T) {
 		closed <- err
 	}()
 	port := listener.Addr().(*net.TCPAddr).Port
-	if err := patient().probe(context.Background(), port); err != nil {
-		t.Error(err)
-	}
+	must(t, patient().probe(context.Background(), port))
 	want := fmt.Sprintf("GET /readyz HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", port)
 	same(t, "", <-got, want)
 	if err := <-closed; err == nil { // were the connection left open, the collector would wait for it when it ends

@@ -490,6 +490,22 @@ func same[T any](t testing.TB, what any, got, want T) {
 	}
 }
 
+// notOnWindows skips what that system has not.
+func notOnWindows(t testing.TB, why string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip(why)
+	}
+}
+
+// symlink makes a link, where links are to be had.
+func symlink(t testing.TB, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Skip("no links here:", err)
+	}
+}
+
 // put writes a file, and makes the folder that it is in.
 func put(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
@@ -700,9 +716,15 @@ func (b *bench) files() []string {
 	return all
 }
 
+// onSystemd is the bench of a story that runs beside others.
+func onSystemd(t *testing.T) *bench {
+	t.Parallel()
+	return newBench(t, "systemd").quick()
+}
+
 // eachManager runs a story on both managers.
 func eachManager(t *testing.T, story func(t *testing.T, b *bench)) {
-	t.Helper()
+	t.Parallel()
 	for _, manager := range []string{"systemd", "launchd"} {
 		t.Run(manager, func(t *testing.T) {
 			t.Parallel()

@@ -274,43 +274,6 @@ func calls(verb string) func(argv []string) bool {
 	return func(argv []string) bool { return len(argv) > 1 && argv[0] == "launchctl" && argv[1] == verb }
 }
 
-func TestMacTheCauseBehindABareFiveIsFound(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		what  string
-		spoil func(*bench) // done when all checks are made and the old job is gone
-		words []string
-	}{
-		{"draining", func(b *bench) {
-			b.set(func(l *fakeLaunchd) {
-				l.Drain = 3 // another process loads and unloads it at the same time
-				l.Jobs[b.target("gui")] = &fakeJob{Domain: fmt.Sprintf("gui/%d", b.uid), PID: 99, Draining: true, DrainLooks: 2}
-			})
-		}, []string{"the old collector is still ending", "runtimescope service restart"}},
-		{"loaded", func(b *bench) {
-			b.set(func(l *fakeLaunchd) {
-				l.Jobs[b.target("gui")] = &fakeJob{Domain: fmt.Sprintf("gui/%d", b.uid), PID: 99}
-			})
-		}, []string{"the job is loaded already", "runtimescope service restart"}},
-		{"disabled", func(b *bench) { b.set(func(l *fakeLaunchd) { l.Disabled[label] = true }) },
-			[]string{"switched off for this user", "launchctl enable "}},
-		{"mode", func(b *bench) { os.Chmod(b.manager.names().path, 0o664) }, []string{"may be written by others (mode 0664)", "runtimescope service install"}},
-		{"missing", func(b *bench) { os.Remove(b.manager.names().path) }, []string{"no such file"}},
-		{"no cause", func(b *bench) {
-			b.plant(plant{Call: "launchctl bootstrap", Code: 5, Stderr: "Bootstrap failed: 5: Input/output error\n"})
-		},
-			[]string{"launchd refused the agent and does not say why"}},
-	} {
-		t.Run(c.what, func(t *testing.T) {
-			t.Parallel()
-			b := mac(t)
-			b.before(calls("bootstrap"), func() { c.spoil(b) })
-			b.want(1, "service install", append(c.words, "exit status 5")...)
-			b.silentOn("exit status 5)") // the number comes with its words
-		})
-	}
-}
-
 func TestMacTheGUISessionThatEndsHalfWayIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, before := range []string{"enable", "bootstrap", "kickstart"} {

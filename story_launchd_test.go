@@ -62,6 +62,8 @@ func TestMacEachVerbInEachState(t *testing.T) {
 	}{
 		{"none", "install", 0, start, "✓ Wrote "},
 		{"none", "restart", 1, "", "✗ Service not installed. Run: runtimescope service install"},
+		{"none", "stop", 1, "", "✗ Service not installed."},
+		{"none", "update", 1, "", "✗ Service not installed."},
 		{"none", "uninstall", 0, "", "Service is not installed."},
 		{"running", "install", 0, again, "✓ Collector is healthy"},
 		{"running", "restart", 0, again, "✓ Service restarted"},
@@ -169,6 +171,8 @@ func TestMacStatusTellsWhatOnlyLaunchdHas(t *testing.T) {
 	}{
 		{"running", func(*bench) {}, running, 0, []string{"✓ Service running — PID 4243, up ", "(version 0.10.7)", "Starts at login: yes", "Memory: 64.0 MB", "launchd ends it with the session"}},
 		{"disabled", func(b *bench) { b.set(func(l *fakeLaunchd) { l.Disabled[label] = true }) }, running, 0, []string{"Starts at login: no"}},
+		{"plist gone", func(b *bench) { os.Remove(b.manager.names().path) }, running, 3,
+			[]string{"✓ Service running — PID ", "LaunchAgents/" + label + ".plist. Fix: runtimescope service install"}},
 		{"could not be run", func(b *bench) { b.behaves("crash 78"); b.want(1, "service restart") }, crashLooping, 3, []string{"Last exit: status 78/EX_CONFIG"}},
 		{"put off", func(b *bench) {
 			b.set(func(l *fakeLaunchd) { l.Spawn = 1 << 30 })
@@ -248,9 +252,7 @@ func TestMacWithoutAGUISessionNothingIsWritten(t *testing.T) {
 		b.set(func(l *fakeLaunchd) { l.NoGUI, l.SSH = code, true })
 		b.want(1, "service install", "user ada has no GUI session", "log in at the screen of this Mac", "Try: runtimescope service run")
 		b.wantCalls()
-		if files := b.files(); len(files) != 0 {
-			t.Errorf("files: %v", files)
-		}
+		same(t, "files", b.files(), nil)
 		b.want(0, "service status", "⚠ user ada has no GUI session", "Service not installed.")
 		b.want(1, "service doctor", "✗ manager: user ada has no GUI session")
 	}
@@ -461,9 +463,7 @@ func TestMacAnAgentThatLoginItemsSwitchOffIsNamed(t *testing.T) {
 	b := mac(t)
 	b.set(func(l *fakeLaunchd) { l.LoginItems = true })
 	b.want(1, "service install", "it may be switched off as a login item", loginItems)
-	if files := b.files(); len(files) != 0 {
-		t.Errorf("files: %v", files)
-	}
+	same(t, "files", b.files(), nil)
 }
 
 func TestMacTheJobOfAnotherPlistIsNamedAndReplaced(t *testing.T) {

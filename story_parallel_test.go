@@ -32,7 +32,6 @@ func (b *bench) together(n int, args ...string) (codes []int, said []string) {
 }
 
 func TestTwentyDashboardsAtOnceStartOneCollector(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		codes, said := b.together(20, "dashboard", "--no-open")
 		for i, code := range codes {
@@ -59,40 +58,29 @@ func TestTwentyDashboardsAtOnceStartOneCollector(t *testing.T) {
 }
 
 func TestTenRestartsAtOnceAllSucceed(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
-		b.installed()
-		codes, said := b.together(10, "service", "restart")
-		for i, code := range codes {
-			if code != 0 || !strings.Contains(said[i], "✓ Service restarted") {
-				t.Errorf("number %d: exit %d\n%s", i, code, said[i])
+		for verb, says := range map[string]string{"install": "✓ Collector is healthy", "restart": "✓ Service restarted"} {
+			b.want(0, "service install")
+			codes, said := b.together(10, "service", verb)
+			for i, code := range codes {
+				if code != 0 || !strings.Contains(said[i], says) {
+					t.Errorf("number %d: exit %d\n%s", i, code, said[i])
+				}
 			}
-		}
-		if s := b.fakeState(); s.PID == 0 || s.Active == "failed" {
-			t.Errorf("it ended %s, PID %d", s.Active, s.PID)
-		}
-	})
-}
-
-func TestTenInstallsAtOnceLeaveOneDefinition(t *testing.T) {
-	t.Parallel()
-	eachQuick(t, func(t *testing.T, b *bench) {
-		codes, said := b.together(10, "service", "install")
-		for i, code := range codes {
-			if code != 0 {
-				t.Errorf("number %d: exit %d\n%s", i, code, said[i])
+			if s := b.fakeState(); s.PID == 0 || s.Active == "failed" {
+				t.Errorf("it ended %s, PID %d", s.Active, s.PID)
 			}
-		}
-		for _, name := range b.files() {
-			if strings.HasSuffix(name, temporary) || strings.Contains(name, ".bak") {
-				t.Errorf("left is %s", name)
+			for _, name := range b.files() {
+				if strings.HasSuffix(name, temporary) || strings.Contains(name, ".bak") {
+					t.Errorf("left is %s", name)
+				}
 			}
+			b.want(0, "service uninstall")
 		}
 	})
 }
 
 func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		var wait sync.WaitGroup
@@ -119,8 +107,7 @@ func TestInstallsAndUninstallsAtOnceEndInOneOfTheirResults(t *testing.T) {
 }
 
 func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	unlock := need(b.lock(t.Context(), func() {}))(t)
 	defer unlock()
 	for _, verb := range []string{"restart", "stop", "uninstall"} {
@@ -133,7 +120,6 @@ func TestACommandThatWaitsForAnotherCanBeInterrupted(t *testing.T) {
 }
 
 func TestWhoWaitsSaysThatAnotherCommandStoppedTheService(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		for _, verb := range []string{"stop", "uninstall"} {
 			b.behaves("silent")

@@ -35,7 +35,6 @@ func (b *bench) refused(args string, texts ...string) {
 var startingVerbs = []string{"install", "update", "restart", "start"}
 
 func TestAnInstallWithoutACollectorSaysWhereItLooked(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		os.Remove(b.collector())
 		folder := b.fake.path("onpath")
@@ -55,7 +54,6 @@ func TestAnInstallWithoutACollectorSaysWhereItLooked(t *testing.T) {
 }
 
 func TestTheCollectorBesideTheProgramComesBeforeThatOnPath(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		other := b.fake.path("onpath/" + programFile(collectorName))
 		b.write(other, "#!/bin/sh\n", 0o755)
@@ -68,7 +66,6 @@ func TestTheCollectorBesideTheProgramComesBeforeThatOnPath(t *testing.T) {
 }
 
 func TestABadCollectorIsRefused(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		plain := b.fake.path("plain")
 		b.write(plain, "data", 0o644)
@@ -83,7 +80,6 @@ func TestABadCollectorIsRefused(t *testing.T) {
 }
 
 func TestACollectorThatVanishedIsRefusedBeforeARestart(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		os.Remove(b.collector())
@@ -94,9 +90,7 @@ func TestACollectorThatVanishedIsRefusedBeforeARestart(t *testing.T) {
 
 func TestAPathThatADefinitionCannotCarryIsRefused(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("no such file names on Windows")
-	}
+	notOnWindows(t, "no such file names on Windows")
 	for _, c := range []struct{ folder, manager, says string }{
 		{"quo\"te", "systemd", `the character '"' is not allowed`},
 		{"apo'strophe", "systemd", `the character '\'' is not allowed`},
@@ -124,23 +118,24 @@ func TestAPathThatADefinitionCannotCarryIsRefused(t *testing.T) {
 }
 
 func TestAPathWithOddCharactersIsRunAsItIs(t *testing.T) {
-	t.Parallel()
 	for _, folder := range []string{"my dir", "100% real", "%h", "do$llar", "a&b", "naïve 日本", "a;b", "#hash"} {
-		eachQuick(t, func(t *testing.T, b *bench) {
-			path := filepath.Join(b.fake.dir, folder, programFile(collectorName))
-			b.write(path, "#!/bin/sh\n", 0o755)
-			if code := b.runs("service", "install", "--collector", path); code != 0 {
-				t.Fatalf("%s: exit %d\n%s", folder, code, b.stderr.String())
-			}
-			s, runs := b.fakeState(), ""
-			if b.manager.names().name == "systemd" {
-				runs = fakeProgram(s.LoadedText)
-			} else {
-				runs = b.job().Program
-			}
-			same(t, "the manager runs", runs, path)
-			b.want(0, "service status", "Collector: "+path)
-			b.want(0, "service restart", "✓ Service restarted")
+		t.Run(folder, func(t *testing.T) {
+			eachQuick(t, func(t *testing.T, b *bench) {
+				path := filepath.Join(b.fake.dir, folder, programFile(collectorName))
+				b.write(path, "#!/bin/sh\n", 0o755)
+				if code := b.runs("service", "install", "--collector", path); code != 0 {
+					t.Fatalf("%s: exit %d\n%s", folder, code, b.stderr.String())
+				}
+				s, runs := b.fakeState(), ""
+				if b.manager.names().name == "systemd" {
+					runs = fakeProgram(s.LoadedText)
+				} else {
+					runs = b.job().Program
+				}
+				same(t, "the manager runs", runs, path)
+				b.want(0, "service status", "Collector: "+path)
+				b.want(0, "service restart", "✓ Service restarted")
+			})
 		})
 	}
 }
@@ -165,7 +160,6 @@ func TestAHomeThatIsNoneIsRefused(t *testing.T) {
 }
 
 func TestSudoIsRefusedWithTheCommandWithoutIt(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.app.uid = 0
 		b.env["SUDO_USER"] = "ada"
@@ -177,7 +171,6 @@ func TestSudoIsRefusedWithTheCommandWithoutIt(t *testing.T) {
 }
 
 func TestAPortThatIsNoneIsRefusedByName(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		for _, name := range []string{httpPortEnv, wsPortEnv} {
@@ -196,15 +189,14 @@ func TestAPortThatIsNoneIsRefusedByName(t *testing.T) {
 }
 
 func TestTheSamePortTwiceIsRefused(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.env[wsPortEnv] = b.env[httpPortEnv]
 		b.refused("service install", "are both "+b.env[httpPortEnv]+": they must differ")
+		same(t, "doctor on ports", b.checked(1)["ports"].Status, "fail")
 	})
 }
 
 func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct{ command, says, try string }{
 		{"node /x/runtimescope-mcp/dist/index.js", "that is the collector inside your editor's plugin", "quit the editor"},
 		{"node /home/ada/.npm/mcp-server.js --stdio", "that is the collector inside your editor's plugin", "quit the editor"},
@@ -212,35 +204,35 @@ func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
 		{"node /opt/runtimescope/collector/dist/standalone.js", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
 		{"python3 -m http.server 6767", "which is not a RuntimeScope collector", "stop it, or choose another port: "},
 	} {
-		eachQuick(t, func(t *testing.T, b *bench) {
-			listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
-			defer listener.Close()
-			wsPort := listener.Addr().(*net.TCPAddr).Port
-			b.env[wsPortEnv] = fmt.Sprint(wsPort)
-			for _, port := range []int{b.httpPort(), wsPort} {
-				b.foreign(port, c.command)
-				holder := fmt.Sprintf("✗ port %d is held by PID %d (%s)", port, foreignPID, c.command)
-				for _, args := range []string{"service install", "service install --dry-run", "service run"} {
-					b.refused(args, holder, c.says, "Try: "+c.try)
+		t.Run(c.command, func(t *testing.T) {
+			eachQuick(t, func(t *testing.T, b *bench) {
+				listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
+				defer listener.Close()
+				wsPort := listener.Addr().(*net.TCPAddr).Port
+				b.env[wsPortEnv] = fmt.Sprint(wsPort)
+				for _, port := range []int{b.httpPort(), wsPort} {
+					b.foreign(port, c.command)
+					holder := fmt.Sprintf("✗ port %d is held by PID %d (%s)", port, foreignPID, c.command)
+					for _, args := range []string{"service install", "service install --dry-run", "service run"} {
+						b.refused(args, holder, c.says, "Try: "+c.try)
+					}
 				}
-			}
-			os.Remove(b.fake.path("foreign"))
-			b.fake.locked(func() { b.fake.writeProc(b.fake.load()) })
-			listener.Close()
-			b.installed().want(0, "service stop")
-			b.foreign(b.httpPort(), c.command)
-			for _, verb := range startingVerbs[2:] {
-				b.refused("service "+verb, "is held by PID 666", c.says)
-			}
+				os.Remove(b.fake.path("foreign"))
+				b.fake.locked(func() { b.fake.writeProc(b.fake.load()) })
+				listener.Close()
+				b.installed().want(0, "service stop")
+				b.foreign(b.httpPort(), c.command)
+				for _, verb := range startingVerbs[2:] {
+					b.refused("service "+verb, "is held by PID 666", c.says)
+				}
+			})
 		})
 	}
 }
 
 func TestAMaskedUnitIsRefused(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("links")
-	}
+	notOnWindows(t, "links")
 	b := newBench(t, "systemd").quick()
 	must(t, os.MkdirAll(filepath.Dir(b.manager.names().path), 0o755))
 	must(t, os.Symlink("/dev/null", b.manager.names().path))
@@ -253,10 +245,7 @@ func TestAMaskedUnitIsRefused(t *testing.T) {
 }
 
 func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("links")
-	}
+	notOnWindows(t, "links")
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed().want(0, "service stop")
 		target := b.fake.path("dotfiles/definition")
@@ -315,7 +304,6 @@ func TestAMissingSystemctlNamesTheForegroundRun(t *testing.T) {
 }
 
 func TestAHungManagerEndsInAClearError(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.plant(plant{Call: b.on("systemctl", "launchctl"), Hang: true})
 		b.refused("service install", "no answer within 10s")
@@ -323,8 +311,7 @@ func TestAHungManagerEndsInAClearError(t *testing.T) {
 }
 
 func TestOtherSystemsAreNamed(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
+	b := onSystemd(t)
 	b.manager, b.platform = nil, "plan9"
 	for _, verb := range []string{"install", "update", "restart", "start", "stop", "uninstall", "status", "doctor", "logs"} {
 		b.want(1, "service "+verb, "✗ Platform 'plan9' is not supported (macOS launchd / Linux systemd only).", "Try: runtimescope service run")
@@ -334,8 +321,7 @@ func TestOtherSystemsAreNamed(t *testing.T) {
 }
 
 func TestAPortInTheManagersOwnEnvironmentIsRefusedByName(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
+	b := onSystemd(t)
 	b.fake.change(func(s *fakeState) { s.Inherited = "RUNTIMESCOPE_PORT=7777" })
 	b.want(1, "service install", "RUNTIMESCOPE_PORT=7777 in its own environment", "Try: systemctl --user unset-environment RUNTIMESCOPE_PORT")
 	same(t, "it wrote", b.files(), nil)
@@ -344,8 +330,7 @@ func TestAPortInTheManagersOwnEnvironmentIsRefusedByName(t *testing.T) {
 }
 
 func TestInstallLeavesToADropInWhatTheDropInSays(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	other := filepath.Join(t.TempDir(), "collector-server")
 	b.write(other, "#!/bin/sh\n", 0o755)
 	b.fake.change(func(s *fakeState) {
@@ -365,12 +350,9 @@ func TestInstallLeavesToADropInWhatTheDropInSays(t *testing.T) {
 }
 
 func TestAPackagesUnitForTheSameFileUnderAnotherNameIsUsedAsItIs(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
+	b := onSystemd(t)
 	name := filepath.Join(t.TempDir(), "collector-server") // as /bin is /usr/bin
-	if err := os.Symlink(b.collector(), name); err != nil {
-		t.Skip("no links here:", err)
-	}
+	symlink(t, b.collector(), name)
 	text := need(b.manager.render(definition{collector: name, ports: ports{http: b.httpPort()}}))(t)
 	b.fake.change(func(s *fakeState) { s.Vendor = text })
 	b.want(0, "service install", "Collector: "+name, "✓ Collector is healthy")
@@ -383,8 +365,7 @@ func TestAPackagesUnitForTheSameFileUnderAnotherNameIsUsedAsItIs(t *testing.T) {
 }
 
 func TestDashboardOnlyWaitsForAServiceThatIsStarting(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	b.fake.change(func(s *fakeState) { s.Extra = "ActiveState=activating\nSubState=start\n" })
 	var probes atomic.Int64
 	b.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -400,8 +381,7 @@ func TestDashboardOnlyWaitsForAServiceThatIsStarting(t *testing.T) {
 }
 
 func TestARestartIsTriedOnADefinitionThatWasMended(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick().installed()
+	b := onSystemd(t).installed()
 	b.fake.change(func(s *fakeState) { s.Extra = "LoadState=bad-setting\nLoadError=x\n" })
 	b.refused("service restart", "✗ systemd cannot load the unit (bad-setting): x", "Try: runtimescope service install")
 	b.fake.change(func(s *fakeState) { s.Extra += "NeedDaemonReload=yes\n" })
@@ -444,7 +424,6 @@ func TestWhoIsInTheWayOfTheService(t *testing.T) {
 }
 
 func TestAPortIsBoundOnlyBeforeAStartOfAServiceThatIsDown(t *testing.T) {
-	t.Parallel()
 	eachQuick(t, func(t *testing.T, b *bench) {
 		tried := 0
 		b.unbound = func(int) error {
@@ -473,8 +452,7 @@ func TestAPortIsBoundOnlyBeforeAStartOfAServiceThatIsDown(t *testing.T) {
 }
 
 func TestOnlyRootIsSuspectedOfSudo(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "systemd").quick()
+	b := onSystemd(t)
 	b.env["SUDO_USER"] = "ada"
 	for uid, refused := range map[int]bool{0: true, 1000: false} {
 		b.app.uid = uid

@@ -696,17 +696,13 @@ func TestTheUnitOfAnotherHomeIsSeen(t *testing.T) {
 
 func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("paths have another separator here")
-	}
+	notOnWindows(t, "paths have another separator here")
 	const call = "systemctl --user show -p UnitPath,Environment"
 	run := planRunner{outputs: map[string]string{call: fakebinText(t, "systemctl-show-manager.txt")}}
 	looksIn := func(home string) error {
 		return systemd{home: home}.surroundings(context.Background(), run, state{}).err
 	}
-	if err := looksIn("/home/ada"); err != nil {
-		t.Error(err)
-	}
+	must(t, looksIn("/home/ada"))
 	err := looksIn("/home/eve")
 	if want := "the user manager of systemd does not look for units in /home/eve/.config/systemd/user, but in /home/ada/.config/systemd/user, " +
 		"/home/ada/.local/share/systemd/user: it was started with another HOME or XDG_CONFIG_HOME than this shell's"; errText(err) != want {
@@ -717,18 +713,12 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(dir, "real/.config/systemd/user"), 0o755))
 	must(t, os.Symlink("real", filepath.Join(dir, "link")))
 	run.outputs[call] = "UnitPath=/etc/systemd/user " + filepath.Join(dir, "real/.config/systemd/user") + "\n"
-	if err := looksIn(filepath.Join(dir, "link")); err != nil {
-		t.Error(err)
-	}
+	must(t, looksIn(filepath.Join(dir, "link")))
 	// a folder with a space, which cannot be told from two
 	run.outputs[call] = "UnitPath=/home/a b/.config/systemd/user /etc/systemd/user\n"
-	if err := looksIn("/home/a b"); err != nil {
-		t.Error(err)
-	}
+	must(t, looksIn("/home/a b"))
 	run.outputs[call] = "UnitPath=\n"
-	if err := looksIn("/home/ada"); err != nil {
-		t.Error(err)
-	}
+	must(t, looksIn("/home/ada"))
 	run.answers = map[string]error{call: planFailed(1, "no", "systemctl")}
 	if err := looksIn("/home/ada"); exitCode(err) != 1 {
 		t.Errorf("got %v", err)
@@ -737,9 +727,7 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 
 func TestAPortInTheEnvironmentOfTheManagerIsFoundOut(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("paths have another separator here")
-	}
+	notOnWindows(t, "paths have another separator here")
 	sample := fakebinText(t, "systemctl-show-manager.txt")
 	for _, c := range []struct {
 		variable  string // instead of the one in the sample
@@ -773,9 +761,7 @@ func TestAPortInTheEnvironmentOfTheManagerIsFoundOut(t *testing.T) {
 
 func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("there is no systemd here, and no owner of a file")
-	}
+	notOnWindows(t, "there is no systemd here, and no owner of a file")
 	me := os.Getuid()
 	bus := planFailed(1, strings.TrimSpace(fakebinText(t, "systemctl-stderr-no-file.txt")), "systemctl", "--user", "show")
 	folder := func(names ...string) string {
@@ -906,9 +892,7 @@ func stepsText(steps []step) string {
 
 func TestThePlansForSystemd(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("paths have another separator here")
-	}
+	notOnWindows(t, "paths have another separator here")
 	m := systemd{home: "/nowhere/ada"}
 	there := file{path: m.path(), text: "old", exists: true, folder: true, kept: m.path() + ".bak"}
 	twice := there
@@ -950,9 +934,7 @@ func TestALinkThatOutlivedItsUnitIsCleared(t *testing.T) {
 	m := systemd{home: t.TempDir(), user: ada}
 	must(t, os.MkdirAll(filepath.Dir(m.wants()), 0o755))
 	same(t, "something is left of nothing", m.withFiles(state{}).leftover(), "")
-	if err := os.Symlink(m.path(), m.wants()); err != nil {
-		t.Skip("no links here:", err)
-	}
+	symlink(t, m.path(), m.wants())
 	same(t, "", m.wants(), filepath.Join(m.home, ".config/systemd/user/default.target.wants/runtimescope.service"))
 	for _, c := range []struct {
 		s    state

@@ -16,9 +16,7 @@ func TestE2EUpdateAdoptsAReplacedBinaryOnce(t *testing.T) {
 	e.exits(0, "service install")
 	old := e.serves()
 	e.copyProgram(e.collector, e.collector)
-	if got := e.agrees("running"); got["restart_needed"] != true {
-		t.Errorf("status does not see the new binary: %v", got)
-	}
+	same(t, "status does not see the new binary", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service status").says("⚠ Restart needed: the binary has been replaced")
 	e.exits(0, "service update").says("✓ Collector is healthy")
 	adopted := e.serves()
@@ -28,12 +26,8 @@ func TestE2EUpdateAdoptsAReplacedBinaryOnce(t *testing.T) {
 	e.changes()
 	e.exits(0, "service update").says("Nothing to adopt")
 	e.wantChanges()
-	if now := e.serves(); now != adopted {
-		t.Errorf("the second update restarted: PID %d, then %d", adopted, now)
-	}
-	if got := e.agrees("running"); got["restart_needed"] != false {
-		t.Errorf("status wants a restart: %v", got)
-	}
+	same(t, "the second update restarted: PID", e.serves(), adopted)
+	same(t, "status wants a restart", e.agrees("running")["restart_needed"], false)
 }
 
 func TestE2EABinaryThatChangedNamesWithAnOlderOneIsSeen(t *testing.T) {
@@ -71,9 +65,7 @@ func TestE2EUpdateFollowsAPackageManagersLink(t *testing.T) {
 	runs("1")
 	time.Sleep(100 * time.Millisecond) // times of files and processes are compared
 	link("2")
-	if got := e.agrees("running"); got["restart_needed"] != true {
-		t.Errorf("status does not see the new version: %v", got)
-	}
+	same(t, "status does not see the new version", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service update")
 	runs("2")
 }

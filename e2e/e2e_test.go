@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,6 +251,14 @@ func (e *e2e) ok(err error) {
 	e.t.Helper()
 	if err != nil {
 		e.t.Fatal(err)
+	}
+}
+
+// same compares what is there with what should be.
+func same[T any](t testing.TB, what any, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: got\n%+v\nwant\n%+v", what, got, want)
 	}
 }
 

@@ -147,9 +147,7 @@ func TestE2EKilledCollectorComesBackAndIsCounted(t *testing.T) {
 	old := e.serves()
 	e.kill(old)
 	e.until("it is back", func() bool { pid := e.pid(); return pid != 0 && pid != old && holdsPort(pid, e.http) })
-	if got := e.agrees("running"); got["restarts"] != 1.0 {
-		t.Errorf("status: %v", got)
-	}
+	same(t, "status", e.agrees("running")["restarts"], 1.0)
 	e.exits(0, "service status").says("⚠ Restarted 1 time")
 }
 
@@ -176,9 +174,7 @@ func TestE2ECollectorThatDoesNotHeedSIGTERMIsStoppedAllTheSame(t *testing.T) {
 		restart.says(killed)
 		install.says(killed)
 	}
-	if state := e.show("ActiveState"); state != "inactive" {
-		t.Errorf("systemd remembers it as %s", state)
-	}
+	same(t, "systemd remembers it as", e.show("ActiveState"), "inactive")
 }
 
 func TestE2ECollectorThatNeverBindsTimesOut(t *testing.T) {
@@ -188,9 +184,7 @@ func TestE2ECollectorThatNeverBindsTimesOut(t *testing.T) {
 	if r.took < 1500*time.Millisecond || r.took > 5*time.Second {
 		t.Errorf("not at the timeout: %v", r)
 	}
-	if e.show("ActiveState") != "active" {
-		t.Error("it was stopped")
-	}
+	same(t, "it was stopped", e.show("ActiveState"), "active")
 	e.exits(3, "service status --exit-code").says("⚠ Collector does not answer")
 }
 
@@ -370,9 +364,7 @@ func TestE2EWithoutAManagerNothingIsWritten(t *testing.T) {
 		e.refused("service uninstall", "cannot reach the user manager", e.unit+" is kept")
 		e.exits(1, "service doctor").says("✗ manager")
 	})
-	if now := e.serves(); now != pid {
-		t.Errorf("PID %d became %d", pid, now)
-	}
+	same(t, "PID", e.serves(), pid)
 }
 
 func TestE2EBareEnvironmentOfSuAndCronIsEnough(t *testing.T) {

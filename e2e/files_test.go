@@ -17,9 +17,7 @@ func TestE2EChangedUnitIsReportedUntilRestart(t *testing.T) {
 	text := strings.Replace(e.read(e.unit), "RestartSec=5", "RestartSec=7", 1)
 	time.Sleep(10 * time.Millisecond) // systemd compares times of modification
 	e.write(e.unit, text, 0o644)
-	if got := e.agrees("running"); got["restart_needed"] != true {
-		t.Errorf("restart_needed: %v", got["restart_needed"])
-	}
+	same(t, "restart_needed", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service status").says("⚠ Restart needed: the definition has changed")
 	e.exits(0, "service restart")
 	if got := e.agrees("running"); got["restart_needed"] != false || e.show("RestartUSec") != "7s" || e.read(e.unit) != text {
@@ -44,13 +42,9 @@ func TestE2EAChangeOfModeOwnerOrNamesAloneIsNone(t *testing.T) {
 	}
 	ahead := time.Now().Add(24 * time.Hour)
 	e.ok(os.Chtimes(e.collector, ahead, ahead)) // as by a file server whose clock is ahead
-	if got := e.agrees("running"); got["restart_needed"] != false {
-		t.Errorf("status wants a restart: %v", got)
-	}
+	same(t, "status wants a restart", e.agrees("running")["restart_needed"], false)
 	e.exits(0, "service update").says("Nothing to adopt")
-	if e.serves() != pid {
-		t.Error("update restarted")
-	}
+	same(t, "update restarted", e.serves(), pid)
 	e.ok(os.Rename(e.collector, e.collector+".old"))
 	e.write(e.collector, "#!/bin/sh\nexec "+program+"\n# 2\n", 0o755)
 	e.ok(os.Chtimes(e.collector, ahead.Add(-1000*time.Hour), ahead.Add(-1000*time.Hour))) // as dpkg and tar keep it
@@ -73,9 +67,7 @@ func TestE2EEditedUnitIsKeptBesideTheNewOne(t *testing.T) {
 			t.Errorf("not kept as .bak: %s", e.tree())
 		}
 	}
-	if got := e.read(e.unit + ".bak.1"); got != unit+"# .bak\n" {
-		t.Errorf("the older .bak was lost: %q", got)
-	}
+	same(t, "the older .bak was lost", e.read(e.unit+".bak.1"), unit+"# .bak\n")
 	e.exits(0, "service uninstall")
 	if e.read(dropin) == "" {
 		t.Error("uninstall touched the drop-in")
@@ -107,23 +99,17 @@ func TestE2ENewDropInIsReportedUntilRestart(t *testing.T) {
 	e.exits(0, "service install")
 	for i, name := range []string{"first.conf", "the 2nd.conf"} { // in a folder that was not there, systemd 247 and 252 do not miss one
 		e.write(filepath.Join(e.unit+".d", name), fmt.Sprintf("[Service]\nRestartSec=%d\n", 7+i), 0o644)
-		if got := e.agrees("running"); got["restart_needed"] != true {
-			t.Errorf("%s: restart_needed: %v", name, got["restart_needed"])
-		}
+		same(t, fmt.Sprintf("%s: restart_needed", name), e.agrees("running")["restart_needed"], true)
 		e.exits(0, "service status").says("⚠ Restart needed: the definition has changed")
 		e.exits(0, "service restart")
 		if got, want := e.show("RestartUSec"), fmt.Sprintf("%ds", 7+i); got != want {
 			t.Errorf("%s was not loaded: RestartUSec is %s, not %s", name, got, want)
 		}
-		if got := e.agrees("running"); got["restart_needed"] != false {
-			t.Errorf("%s: restart_needed: %v", name, got["restart_needed"])
-		}
+		same(t, fmt.Sprintf("%s: restart_needed", name), e.agrees("running")["restart_needed"], false)
 	}
 	e.ok(os.RemoveAll(e.unit + ".d"))
 	e.exits(0, "service restart")
-	if got := e.show("RestartUSec"); got != "5s" {
-		t.Errorf("the drop-ins are still in force: RestartUSec is %s", got)
-	}
+	same(t, "the drop-ins are still in force: RestartUSec", e.show("RestartUSec"), "5s")
 }
 
 func TestE2EUnitDeletedByHandIsReportedAndRestoredOrCleared(t *testing.T) {
@@ -242,9 +228,7 @@ func TestE2EReadOnlyUnitFolderChangesNothing(t *testing.T) {
 	lock()
 	e.exits(1, "service uninstall").says("permission denied")
 	open()
-	if e.tree() != before {
-		t.Errorf("files:\n%s\nbefore:\n%s", e.tree(), before)
-	}
+	same(t, "files", e.tree(), before)
 	// A step failed, so those before it, the stop among them, are undone.
 	e.until("it serves again", func() bool { return holdsPort(e.pid(), e.http) })
 	e.serves()
@@ -263,13 +247,9 @@ func TestE2EFullDiskChangesNothing(t *testing.T) {
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c",
 		`mount -t tmpfs -o size=4k none "$0" && head -c 4096 /dev/zero >"$0/full" && "$@"; code=$?; ls -A "$0"; exit $code`, units}
 	r := e.exits(1, "service install").says("no space left on device")
-	if r.out != "full\n" {
-		t.Errorf("left behind: %v", r)
-	}
+	same(t, fmt.Sprintf("left behind: %v", r), r.out, "full\n")
 	e.prefix = nil
-	if e.show("LoadState") != "not-found" {
-		t.Error("systemd knows a unit")
-	}
+	same(t, "systemd knows a unit", e.show("LoadState"), "not-found")
 	e.noFiles()
 	e.exits(0, "service install")
 	e.serves()

@@ -48,9 +48,7 @@ func TestE2ELifecycle(t *testing.T) {
 	unit := e2eUnit(e.collector, fmt.Sprintf("Environment=RUNTIMESCOPE_HTTP_PORT=%d\nEnvironment=RUNTIMESCOPE_PORT=%d\n", e.http, e.ws))
 	installed := func() {
 		t.Helper()
-		if got := e.read(e.unit); got != unit {
-			t.Errorf("the unit is\n%s\nwant\n%s", got, unit)
-		}
+		same(t, "the unit", e.read(e.unit), unit)
 		if info, err := os.Stat(e.unit); err != nil || info.Mode() != 0o644 {
 			t.Errorf("the unit has mode %v, %v", info.Mode(), err)
 		}
@@ -152,9 +150,7 @@ func TestE2ECustomPortIsKeptInShellsWithoutTheVariable(t *testing.T) {
 	for _, args := range []string{"service restart", "service install", "service update", "dashboard --no-open"} {
 		e.exits(0, args)
 		e.serves()
-		if got := e.read(e.unit); got != unit {
-			t.Errorf("after %s the unit is\n%s", args, got)
-		}
+		same(t, fmt.Sprintf("after %s the unit", args), e.read(e.unit), unit)
 	}
 	e.exits(0, "dashboard --no-open").says(e.url())
 
@@ -265,9 +261,7 @@ func TestE2ERunIsTheFirstProcessOfABareNamespace(t *testing.T) {
 	process, err := os.FindProcess(first)
 	e.ok(err)
 	e.ok(process.Signal(syscall.SIGTERM))
-	if got := e.result(cmd, r, start).says("Starting standalone collector... "+program, "Collector stopped"); got.code != 0 {
-		t.Errorf("a clean end: %v", got)
-	}
+	same(t, "a clean end", e.result(cmd, r, start).says("Starting standalone collector... "+program, "Collector stopped").code, 0)
 	if !strings.Contains(e.read(said.Name()), "LC_ALL is <>") {
 		t.Errorf("the collector does not have the locale of its user: %s", e.read(said.Name()))
 	}

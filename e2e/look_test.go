@@ -125,9 +125,7 @@ func (e *e2e) refused(args string, texts ...string) {
 	before := e.tree()
 	e.changes()
 	e.exits(1, args).says(texts...)
-	if after := e.tree(); after != before {
-		e.t.Errorf("%s was refused, yet changed files:\n%s\nbefore:\n%s", args, after, before)
-	}
+	same(e.t, fmt.Sprintf("%s was refused, yet changed files", args), e.tree(), before)
 	e.wantChanges()
 }
 
@@ -145,9 +143,7 @@ func (e *e2e) changes() (calls []string) {
 
 func (e *e2e) wantChanges(want ...string) {
 	e.t.Helper()
-	if got := e.changes(); !slices.Equal(got, want) {
-		e.t.Errorf("systemctl was called with %q, want %q", got, want)
-	}
+	same(e.t, "systemctl was called with", e.changes(), want)
 }
 
 // tree lists every file, folder and link below the configuration folder, with modes and contents.
@@ -188,9 +184,7 @@ func (e *e2e) agrees(state string) map[string]any {
 		e.t.Fatalf("%v: %v", err, r)
 	}
 	keys := strings.Fields("collector command definition enabled error healthy http_port last_exit linger manager memory_bytes pid problems restart_needed restarts schema state uptime_seconds url verified version ws_port")
-	if have := slices.Sorted(maps.Keys(got)); !slices.Equal(have, keys) {
-		e.t.Errorf("keys %q, want %q", have, keys)
-	}
+	same(e.t, "keys", slices.Sorted(maps.Keys(got)), keys)
 	systemd := e.shown()
 	restarts, _ := strconv.Atoi(systemd["NRestarts"])
 	want := map[string]any{"state": state, "manager": "systemd", "pid": nil, "restarts": float64(restarts), "healthy": state == "running",

@@ -68,9 +68,7 @@ func TestE2EAPortFromAFileOfVariablesIsFollowed(t *testing.T) {
 		e.exits(0, args).says("✓ Collector is healthy and serving on http://127.0.0.1:" + port)
 	}
 	e.http, _ = strconv.Atoi(port)
-	if got := e.agrees("running"); got["restart_needed"] != false {
-		t.Errorf("status: %v", got)
-	}
+	same(t, "status", e.agrees("running")["restart_needed"], false)
 	e.exits(0, "service doctor").says("✓ ports")
 }
 
@@ -128,14 +126,10 @@ func TestE2EAWrapperThatBecomesItsProgramIsNotTakenForReplaced(t *testing.T) {
 	e.write(e.collector, "#!/bin/sh\nexec "+program+"\n", 0o755)
 	e.exits(0, "service install")
 	e.runs(program)
-	if got := e.agrees("running"); got["restart_needed"] != false {
-		t.Errorf("status: %v", got)
-	}
+	same(t, "status", e.agrees("running")["restart_needed"], false)
 	e.exits(0, "service update").says("Nothing to adopt")
 	e.copyProgram(filepath.Join(e.home, "libexec/collector-server"), program)
-	if got := e.agrees("running"); got["restart_needed"] != true {
-		t.Errorf("status does not see the new program: %v", got)
-	}
+	same(t, "status does not see the new program", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service update").says("✓ Service restarted")
 	e.runs(program)
 }
@@ -152,9 +146,7 @@ func TestE2EALinkThatWasMovedToAnotherNameIsAdopted(t *testing.T) {
 	time.Sleep(200 * time.Millisecond) // times of files and processes are compared
 	e.ok(os.Remove(alternatives))
 	e.ok(os.Symlink(two, alternatives))
-	if got := e.agrees("running"); got["restart_needed"] != true {
-		t.Errorf("status: %v", got)
-	}
+	same(t, "status", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service update").says("✓ Service restarted")
 	e.runs(two)
 	e.exits(0, "service update").says("Nothing to adopt")
@@ -351,9 +343,7 @@ func TestE2EAnotherHomeDoesNotTouchTheService(t *testing.T) {
 	for _, args := range []string{"service uninstall", "service install", "service update", "service restart", "service stop"} {
 		e.refused(args, "the user manager of systemd has the unit from "+e.unit, "Try: export HOME="+home)
 	}
-	if now := e.serves(); now != pid {
-		t.Errorf("PID %d became %d", pid, now)
-	}
+	same(t, "PID", e.serves(), pid)
 }
 
 func TestE2EUninstallWhileSystemdIsStoppingTheServiceLeavesNothing(t *testing.T) {

@@ -50,9 +50,7 @@ func (e *e2e) tidy() {
 func TestE2ETwentyDashboardsStartOneCollector(t *testing.T) {
 	e := newE2E(t)
 	for _, r := range e.atOnce(repeat(20, "dashboard --no-open")...) {
-		if r.code != 0 {
-			t.Errorf("%v", r)
-		}
+		same(t, r, r.code, 0)
 		r.says(e.url())
 	}
 	e.serves()
@@ -76,9 +74,7 @@ func TestE2ETenRestartsAtOnceAllSucceed(t *testing.T) {
 	e := newE2E(t)
 	e.exits(0, "service install")
 	for _, r := range e.atOnce(repeat(10, "service restart")...) {
-		if r.code != 0 {
-			t.Errorf("%v", r)
-		}
+		same(t, r, r.code, 0)
 	}
 	e.serves()
 	e.agrees("running")

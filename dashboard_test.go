@@ -34,15 +34,11 @@ func TestMCPHandsOverToTheServer(t *testing.T) {
 		}
 		b.installed()
 		b.want(0, "mcp") // the shell sets the HTTP port
-		if !slices.Equal(env, b.environ) {
-			t.Errorf("it gets %q", env)
-		}
+		same(t, "it gets", env, b.environ)
 		port := b.env[httpPortEnv]
 		delete(b.env, httpPortEnv)
 		b.want(0, "mcp")
-		if want := append(b.environ, httpPortEnv+"="+port); !slices.Equal(env, want) {
-			t.Errorf("it gets %q, not %q", env, want)
-		}
+		same(t, "it gets", env, append(b.environ, httpPortEnv+"="+port))
 		code = 7
 		if got := b.report(b.dispatch(t.Context(), []string{"mcp"})); got != 7 || b.stderr.Len() > 0 {
 			t.Errorf("exit %d, %s", got, b.stderr.String())

@@ -135,7 +135,7 @@ func (m fakeMachine) watch(p process, serial int, throttle time.Duration) {
 
 // realMac is a quick bench whose collector is a process, on two ports of its own.
 func realMac(t *testing.T) *bench {
-	t.Helper()
+	t.Parallel()
 	notOnWindows(t, "there is no SIGTERM here")
 	b := mac(t)
 	b.set(func(l *fakeLaunchd) {

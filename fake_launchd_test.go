@@ -679,7 +679,12 @@ func mac(t testing.TB) *bench {
 	return b
 }
 
-// set changes the fake Mac.
+// onMac is the bench of a story that runs beside others.
+func onMac(t *testing.T) *bench {
+	t.Parallel()
+	return mac(t)
+}
+
 func (b *bench) set(f func(*fakeLaunchd)) {
 	b.fake.change(func(s *fakeState) {
 		l := s.mac()

@@ -308,6 +308,12 @@ func newPortsProc(t testing.TB) *portsProc {
 	return p
 }
 
+// parallelProc is the /proc of a test that runs beside others.
+func parallelProc(t *testing.T) *portsProc {
+	t.Parallel()
+	return newPortsProc(t)
+}
+
 func (p *portsProc) put(name, text string) {
 	p.t.Helper()
 	put(p.t, filepath.Join(p.root, name), text, 0o600)
@@ -359,8 +365,7 @@ func (p *portsProc) wantHolders(port, first int, want ...holder) {
 }
 
 func TestHoldersAreThoseThatAnswerTheLoopbackAddress(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for i, addr := range []string{"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"} {
 		p.listens(addr, 7000+i, 1000, 100+i)
 		p.process(500+i, 1, "answers\x00"+addr+"\x00", 100+i)
@@ -376,8 +381,7 @@ func TestHoldersAreThoseThatAnswerTheLoopbackAddress(t *testing.T) {
 }
 
 func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "x", 1)
 	p.wantHolders(7000, 0, heldBy(5, "x"))
@@ -388,8 +392,7 @@ func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
 }
 
 func TestTheProcessInQuestionIsTriedFirstAndAlone(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "ours", 1)
 	p.process(9, 1, "shares it", 1)
@@ -418,8 +421,7 @@ func TestWhoListensOnTheVeryAddressIsTheOneThatAnswers(t *testing.T) {
 }
 
 func TestAHolderThatMayNotBeLookedIntoIsKnownByItsUser(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.listens("0.0.0.0", 7000, 33, 1)
 	p.process(5, 1, "not it", 2)
 	p.put("6/cmdline", "without an fd folder")
@@ -429,8 +431,7 @@ func TestAHolderThatMayNotBeLookedIntoIsKnownByItsUser(t *testing.T) {
 }
 
 func TestOneHolderOfTwoSocketsIsOneHolder(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.listens("0.0.0.0", 7000, 1000, 1)
 	p.listens("::", 7000, 1000, 2)
 	p.process(5, 1, "both", 1, 2)
@@ -439,8 +440,7 @@ func TestOneHolderOfTwoSocketsIsOneHolder(t *testing.T) {
 }
 
 func TestHoldersAreFoundAmongManyProcesses(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for port := 7000; port < 7005; port++ {
 		p.listens("127.0.0.1", port, 1000, port)
 	}
@@ -454,8 +454,7 @@ func TestHoldersAreFoundAmongManyProcesses(t *testing.T) {
 }
 
 func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for i := range 5 {
 		p.link(fmt.Sprintf("socket:[%d]", i), fmt.Sprintf("5/fd/%d", i))
 	}
@@ -477,8 +476,7 @@ func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
 }
 
 func TestTheUnitThatAProcessIsPartOf(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for text, want := range map[string]string{
 		"0::/system.slice/nginx.service\n":                                                             "nginx.service of the system",
 		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/rs.service\n":                      "rs.service",
@@ -508,8 +506,7 @@ func TestTheUnitThatAProcessIsPartOf(t *testing.T) {
 }
 
 func TestTheUnitOfAHolderIsTheAdviceOnlyWhereItIsItsMainProcess(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	const ask, askSockets = "systemctl --user show -p MainPID,UnitFileState,TriggeredBy ", "systemctl --user show -p Id,Listen,ActiveState,UnitFileState *.socket"
 	for _, c := range []struct{ unit, command, answer, stop string }{
 		{"rs.service", "collector-server", "MainPID=7\nUnitFileState=disabled\nTriggeredBy=\n", "systemctl --user stop rs.service"},
@@ -538,8 +535,7 @@ func TestTheUnitOfAHolderIsTheAdviceOnlyWhereItIsItsMainProcess(t *testing.T) {
 }
 
 func TestTheEnvironmentThatAProcessWasStartedWith(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for text, want := range map[string][]string{"A=1\x00B=two words\x00": {"A=1", "B=two words"}, "A=1": {"A=1"}, "": nil} {
 		p.put("5/environ", text)
 		same(t, text, p.environ(5), want)
@@ -553,8 +549,7 @@ func TestTheEnvironmentThatAProcessWasStartedWith(t *testing.T) {
 }
 
 func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for pid, parent := range map[int]int{10: 1, 11: 10, 12: 11, 20: 1, 30: 31, 31: 30, 40: 1, 41: 1, 42: 1, 43: 1} {
 		p.process(pid, parent, "x")
 	}
@@ -615,8 +610,7 @@ func TestAProcessBelongsToTheServiceByItsPIDItsCgroupOrItsAncestors(t *testing.T
 }
 
 func TestADistantDescendantBelongsAndAnEndlessChainEnds(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	for pid := 3; pid <= 70; pid++ {
 		p.put(fmt.Sprintf("%d/stat", pid), fmt.Sprintf("%d (x) S %d 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 986700 1000000 1525 0 0 0", pid, pid-1))
 	}
@@ -626,8 +620,7 @@ func TestADistantDescendantBelongsAndAnEndlessChainEnds(t *testing.T) {
 }
 
 func TestFactsOfAProcess(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.process(5, 1, "x")
 	age, memory, err := p.facts(context.Background(), 5)
 	if age != 133500*time.Millisecond || memory != 1525*int64(os.Getpagesize()) || err != nil {
@@ -660,8 +653,7 @@ func TestFactsOfAProcess(t *testing.T) {
 }
 
 func TestAReplacedProgramIsSeen(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	dir := t.TempDir()
 	write := func(name string) string {
 		path := filepath.Join(dir, name)
@@ -816,10 +808,7 @@ func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
 
 func TestLinksThatLeadRoundAndRoundAreFollowedForAWhile(t *testing.T) {
 	t.Parallel()
-	dir, err := filepath.EvalSymlinks(t.TempDir()) // on macOS it lies behind a link
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := need(filepath.EvalSymlinks(t.TempDir()))(t) // on macOS it lies behind a link
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	for from, to := range map[string]string{a: b, b: a, filepath.Join(dir, "c"): "c/c"} {
 		symlink(t, to, from)

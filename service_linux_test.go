@@ -77,8 +77,7 @@ func hasSockDiag(t *testing.T) bool {
 }
 
 func TestWithoutSockDiagProcNetTCPIsRead(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.listens("127.0.0.1", 7000, 1000, 1)
 	p.process(5, 1, "x", 1)
 	p.diag = func() ([]listener, error) { return nil, syscall.EPROTONOSUPPORT }

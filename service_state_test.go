@@ -65,8 +65,7 @@ func TestWhoseADefinitionIs(t *testing.T) {
 }
 
 func TestTheEnvironmentOfAProcessCountsOnceItIsTheServices(t *testing.T) {
-	t.Parallel()
-	p := newPortsProc(t)
+	p := parallelProc(t)
 	p.put("5/environ", "A=1\x00INVOCATION_ID=abc\x00B=\x00")
 	p.put("6/environ", "")
 	w := &app{processes: p.procfs}

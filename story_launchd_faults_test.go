@@ -287,8 +287,7 @@ func TestMacTheGUISessionThatEndsHalfWayIsNamed(t *testing.T) {
 }
 
 func TestMacAsRootTheCauseIsSaidByLaunchctl(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
+	b := onMac(t)
 	b.set(func(l *fakeLaunchd) { l.Root, l.Disabled[label] = true, true })
 	b.plant(plant{Call: "launchctl enable"})
 	b.want(1, "service install", "switched off for this user", "Service is disabled")

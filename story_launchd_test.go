@@ -228,8 +228,7 @@ func TestMacAPlistThatLaunchdWouldNotTakeIsRefusedBeforeTheServiceIsStopped(t *t
 }
 
 func TestMacFollowingTheLogsEndsWithASignal(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	signals := make(chan os.Signal, 1)
 	signals <- os.Interrupt
 	b.signals = func(...os.Signal) <-chan os.Signal { return signals }
@@ -237,8 +236,7 @@ func TestMacFollowingTheLogsEndsWithASignal(t *testing.T) {
 }
 
 func TestMacInstallMakesTheFoldersThatAreMissing(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	b.wantMode(filepath.Join(b.home, "Library"), 0o755)
 	b.wantMode(filepath.Join(b.home, "Library/LaunchAgents"), 0o755)
 	b.wantMode(b.manager.names().path, 0o644)
@@ -259,8 +257,7 @@ func TestMacWithoutAGUISessionNothingIsWritten(t *testing.T) {
 }
 
 func TestMacWithoutAGUISessionAnInstallationIsKept(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	b.launchctl("bootout", b.target("gui"))
 	b.set(func(l *fakeLaunchd) { l.NoGUI, l.SSH = 125, true })
 	text := b.read(b.manager.names().path)
@@ -274,8 +271,7 @@ func TestMacWithoutAGUISessionAnInstallationIsKept(t *testing.T) {
 }
 
 func TestMacARestartByLaunchdMeanwhileIsStillACrash(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
+	b := onMac(t)
 	b.behaves("crash later 4")
 	b.unready = 1 << 30
 	b.set(func(l *fakeLaunchd) { l.Respawn = 1 })
@@ -283,8 +279,7 @@ func TestMacARestartByLaunchdMeanwhileIsStillACrash(t *testing.T) {
 }
 
 func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
+	b := onMac(t)
 	collector := filepath.Join(b.fake.dir, "app", programFile(collectorName))
 	b.write(collector, "\xcf\xfa\xed\xfe", 0o755)
 	b.behaves("crash 78")
@@ -296,14 +291,11 @@ func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
 }
 
 func TestMacALogThatCannotBeOpenedIsNamed(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	log := filepath.Join(b.manager.names().logs, "collector.err.log")
 	fault := "launchd cannot open its log: " + log + " is in the way: it is a folder"
 	os.Remove(log)
-	if err := os.Mkdir(log, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(log, 0o755))
 	for _, verb := range []string{"install", "restart"} {
 		b.want(1, "service "+verb, fault, "Try: move it away")
 	}
@@ -317,8 +309,7 @@ func TestMacALogThatCannotBeOpenedIsNamed(t *testing.T) {
 }
 
 func TestMacAFolderThatCannotBeWrittenIsNamed(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	b.want(0, "service uninstall")
 	agents := filepath.Dir(b.manager.names().path)
 	os.Remove(agents)
@@ -399,8 +390,7 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 }
 
 func TestMacACollectorThatDoesNotEndIsNotTakenForGone(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	b.set(func(l *fakeLaunchd) { l.Drain, l.ExitTimeout = 1<<30, -9 }) // 10 s more than that are waited for
 	b.want(1, "service uninstall", "timed out after 1s waiting until "+label+" is gone")
 	b.silentOn("all is as it was before") // the old collector is about to end
@@ -444,8 +434,7 @@ func TestMacWhatMacOSDoesToACollectorIsToldWithItsCauseAndWhatHelps(t *testing.T
 }
 
 func TestMacAReplacedProgramThatMacOSEndsOnceIsStartedOnceMore(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
+	b := onMac(t)
 	b.set(func(l *fakeLaunchd) { l.LWCR, l.Respawn = true, 3 })
 	b.installed()
 	b.replaceCollector()
@@ -459,8 +448,7 @@ func TestMacAReplacedProgramThatMacOSEndsOnceIsStartedOnceMore(t *testing.T) {
 }
 
 func TestMacAnAgentThatLoginItemsSwitchOffIsNamed(t *testing.T) {
-	t.Parallel()
-	b := mac(t)
+	b := onMac(t)
 	b.set(func(l *fakeLaunchd) { l.LoginItems = true })
 	b.want(1, "service install", "it may be switched off as a login item", loginItems)
 	same(t, "files", b.files(), nil)
@@ -493,8 +481,7 @@ func TestMacTheJobOfAnotherPlistIsNamedAndReplaced(t *testing.T) {
 }
 
 func TestMacABinaryPlistIsRecognised(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	path := b.manager.names().path
 	b.write(path, "bplist00\xd1\x01", 0o644)
 	for _, verb := range []string{"install", "restart"} {
@@ -507,8 +494,7 @@ func TestMacABinaryPlistIsRecognised(t *testing.T) {
 }
 
 func TestMacAJobThatCouldNotBeLoadedAgainIsNotEnded(t *testing.T) {
-	t.Parallel()
-	b := mac(t).installed()
+	b := onMac(t).installed()
 	b.set(func(l *fakeLaunchd) { // by an older tool over ssh, and nobody is at the screen
 		l.Jobs[b.target("user")], l.SSH, l.NoGUI = l.Jobs[b.target("gui")], true, 125
 		delete(l.Jobs, b.target("gui"))
@@ -543,7 +529,6 @@ func TestMacAPortOfAnotherUserIsRefused(t *testing.T) {
 }
 
 func TestMacARealCollectorIsInstalledAndHealthy(t *testing.T) {
-	t.Parallel()
 	b := realMac(t)
 	b.want(0, "service install", "✓ Collector is healthy and serving on http://127.0.0.1:"+b.env[httpPortEnv])
 	first := b.job().PID
@@ -562,7 +547,6 @@ func TestMacARealCollectorIsInstalledAndHealthy(t *testing.T) {
 }
 
 func TestMacARealCrashIsReportedWithTheLinesOfThisStartOnly(t *testing.T) {
-	t.Parallel()
 	b := realMac(t)
 	b.want(0, "service install")
 	old := fmt.Sprint("stand-in ", b.job().PID)
@@ -580,7 +564,6 @@ func TestMacARealCrashIsReportedWithTheLinesOfThisStartOnly(t *testing.T) {
 }
 
 func TestMacStopEndsTheRealProcessAndFreesThePort(t *testing.T) {
-	t.Parallel()
 	b := realMac(t)
 	b.want(0, "service install")
 	pid := b.job().PID
@@ -597,7 +580,6 @@ func TestMacStopEndsTheRealProcessAndFreesThePort(t *testing.T) {
 }
 
 func TestMacARealCollectorThatIgnoresSIGTERMIsWaitedFor(t *testing.T) {
-	t.Parallel()
 	b := realMac(t)
 	b.standIn("deaf")
 	b.set(func(l *fakeLaunchd) { l.KillAfter = 300 * time.Millisecond })

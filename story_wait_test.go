@@ -53,9 +53,7 @@ func TestWaitWaitsForTheServiceAsItIs(t *testing.T) {
 		if got := b.json(1, "service wait --json"); got["state"] != "stopped" || got["error"].(map[string]any)["id"] != "stopped" {
 			t.Errorf("it says %v", got)
 		}
-		if after := b.everything(); after != before {
-			t.Errorf("wait changed\n%s\nto\n%s", before, after)
-		}
+		same(t, "wait changed", b.everything(), before)
 		b.unready = 0
 		b.behaves("crash 3")
 		b.want(1, "service restart")

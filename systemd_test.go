@@ -162,28 +162,16 @@ func systemdSaid(t testing.TB) [][2]string {
 	return all
 }
 
-func TestTheReaderOfTheseTestsReadsProgramsAsSystemdDoes(t *testing.T) {
+func TestThisToolAndTheReaderOfTheseTestsReadProgramsAsSystemdDoes(t *testing.T) {
 	t.Parallel()
 	for _, said := range systemdSaid(t) {
 		got, ok := systemdProgram(said[0], "/home/ada")
 		if !ok {
 			got = "refused"
 		}
-		if got != strings.ReplaceAll(said[1], "//", "/") {
-			t.Errorf("%s: got %s, systemd reads %s", said[0], got, said[1])
-		}
-	}
-}
-
-func TestProgramsAreReadBackAsSystemdReadsThem(t *testing.T) {
-	t.Parallel()
-	for _, said := range systemdSaid(t) {
-		if said[1] == "refused" || strings.Contains(said[0], "%h") && !strings.Contains(said[0], "%%h") {
-			continue // specifiers are left to systemd, which is asked first
-		}
-		got := systemd{}.parse("[Service]\nExecStart=" + said[0] + "\n").collector
-		if path.Clean(got) != path.Clean(said[1]) {
-			t.Errorf("%s: got %s, systemd reads %s", said[0], got, said[1])
+		same(t, said[0], got, strings.ReplaceAll(said[1], "//", "/"))
+		if said[1] != "refused" && (!strings.Contains(said[0], "%h") || strings.Contains(said[0], "%%h")) { // specifiers are left to systemd
+			same(t, said[0], path.Clean(systemd{}.parse("[Service]\nExecStart="+said[0]+"\n").collector), path.Clean(said[1]))
 		}
 	}
 }

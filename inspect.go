@@ -52,7 +52,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	}
 	<-looked
 	s.state = a.withFile(s.state, file)
-	if s.silent != nil && !file.exists && file.link == "" { // nothing on disk, nobody to ask
+	if s.silent != nil && !file.exists && file.link == "" && s.state.loaded == "" { // nothing on disk, nobody to ask
 		s.state.phase = notInstalled
 	}
 	if r.asks(s) {

@@ -76,7 +76,7 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 		p, err = m.showApart(ctx, run)
 	}
 	if err != nil {
-		return m.withFiles(state{phase: unknown}), m.unreachable(err)
+		return m.withFiles(state{phase: unknown, loaded: m.vendorUnit()}), m.unreachable(err)
 	}
 	s, err := p.state(out)
 	s = m.withFiles(s)
@@ -128,6 +128,21 @@ func (m systemd) withFiles(s state) state {
 		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
 	}
 	return s
+}
+
+// vendorUnit is a unit that a package brought into the home, or that starts at login, for when nobody can be asked.
+func (m systemd) vendorUnit() string {
+	dirs := []string{filepath.Join(m.home, ".local/share/systemd/user")}
+	if _, err := os.Readlink(m.wants()); err == nil {
+		dirs = append(dirs, m.root+"/etc/systemd/user", m.root+"/usr/local/lib/systemd/user", m.root+"/usr/lib/systemd/user")
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, unitName)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // newDropIn tells whether the user has written a drop-in that is not among the loaded ones. systemd says so itself

@@ -339,6 +339,15 @@ func TestE2EWithoutAManagerNothingIsWritten(t *testing.T) {
 			e.env["XDG_RUNTIME_DIR"], e.prefix = runtime, nil
 		}
 	}
+	vendor := filepath.Join(e.home, ".local/share/systemd/user/runtimescope.service")
+	e.write(vendor, "[Service]\nExecStart="+e.collector+"\n[Install]\nWantedBy=default.target\n", 0o644)
+	each(func() {
+		e.exits(1, "service status").says("its state is unknown", vendor)
+		if got := e.exits(1, "service status --json"); !strings.Contains(got.out, `"state":"unknown"`) {
+			t.Errorf("a package's unit: not unknown: %v", got)
+		}
+	})
+	e.ok(os.Remove(vendor))
 	each(func() {
 		e.exits(0, "service status").says("⚠ cannot reach the user manager", "Service not installed. Run: runtimescope service install")
 		e.exits(4, "service status --exit-code")

@@ -51,7 +51,7 @@ func (r request) asks(s snapshot) bool {
 		return false
 	}
 	st := s.state
-	return st.enabled == nil || st.phase != running || st.failedBefore() || st.loaded != st.file.path || st.livePorts() != st.servicePorts()
+	return st.enabled == nil || st.phase != running || st.loadError != "" || st.failedBefore() || st.loaded != st.file.path || st.livePorts() != st.servicePorts()
 }
 
 // A decision is what a command does. Where refused is not nil nothing is done.

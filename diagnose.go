@@ -309,7 +309,7 @@ func findPortsDiffer(s snapshot) (problem, bool) {
 	found := problem{severity: warning, summary: fmt.Sprintf("%s and %s of this shell differ from the service's ports, %d and %d",
 		httpPortEnv, wsPortEnv, p.http, p.ws), fix: installCommand}
 	if s.state.portsFromDropIn() {
-		found.fix, found.advice = "", editDropIns(s.state)
+		found.fix, found.advice = "", editDropIns(nil, s.state.dropIns)
 	}
 	return found, true
 }
@@ -490,14 +490,24 @@ func findDefinitionBroken(s snapshot) (problem, bool) {
 	}
 	p := problem{severity: failing, summary: st.loadError, fix: installCommand}
 	if len(st.dropIns) > 0 && st.file.ours { // so it is not the file
-		p.fix, p.advice, p.blocks = "", editDropIns(st), writes
+		guilty := slices.DeleteFunc(slices.Clone(st.dropIns), func(path string) bool { return !slices.Contains(s.around.guilty, path) })
+		p.fix, p.advice, p.blocks = "", editDropIns(guilty, st.dropIns), writes
 	} else if !st.stale {
 		p.blocks = starts
 	}
 	return p, true
 }
 
-func editDropIns(st state) string { return "edit or remove " + strings.Join(st.dropIns, ", ") }
+// editDropIns names those of all drop-ins that are guilty; where nobody knows which, all, or where they are.
+func editDropIns(guilty, all []string) string {
+	if len(guilty) == 0 {
+		guilty = all
+	}
+	if len(guilty) <= 3 {
+		return "edit or remove " + strings.Join(guilty, ", ")
+	}
+	return fmt.Sprintf("edit or remove %s and the %d others that systemctl --user cat %s shows", guilty[0], len(guilty)-1, unitName)
+}
 
 // portsFromDropIn tells whether a drop-in sets the ports: a definition that install writes would not change them.
 func (s state) portsFromDropIn() bool {
@@ -633,7 +643,7 @@ func findPortsSame(s snapshot) (problem, bool) {
 	p := problem{severity: failing, blocks: writes | starts, summary: fmt.Sprintf("%s and %s are both %d: they must differ", httpPortEnv, wsPortEnv, next.http),
 		fix: fmt.Sprintf("%s=%d %s=%d %s", httpPortEnv, defaultHTTPPort, wsPortEnv, defaultWSPort, installCommand)}
 	if s.state.portsFromDropIn() {
-		p.fix, p.advice = "", editDropIns(s.state)
+		p.fix, p.advice = "", editDropIns(nil, s.state.dropIns)
 	} else if !s.defaultsWork() {
 		p.fix, p.advice = "", "set them to two ports that are free"
 	}

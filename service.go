@@ -341,6 +341,7 @@ type surroundings struct {
 	enabled   *bool    // whether the service starts at login, where the state does not tell
 	failure   string   // of a service that runs again: how it failed last, and when; "" where that is not known
 	log       startLog // of a start that has failed
+	guilty    []string // the files of which the manager complained when it last loaded the definition
 }
 
 // A shell is what a command was given: the user, the home, and the RUNTIMESCOPE_* variables.

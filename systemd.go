@@ -216,7 +216,7 @@ func (p unitProps) state(out string) (state, error) {
 		envFiles:       p["EnvironmentFiles"] != "",
 		static:         p["UnitFileState"] == "static",
 		transient:      p["UnitFileState"] == "transient",
-		enabled:        ptr(p["UnitFileState"] == "enabled"), // enabled-runtime is gone at the next login
+		enabled:        p.enabled(),
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
 		killed:         p["Result"] == "timeout",
@@ -244,6 +244,15 @@ func (p unitProps) state(out string) (state, error) {
 		s.loadError = "the unit sets " + name + ", and its value is not a valid port"
 	}
 	return s, nil
+}
+
+// enabled tells whether the unit starts at login; enabled-runtime is gone by then. Of a file that systemd cannot read, or may
+// not, it says "bad", or nothing.
+func (p unitProps) enabled() *bool {
+	if file := p["UnitFileState"]; file == "bad" || file == "" && (p["LoadState"] == "bad-setting" || p["LoadState"] == "error") {
+		return nil
+	}
+	return ptr(p["UnitFileState"] == "enabled")
 }
 
 // shownProgram reads the program out of what "systemctl show" prints of ExecStart:
@@ -370,6 +379,8 @@ func (m systemd) surroundings(ctx context.Context, run Runner, s state) surround
 	}
 	around.err = m.unseen(out, dirs)
 	switch {
+	case s.loadError != "":
+		around.guilty = m.guilty(ctx, run)
 	case s.phase == running && s.failedBefore():
 		around.failure = m.lastFailure(ctx, run, s)
 	case s.phase == crashLooping, s.phase == failed && !s.startLimit:
@@ -770,7 +781,7 @@ func findManagerPort(s snapshot) (problem, bool) {
 func findAnswerCut(s snapshot) (problem, bool) {
 	p := problem{severity: warning, summary: s.state.cut}
 	if len(s.state.dropIns) > 0 {
-		p.advice = editDropIns(s.state)
+		p.advice = editDropIns(nil, s.state.dropIns)
 	}
 	return p, s.state.cut != ""
 }

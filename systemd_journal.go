@@ -45,6 +45,12 @@ func (e journalEntry) field(name string) string {
 	return string(raw)
 }
 
+// sinceBoot is when it was logged, by CLOCK_MONOTONIC.
+func (e journalEntry) sinceBoot() time.Duration {
+	us, _ := strconv.ParseInt(e.field("__MONOTONIC_TIMESTAMP"), 10, 64)
+	return time.Duration(us) * time.Microsecond
+}
+
 // Messages of systemd, by their numbers (sd-messages.h): why nothing was started, the two ends, how a unit failed, and lines that were dropped.
 const (
 	spawnFailed = "641257651c1b4ec9a8624d7a40a9e1e7"
@@ -57,7 +63,7 @@ const (
 // journalEntries asks the journal of this boot for its newest entries: first comes the last one. A line may have any length.
 func journalEntries(ctx context.Context, run Runner, lines int, match ...string) (all []journalEntry, err error) {
 	out, err := run.Run(ctx, append([]string{"journalctl", "--no-pager", "--quiet", "--boot", "--all", "--reverse", "--output=json",
-		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS",
+		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS,CONFIG_FILE",
 		"--lines=" + strconv.Itoa(lines)}, match...)...)
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
 		var entry journalEntry
@@ -81,8 +87,7 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 	for _, e := range slices.Backward(entries) {
 		id, about, text := e.field("MESSAGE_ID"), e.field("USER_INVOCATION_ID"), e.field("MESSAGE")
 		start := cmp.Or(about, e.field("_SYSTEMD_INVOCATION_ID"))
-		at, _ := strconv.Atoi(e.field("__MONOTONIC_TIMESTAMP"))
-		older := s.startedAt == 0 || time.Duration(at)*time.Microsecond < s.startedAt
+		older := s.startedAt == 0 || e.sinceBoot() < s.startedAt
 		_, unmet, skipped := strings.Cut(text, " unmet condition check (")
 		_, refusal, failed := strings.Cut(text, ".service: Failed at step ")
 		switch {
@@ -153,6 +158,19 @@ func (m systemd) whyUnlogged(ctx context.Context, run Runner, s state, since log
 		return ": journald has dropped lines that came faster than its limit"
 	}
 	return ""
+}
+
+// guilty are the files that systemd complained of when it last loaded the unit: all of one load are told at once.
+func (m systemd) guilty(ctx context.Context, run Runner) (files []string) {
+	entries, _ := journalEntries(ctx, run, 100, "USER_UNIT="+unitName, "_UID="+userID(m.uid))
+	last := time.Duration(0)
+	for _, e := range entries {
+		if file := e.field("CONFIG_FILE"); file != "" && (last == 0 || last-e.sinceBoot() < time.Second) {
+			last = e.sinceBoot()
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // lastFailure tells how the last start before this one failed, and when.

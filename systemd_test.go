@@ -444,7 +444,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.loadError = `systemd cannot load the unit (bad-setting): org.freedesktop.systemd1.BadUnitSetting "Unit runtimescope.service has a bad unit file setting."`
 		}),
 		"error-not-utf8": unit(func(s *state) {
-			s.program, s.enabled = "", ptr(false)
+			s.program, s.enabled = "", nil
 			s.loadError = `systemd cannot load the unit (error): org.freedesktop.DBus.Error.InvalidArgs "Unit runtimescope.service failed to load properly, please adjust/correct and reload service manager: Invalid argument"`
 		}),
 		"linked":          unit(func(s *state) { s.enabled = ptr(false) }),

@@ -155,3 +155,26 @@ func TestE2EWhatTheShellSetsForSystemdsToolsDoesNotReachThem(t *testing.T) {
 	delete(e.env, "LD_PRELOAD")
 	e.exits(0, "service run").says("<x>")
 }
+
+func TestE2EOfManyDropInsTheBrokenOneIsNamed(t *testing.T) {
+	t.Setenv("SYSTEMD_LOG_TARGET", "journal") // as in a login
+	e := newE2E(t)
+	e.needsJournal()
+	e.exits(0, "service install")
+	for i := range 30 {
+		e.write(fmt.Sprintf("%s.d/%02d.conf", e.unit, i), "[Service]\nEnvironment=A=1\n", 0o644)
+	}
+	bad := e.unit + ".d/17.conf"
+	e.write(bad, "[Service]\nExecStart=\nExecStart=not/absolute\n", 0o644)
+	e.systemctl("daemon-reload")
+	r := e.exits(1, "service install").says("systemd cannot load the unit", "Try: edit or remove "+bad+"\n")
+	if len(r.err) > 2000 {
+		t.Errorf("%d bytes", len(r.err))
+	}
+	e.exits(0, "service status").says("Fix: edit or remove "+bad+"\n", "Starts at login: yes")
+	e.ok(os.RemoveAll(e.unit + ".d"))
+	e.write(e.unit, "\xff\xfe[\x00U\x00n\x00i\x00t\x00", 0o644)
+	e.systemctl("daemon-reload")
+	e.exits(0, "service status").says("systemd cannot load the unit", "Fix: runtimescope service install").saysNot("edit or remove", "Starts at login: no")
+	e.exits(0, "service install").says("✓ Collector is healthy")
+}

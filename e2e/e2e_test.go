@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -45,6 +46,9 @@ func newE2E(t *testing.T, name ...string) *e2e {
 	t.Helper()
 	if os.Getenv("RUNTIMESCOPE_E2E") != "1" {
 		t.Skip("needs a real systemd --user: RUNTIMESCOPE_E2E=1 RUNTIMESCOPE_E2E_BIN=FOLDER .ci/as-user COMPILED.test -test.run '^TestE2E'")
+	}
+	if signal.Ignored(os.Interrupt) { // as in the background of a script: what we run would have it ignored, too
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	programs := os.Getenv("RUNTIMESCOPE_E2E_BIN")
 	if programs == "" {

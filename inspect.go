@@ -21,10 +21,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	if a.manager == nil {
 		return s
 	}
-	if a.locate != nil {
-		a.manager, a.locate = a.locate(ctx, a.run), nil
-	}
-	s.names = a.manager.names()
+	s.names = a.located(ctx).names()
 	looked := make(chan bool)
 	go func() {
 		s.state, s.silent = a.manager.state(ctx, a.run)
@@ -77,6 +74,14 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 		s.mcp.path, s.mcp.err = a.findProgram(mcpName, "")
 	}
 	return s
+}
+
+// located is the manager, which knows its folder from now on.
+func (a *app) located(ctx context.Context) serviceManager {
+	if a.locate != nil {
+		a.manager, a.locate = a.locate(ctx, a.run), nil
+	}
+	return a.manager
 }
 
 // allPortFacts adds what is known of each port that the service uses or is to use. Who is in the way in a look that is older

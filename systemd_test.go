@@ -325,6 +325,7 @@ func TestWordsOfAUnit(t *testing.T) {
 	} {
 		same(t, text, unitWords(text), want)
 	}
+	same(t, "an assignment", unitAssignment("A=5% \"x\" \\\t"), `"A=5%% \"x\" \\\x09"`)
 }
 
 func FuzzReadingAUnitNeverPanics(f *testing.F) {

@@ -263,12 +263,14 @@ func commonKinds() []kind {
 		{"restarted", "process", findRestarted},
 
 		{"not-ready", "ready", findNotReady},
+		{"ready-unknown", "ready", findReadyUnknown},
 		{"answered-by-other", "ready", findAnsweredByOther},
 		{"unverified", "ready", findUnverified},
 
 		{"ports-same", "ports", findPortsSame},
 		{"port-held", "ports", findPortHeld},
 		{"port-unheld", "ports", findPortUnheld},
+		{"exposed", "ports", findExposed},
 
 		{"mcp-missing", "mcp", findMCPMissing},
 	}
@@ -608,13 +610,32 @@ func findRestarted(s snapshot) (problem, bool) {
 
 func findNotReady(s snapshot) (problem, bool) {
 	up := s.state.phase == running || s.state.phase == starting || s.silent != nil && s.state.file.exists
-	if s.ready.port == 0 || s.ready.err == nil || !up {
+	if s.ready.port == 0 || s.ready.err == nil || !up || s.unaskable() != "" {
 		return none()
 	}
 	return problem{severity: failing, summary: fmt.Sprintf("%s/readyz: %v", collectorURL(s.ready.port), s.ready.err), fix: logsCommand}, true
 }
 
 // findAnsweredByOther has the advice of the port where the manager can say that the service is not meant.
+func findReadyUnknown(s snapshot) (problem, bool) {
+	return problem{severity: warning, summary: "running; readiness cannot be checked: " + s.unaskable()}, s.unaskable() != ""
+}
+
+// findExposed tells names only, and takes back what only an install can have set.
+func findExposed(s snapshot) (problem, bool) {
+	p := problem{severity: warning, summary: "the network reaches the collector (" + hostEnv + "), with a token"}
+	if s.state.variable(tokenEnv) == "" {
+		p.summary = "the network reaches the collector (" + hostEnv + "), and no token (" + tokenEnv + ") keeps anybody out"
+	}
+	file := state{file: s.state.file}
+	if file.exposed() && len(s.state.dropIns) == 0 {
+		p.fix = installCommand + " --env " + hostEnv + "="
+	} else if len(s.state.dropIns) > 0 {
+		p.advice = editDropIns(s.state)
+	}
+	return p, s.state.phase != notInstalled && s.state.exposed()
+}
+
 func findAnsweredByOther(s snapshot) (problem, bool) {
 	if !s.answered() || s.silent != nil && s.state.phase != notInstalled || s.owner().foreign == nil {
 		return none()

@@ -206,6 +206,11 @@ func allOptions() []option {
 		change("other ports in the shell", func(s *snapshot) { s.shell.ports = ports{7000, 7001} }),
 		change("the same ports in the shell", func(s *snapshot) { s.shell.ports = ports{7000, 7000} }),
 		change("the same ports in the definition", func(s *snapshot) { s.state.file.definition.ports, s.state.unitEnv = ports{7000, 7000}, nil }),
+		change("reached from the network", func(s *snapshot) { s.state.file.definition.setVariables(hostEnv + "=10.9.8.7") }),
+		change("reached from the network by a drop-in, with a token", func(s *snapshot) {
+			s.state.dropIns, s.state.unitEnv = []string{"/x/y.conf"}, append(s.state.unitEnv, hostEnv+"=10.9.8.7", tokenEnv+"="+snapSecret)
+		}),
+		change("speaks TLS", func(s *snapshot) { s.state.file.definition.setVariables(certEnv+"=/c", keyEnv+"=/k") }),
 		change("a secret in the shell", func(s *snapshot) { s.shell.variables = []string{"RUNTIMESCOPE_AUTH_TOKEN=" + snapSecret} }),
 		change("a secret in the service", func(s *snapshot) {
 			s.state.unitEnv = append(s.state.unitEnv, "RUNTIMESCOPE_AUTH_TOKEN="+snapSecret)

@@ -92,6 +92,14 @@ func (p ports) environment() []string {
 	return words
 }
 
+// The variables of the collector that say who reaches it.
+const (
+	hostEnv  = "RUNTIMESCOPE_HOST"
+	tokenEnv = "RUNTIMESCOPE_AUTH_TOKEN"
+	certEnv  = "RUNTIMESCOPE_TLS_CERT"
+	keyEnv   = "RUNTIMESCOPE_TLS_KEY"
+)
+
 // A holder is a process with a listening socket on a port where 127.0.0.1 is answered.
 type holder struct {
 	pid     int // 0: it is another user's, or gone already, and cannot be looked into

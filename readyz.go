@@ -183,6 +183,8 @@ type waitResult struct {
 	state state
 	port  int    // where it serves
 	doubt string // why it is not known to be the service's own socket that answers; "" when it is
+
+	unaskable string // why it is not known to be ready
 }
 
 // A wait is the wait for one start, with all that it has seen. look asks, verdict is pure.
@@ -209,6 +211,9 @@ type wait struct {
 
 	begun, ending bool // it was seen as starting or running; as being stopped
 	patient       bool // only what the manager has given up is over
+
+	env       string // the variables in the definition
+	unaskable string // why readiness cannot be checked; "" while it can, or nobody listens
 }
 
 // An outcome is what a verdict comes to.
@@ -222,6 +227,7 @@ const (
 	otherPorts         // it was told other ports than this shell asks for
 	foreign            // another process holds the port for good
 	tooLate            // the time is over
+	listens            // and whether it is ready cannot be asked
 )
 
 // verdict judges all that was seen up to now.
@@ -236,6 +242,7 @@ func (w wait) verdict() outcome {
 		{w.fresh && w.silent == nil && w.live != w.ports && w.asked.or(w.live) != w.live, otherPorts},
 		{w.answered() && w.owner.foreign == nil && (!w.orphan || w.now.Sub(w.heldBackSince) > w.timings.look), serves},
 		{w.answered() && w.owner.foreign != nil && w.now.Sub(w.heldBackSince) > w.timings.grace, foreign},
+		{w.fresh && w.silent == nil && w.unaskable != "", listens},
 		{over && (w.answer != nil || !w.orphan), tooLate},
 	} {
 		if v.holds {
@@ -322,6 +329,12 @@ func (a *app) look(ctx context.Context, w *wait) {
 		return
 	}
 	if !w.answered() {
+		w.state.file.definition.env = w.env
+		if why := w.state.unaskable(); w.answer != nil && w.state.phase == running && why != "" {
+			if owner, _ := a.owner(ctx, w.ports.http, w.state); owner.verified {
+				w.unaskable = why
+			}
+		}
 		return
 	}
 	// our own collector, about to find the port taken, is heard first; and a main process that ends once another one listens
@@ -350,7 +363,9 @@ func (a *app) awaitHealthy(ctx context.Context, w wait, retry []step, mark logMa
 		}
 		switch w.verdict() {
 		case serves:
-			return waitResult{w.state, w.ports.http, w.owner.doubt}, nil
+			return waitResult{state: w.state, port: w.ports.http, doubt: w.owner.doubt}, nil
+		case listens:
+			return waitResult{state: w.state, port: w.ports.http, unaskable: w.unaskable}, nil
 		case died:
 			if again, err := a.afterOthers(ctx, &w); err != nil {
 				return waitResult{}, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -432,6 +433,38 @@ func (s snapshot) answered() bool { return s.ready.port != 0 && s.ready.err == n
 // owner says whose socket answers.
 func (s snapshot) owner() ownership {
 	return socketOwner(s.ready.port, s.ports[s.ready.port], s.shell.uid)
+}
+
+// variable is the value of a variable that the process of the service was given, or will be; "" where there is none.
+func (s state) variable(name string) (value string) {
+	for _, word := range slices.Concat(s.file.definition.variables(), s.unitEnv, s.processEnv) {
+		if text, ok := strings.CutPrefix(word, name+"="); ok {
+			value = text
+		}
+	}
+	return value
+}
+
+// exposed tells whether the collector is to listen for other machines.
+func (s state) exposed() bool {
+	host := s.variable(hostEnv)
+	return host != "" && host != "localhost" && !net.ParseIP(host).IsLoopback()
+}
+
+// unaskable says why /readyz of a collector cannot be asked, if its socket listens; "" where it can.
+func (s state) unaskable() string {
+	if s.variable(certEnv) != "" && s.variable(keyEnv) != "" {
+		return "it speaks TLS (" + certEnv + ")"
+	}
+	return ""
+}
+
+// unaskable says why whether a collector that runs is ready is not known.
+func (s snapshot) unaskable() string {
+	if s.silent != nil || s.state.phase != running || s.answered() || s.ready.port == 0 || !s.owner().verified {
+		return ""
+	}
+	return s.state.unaskable()
 }
 
 // A failure is a headline and what is known besides, each a line.

@@ -111,6 +111,8 @@ func (s snapshot) report() *statusReport {
 		r.Healthy, r.RestartNeeded = ptr(s.healthy()), ptr(s.restartReason() != "")
 		if s.answered() {
 			r.Verified = ptr(s.owner().verified)
+		} else if s.unaskable() != "" {
+			r.Healthy = nil
 		}
 	}
 	if st.pid != 0 {
@@ -359,6 +361,8 @@ func (a *app) sayReady(s snapshot) {
 	other := s.answered() && s.owner().foreign != nil && s.silent == nil
 	switch {
 	case s.state.phase != running:
+	case s.unaskable() != "":
+		a.out.warn("Collector is running; readiness cannot be checked: %s", s.unaskable())
 	case !s.answered():
 		a.out.warn("Collector does not answer on %s: %v", url, s.ready.err)
 	case other:

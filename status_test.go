@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -185,6 +186,165 @@ func TestStatusTellsLinger(t *testing.T) {
 	same(t, "linger", b.json(0, "service status --json")["linger"], true)
 	b.want(0, "service install")
 	b.silentOn("Optional always-on")
+}
+
+func TestAVariableIsGivenKeptTakenAwayAndNeverShown(t *testing.T) {
+	eachQuick(t, func(t *testing.T, b *bench) {
+		const mark = "hush7d1f"
+		value := " " + mark + "=\"$" + mark + "%h%%\\x41`'<&>]]>;#*€\t" + mark + " "
+		path := b.manager.names().path
+		b.env["RUNTIMESCOPE_AUTH_TOKEN"] = mark
+		b.app.environ = []string{"RUNTIMESCOPE_AUTH_TOKEN=" + mark}
+		said := ""
+		run := func(code int, args ...string) {
+			t.Helper()
+			if got := b.runs(args...); got != code {
+				t.Errorf("%q: exit %d\n%s%s", args, got, b.stdout.String(), b.stderr.String())
+			}
+			said += b.stdout.String() + b.stderr.String()
+		}
+		holds := func(want ...string) {
+			t.Helper()
+			if got := b.manager.parse(b.read(path)).variables(); !slices.Equal(got, want) {
+				t.Errorf("it holds %q, not %q", got, want)
+			}
+		}
+		run(0, "service", "install", "-n", "--env", "A="+value)
+		run(0, "service", "install", "--env", "A="+value, "--env", "RUNTIMESCOPE_AUTH_TOKEN")
+		holds("A="+value, "RUNTIMESCOPE_AUTH_TOKEN="+mark)
+		for _, name := range []string{"1x", "PATH", "HOME", httpPortEnv, "A B"} {
+			run(1, "service", "install", "--env", name+"="+mark)
+		}
+		for _, bad := range []string{"\n", "\r", "\x00", "\x1b", "\xff", "\ufffe"} {
+			run(1, "service", "install", "--env", "A="+mark+bad, "--json")
+		}
+		for _, args := range []string{"install", "install -n --json", "update", "restart", "status --json", "doctor --json", "status", "doctor", "logs"} {
+			run(0, append([]string{"service"}, strings.Fields(args)...)...)
+		}
+		holds("A="+value, "RUNTIMESCOPE_AUTH_TOKEN="+mark)
+		run(0, "service", "install", "--env", "A=")
+		holds("RUNTIMESCOPE_AUTH_TOKEN=" + mark)
+		if kept := b.manager.parse(b.read(path + ".bak")).variables(); len(kept) != 2 || !strings.Contains(said, path+".bak") {
+			t.Errorf("the copy holds %q", kept)
+		}
+		for _, file := range []string{path, path + ".bak"} {
+			if info := need(os.Stat(file))(t); runtime.GOOS != "windows" && info.Mode() != 0o600 {
+				t.Errorf("%s: %v", file, info.Mode())
+			}
+		}
+		if said += fmt.Sprint(b.fake.called()); strings.Contains(said, mark) {
+			t.Errorf("a value is shown:\n%s", said)
+		}
+	})
+}
+
+func TestACollectorThatSpeaksTLSRunsAndCannotBeAsked(t *testing.T) {
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.unready = 1 << 30
+		const says = "⚠ Collector is running; readiness cannot be checked: it speaks TLS (RUNTIMESCOPE_TLS_CERT)"
+		b.want(0, "service install --timeout 1h --env RUNTIMESCOPE_TLS_CERT=/c --env RUNTIMESCOPE_TLS_KEY=/k", says)
+		b.want(0, "service status", says)
+		if got := b.json(0, "service status --json"); got["healthy"] != nil || got["state"] != "running" {
+			t.Errorf("it says %v", got)
+		}
+		b.want(0, "service wait --timeout 1h", says)
+		b.want(0, "service doctor", "⚠ ready: running; readiness cannot be checked")
+	})
+}
+
+func TestACollectorThatTheNetworkReachesIsSaid(t *testing.T) {
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.want(0, "service install --env RUNTIMESCOPE_HOST=0.0.0.0")
+		b.want(0, "service status", "⚠ the network reaches the collector (RUNTIMESCOPE_HOST), and no token (RUNTIMESCOPE_AUTH_TOKEN) keeps anybody out. "+
+			"Fix: runtimescope service install --env RUNTIMESCOPE_HOST=")
+		b.want(0, "service install --env RUNTIMESCOPE_AUTH_TOKEN=x")
+		b.want(0, "service doctor", "⚠ ports: the network reaches the collector (RUNTIMESCOPE_HOST), with a token")
+		b.want(0, "service install --env RUNTIMESCOPE_HOST=localhost")
+		b.want(0, "service doctor", "✓ ports: ")
+	})
+}
+
+func TestOneObjectIsPrintedWhateverHappens(t *testing.T) {
+	t.Parallel()
+	one := func(t *testing.T, b *bench, args string) {
+		t.Helper()
+		code := b.runs(strings.Fields(args)...)
+		var got map[string]any
+		if err := json.Unmarshal(b.stdout.Bytes(), &got); err != nil || strings.Count(b.stdout.String(), "\n") != 1 {
+			t.Fatalf("%s: %v\n%s%s", args, err, b.stdout.String(), b.stderr.String())
+		}
+		want := slices.Clone(statusKeys)
+		if got["command"] == "doctor" {
+			want = []string{"checks", "command", "error", "ok", "problems", "schema"}
+		}
+		if strings.Contains(args, "-n ") && got["command"] != "frob" {
+			want = append(want, "plan")
+			slices.Sort(want)
+		}
+		if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
+			t.Errorf("%s: its keys are\n%q, want\n%q", args, keys, want)
+		}
+		if (got["error"] == nil) != (code == 0) {
+			t.Errorf("%s: exit %d, and the error is %v", args, code, got["error"])
+		}
+		if e, ok := got["error"].(map[string]any); ok && (e["id"] == "" || e["message"] == "" || len(e) != 3) {
+			t.Errorf("%s: the error is %v", args, e)
+		}
+		for _, p := range got["problems"].([]any) {
+			if p := p.(map[string]any); p["id"] == "" || p["summary"] == "" || len(p) != 5 {
+				t.Errorf("%s: a problem is %v", args, p)
+			}
+		}
+	}
+	commands := []string{"install --timeout 0.3", "update --timeout 0.3", "restart --timeout 0.3", "status", "status --exit-code", "wait --timeout 0.1", "doctor",
+		"install -n", "update -n", "restart -n", "stop -n", "uninstall -n", "stop", "start --timeout 0.3", "uninstall", "uninstall", "stop", "frob"}
+	each := func(t *testing.T, b *bench) {
+		for _, command := range commands {
+			one(t, b, "service "+command+" --json")
+			b.quick()
+		}
+	}
+	for _, manager := range faultManagers {
+		for _, start := range faultStarts(manager) {
+			t.Run(manager+", "+start.name, func(t *testing.T) {
+				bed := newFaultBed(t, manager, start)
+				for _, command := range commands {
+					bed.restore()
+					one(t, bed.bench, "service "+command+" --json")
+				}
+			})
+		}
+	}
+	for name, set := range map[string]func(*bench){
+		"no home":     func(b *bench) { b.home = "here" },
+		"not a port":  func(b *bench) { b.env[httpPortEnv] = "x" },
+		"sudo":        func(b *bench) { b.uid, b.env["SUDO_USER"] = 0, "ada" },
+		"no platform": func(b *bench) { b.manager = nil },
+		"no collector": func(b *bench) {
+			os.Remove(b.collector())
+		},
+		"no answer": func(b *bench) {
+			b.installed()
+			b.fake.change(func(s *fakeState) { s.Busless = "Failed to connect to bus: No medium found" })
+		},
+		"interrupted": func(b *bench) {
+			b.app.signals = func(...os.Signal) <-chan os.Signal {
+				c := make(chan os.Signal, 1)
+				c <- os.Interrupt
+				return c
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "systemd").quick()
+			set(b)
+			each(t, b)
+		})
+	}
+	b := newBench(t, "launchd").quick()
+	for _, args := range []string{"service install --jsn --json", "service status now --json", "service wait --timeout x --json", "service doctor -x --json"} {
+		one(t, b, args)
+	}
 }
 
 func TestStatusAsksTheManagerOnce(t *testing.T) {

@@ -62,7 +62,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if !s.file.exists {
 		d.plan.retry = nil
 	}
-	w := wait{ports: d.target.ports, asked: d.asked, begin: since(begin, time.Now()), timeout: o.timeout}
+	w := wait{ports: d.target.ports, env: d.target.env, asked: d.asked, begin: since(begin, time.Now()), timeout: o.timeout}
 	result, err := a.awaitHealthy(ctx, w, d.plan.retry, mark)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if d.verb == restart {
 		a.out.done("Service restarted")
 	}
-	a.sayHealthy(result.port, "", result.doubt)
+	a.sayServing(result)
 	if d.verb == install {
 		a.sayOfDefinition(d, result.state)
 	}
@@ -304,12 +304,21 @@ func (a *app) waitHealthy(ctx context.Context, o options) error {
 			}
 		}
 	}
-	w.ports = s.live()
+	w.ports, w.env = s.live(), s.state.file.definition.env
 	result, err := a.awaitHealthy(ctx, w, nil, mark)
 	if err == nil {
-		a.sayHealthy(result.port, "", result.doubt)
+		a.sayServing(result)
 	}
 	return err
+}
+
+// sayServing says what a wait came to.
+func (a *app) sayServing(r waitResult) {
+	if r.unaskable != "" {
+		a.out.warn("Collector is running; readiness cannot be checked: %s", r.unaskable)
+		return
+	}
+	a.sayHealthy(r.port, "", r.doubt)
 }
 
 // sayHealthy says that the collector serves; with a doubt whose answer it was, it does not say so with a ✓.

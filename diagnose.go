@@ -631,7 +631,7 @@ func findExposed(s snapshot) (problem, bool) {
 	if file.exposed() && len(s.state.dropIns) == 0 {
 		p.fix = installCommand + " --env " + hostEnv + "="
 	} else if len(s.state.dropIns) > 0 {
-		p.advice = editDropIns(s.state)
+		p.advice = editDropIns(nil, s.state.dropIns)
 	}
 	return p, s.state.phase != notInstalled && s.state.exposed()
 }

@@ -47,7 +47,7 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 // ask runs a systemctl that only reads. A manager that executes itself anew drops its connections, and is back in a moment.
 func ask(ctx context.Context, run Runner, args ...string) (out string, err error) {
 	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "disconnected from message bus"}
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		out, err = run.Run(ctx, systemctl(args...)...)
 		var failed *commandError
 		if !errors.As(err, &failed) || time.Now().After(end) || !slices.ContainsFunc(again, func(text string) bool { return strings.Contains(failed.stderr, text) }) {

@@ -1,0 +1,142 @@
+// End-to-end tests of promises that a fake could keep while the real systemd does not.
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestE2EAnOwnerThatCannotBeFoundOutIsUnverified(t *testing.T) {
+	e := newE2E(t)
+	if !e.mayUseNamespaces() {
+		t.Skip("this system lets users make no namespace")
+	}
+	e.exits(0, "service install")
+	e.prefix = []string{"unshare", "--user"} // in which this user is nobody to the processes outside
+	e.exits(0, "service status").says("— unverified: ").saysNot("✓ Collector is healthy")
+	if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"verified":null`) && !strings.Contains(r.out, `"verified":false`) {
+		t.Errorf("it is called verified: %v", r)
+	}
+	e.prefix = nil
+	e.exits(0, "service status").says("✓ Collector is healthy")
+}
+
+func TestE2EAStopThatSystemdRefusesIsAFailure(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	pid := e.serves()
+	e.dropIn("[Unit]\nRefuseManualStop=yes\n")
+	e.systemctl("daemon-reload")
+	for _, verb := range []string{"stop", "uninstall"} {
+		e.exits(1, "service "+verb).says("✗ systemctl --user stop runtimescope.service", "Operation refused").saysNot("✓")
+		if e.serves() != pid || e.show("UnitFileState") != "enabled" {
+			t.Errorf("%s: it is not as it was", verb)
+		}
+	}
+	e.ok(os.Remove(e.unit + ".d/x.conf"))
+	e.systemctl("daemon-reload")
+	e.exits(0, "service uninstall")
+}
+
+func TestE2EAManagerThatHangsIsAClearError(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	pid := e.serves()
+	manager, err := strconv.Atoi(strings.Fields(e.read("/proc/" + strconv.Itoa(pid) + "/stat"))[3])
+	e.ok(err)
+	e.ok(syscall.Kill(manager, syscall.SIGSTOP))
+	t.Cleanup(func() { syscall.Kill(manager, syscall.SIGCONT) })
+	for _, args := range []string{"service status", "service restart", "service uninstall"} {
+		e.exits(1, args).says("no answer within 10s").saysNot("✓")
+	}
+	e.ok(syscall.Kill(manager, syscall.SIGCONT))
+	e.until("the manager is back", func() bool {
+		out, _ := e.tool("systemctl", "--user", "is-system-running")
+		return out == "running" || out == "degraded"
+	})
+	if e.serves() != pid {
+		t.Error("the service is not as it was")
+	}
+	e.exits(0, "service status").says("✓ Collector is healthy")
+}
+
+func TestE2ETheValueOfAVariableIsNeverPrinted(t *testing.T) {
+	e := newE2E(t)
+	const secret = `s3 cr%t "$' \ é` + "\tt"
+	e.env["RUNTIMESCOPE_TOKEN_SECRET"] = secret
+	said := ""
+	for _, args := range []string{"service install --env RUNTIMESCOPE_TOKEN_SECRET --dry-run", "service install --env RUNTIMESCOPE_TOKEN_SECRET", "service status",
+		"service status --json", "service update --dry-run", "service restart", "service logs", "service install", "service stop", "service start"} {
+		r := e.exits(0, args)
+		said += r.out + r.err
+	}
+	r := e.run(filepath.Join(e.bin, "runtimescope"), "service", "doctor")
+	e.standin("STANDIN_EXIT=3")
+	crash := e.exits(1, "service restart")
+	for _, text := range []string{said, r.out, r.err, crash.out, crash.err, e.read(filepath.Join(e.home, "record/calls"))} {
+		if strings.Contains(text, "s3 cr") || strings.Contains(text, "s3\\x20cr") {
+			t.Errorf("the value is told: %s", text)
+		}
+	}
+	info, err := os.Stat(e.unit)
+	e.ok(err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read the unit: %v", info.Mode())
+	}
+	e.ok(os.Remove(filepath.Join(e.bin, "standin")))
+	e.exits(0, "service restart")
+	environ := e.read("/proc/" + strconv.Itoa(e.serves()) + "/environ")
+	if !strings.Contains("\x00"+environ, "\x00RUNTIMESCOPE_TOKEN_SECRET="+secret+"\x00") {
+		t.Error("the service was not given the very value")
+	}
+}
+
+func TestE2EAPackagesUnitInTheHomeIsUsedAsItIs(t *testing.T) {
+	e := newE2E(t)
+	vendor := filepath.Join(e.home, ".local/share/systemd/user/runtimescope.service")
+	e.write(vendor, "[Service]\nExecStart="+e.collector+"\nEnvironment=RUNTIMESCOPE_HTTP_PORT="+strconv.Itoa(e.http)+" RUNTIMESCOPE_PORT="+strconv.Itoa(e.ws)+
+		"\n[Install]\nWantedBy=default.target\n", 0o644)
+	e.systemctl("daemon-reload")
+	e.exits(0, "service status").says("Service not installed.", "A package brought its unit: "+vendor)
+	e.exits(0, "service install").says("✓ Collector is healthy").saysNot("Wrote")
+	if _, err := os.Lstat(e.unit); err == nil || e.show("UnitFileState") != "enabled" {
+		t.Error("it is not the package's unit that is used")
+	}
+	e.exits(0, "service uninstall").says("✓ Service uninstalled")
+	if _, err := os.Stat(vendor); err != nil || e.show("UnitFileState") != "disabled" {
+		t.Errorf("the package's file: %v, %s", err, e.show("UnitFileState"))
+	}
+}
+
+func TestE2EADryRunChangesNothing(t *testing.T) {
+	e := newE2E(t)
+	before := e.tree()
+	e.exits(0, "service install --dry-run")
+	if e.wantChanges(); e.tree() != before {
+		t.Errorf("the dry run of install wrote: %s", e.tree())
+	}
+	e.exits(0, "service install")
+	pid, before := e.serves(), e.tree()
+	e.changes()
+	for _, verb := range []string{"install", "update", "restart", "stop", "uninstall"} {
+		e.exits(0, "service "+verb+" --dry-run")
+	}
+	if e.wantChanges(); e.tree() != before || e.serves() != pid {
+		t.Error("a dry run changed something")
+	}
+}
+
+func TestE2EStatusAsksTheManagerOnce(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	calls := filepath.Join(e.home, "record/calls")
+	e.write(calls, "", 0o644)
+	e.exits(0, "service status")
+	if got := strings.Count(e.read(calls), "\n"); got != 1 {
+		t.Errorf("systemctl ran %d times:\n%s", got, e.read(calls))
+	}
+}

@@ -19,6 +19,10 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 	if o.network {
 		return a.sayNetwork(s)
 	}
+	if p, ok := findOtherNetwork(s); ok {
+		p.id = "other-network"
+		return p.refusal()
+	}
 	if !s.answered() {
 		if err := a.ensureRunning(ctx, s.state.phase == running, o); err != nil {
 			return err

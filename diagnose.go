@@ -263,6 +263,7 @@ func commonKinds() []kind {
 		{"restarted", "process", findRestarted},
 
 		{"not-ready", "ready", findNotReady},
+		{"other-network", "ready", findOtherNetwork},
 		{"ready-unknown", "ready", findReadyUnknown},
 		{"answered-by-other", "ready", findAnsweredByOther},
 		{"unverified", "ready", findUnverified},
@@ -572,6 +573,9 @@ func findFailed(s snapshot) (problem, bool) {
 
 func findStopped(s snapshot) (problem, bool) {
 	p := problem{severity: warning, summary: "stopped", fix: startCommand}
+	if s.state.skipped { // and would be again
+		p.summary, p.fix, p.advice = "stopped: a condition of its unit did not hold", "", "see its Condition lines: systemctl --user cat "+unitName
+	}
 	if broken, ok := findDefinitionBroken(s); ok { // a start fails
 		p.fix, p.advice = broken.fix, broken.advice
 	}
@@ -616,9 +620,15 @@ func findNotReady(s snapshot) (problem, bool) {
 	return problem{severity: failing, summary: fmt.Sprintf("%s/readyz: %v", collectorURL(s.ready.port), s.ready.err), fix: logsCommand}, true
 }
 
-// findAnsweredByOther has the advice of the port where the manager can say that the service is not meant.
+// findReadyUnknown finds a collector that cannot be asked.
 func findReadyUnknown(s snapshot) (problem, bool) {
-	return problem{severity: warning, summary: "running; readiness cannot be checked: " + s.unaskable()}, s.unaskable() != ""
+	return problem{severity: warning, summary: "running; readiness cannot be checked: " + s.unaskable()}, s.unaskable() != "" && !s.process.otherNetwork
+}
+
+// findOtherNetwork refuses to replace a collector whose successor could not be seen to serve.
+func findOtherNetwork(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: "running; readiness cannot be checked: " + s.unaskable(), advice: "run this outside the sandbox or container",
+		blocks: writes | starts}, s.process.otherNetwork && s.unaskable() != ""
 }
 
 // findExposed tells names only, and takes back what only an install can have set.
@@ -718,7 +728,7 @@ func findPortHeld(s snapshot) (problem, bool) {
 // findPortUnheld finds a running service that lacks one of its ports.
 func findPortUnheld(s snapshot) (problem, bool) {
 	p := s.live()
-	if s.silent != nil || s.state.phase != running {
+	if s.silent != nil || s.state.phase != running || s.process.otherNetwork {
 		return none()
 	}
 	for _, port := range []int{p.http, p.ws} {

@@ -41,7 +41,7 @@ func eachSnapshot(t *testing.T, f func(t *testing.T, what string, m serviceManag
 // systemdOnly tells whether an option is a fact that launchd never states.
 func (o option) systemdOnly() bool {
 	return slices.Contains([]string{"masked", "masked until the next boot", "a mask as a file", "another home", "a link left over", "broken by a drop-in",
-		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
+		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
 }
 
 var changingVerbs = []verb{install, update, restart, stop, uninstall, ensure}
@@ -173,7 +173,7 @@ func TestACauseIsNamedOnlyWhereAFactSaysSo(t *testing.T) {
 	}{
 		{"masked", func(s snapshot) bool { return s.state.masked || s.state.file.link == "/dev/null" }},
 		{"symbolic link", func(s snapshot) bool { return s.state.file.link != "" }},
-		{"drop-in", func(s snapshot) bool { return len(s.state.dropIns) > 0 }},
+		{"drop-in", func(s snapshot) bool { return len(s.state.dropIns) > 0 || s.state.badDropIn != nil }},
 		{"interpreter", func(s snapshot) bool { return s.installed.why != "" }},
 		{"another collector", func(s snapshot) bool { return s.holds(snapHTTP, otherCollector) || s.holds(snapWS, unitsCollector) }},
 		{"editor", func(s snapshot) bool { return s.holds(snapHTTP, editorPlugin) }},

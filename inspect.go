@@ -259,6 +259,9 @@ func (a *app) processFacts(ctx context.Context, s *snapshot) {
 	if s.process.pid = pid; pid == 0 {
 		return
 	}
+	if table, ok := a.processes.(procfs); ok {
+		s.process.otherNetwork = table.otherNetwork(pid)
+	}
 	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, pid)
 	// who makes links makes them anew
 	if st.file.link == "" {

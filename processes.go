@@ -7,8 +7,10 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -384,7 +386,11 @@ func sinceBoot(stat []string) time.Duration {
 
 func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 	exe := filepath.Join(p.root, strconv.Itoa(pid), "exe")
+	since := startedAfter(ctx, p, pid)
 	running, err := os.Stat(exe) // the very file that runs, even when it has no name any more
+	if errors.Is(err, fs.ErrPermission) {
+		return slices.ContainsFunc(changes(path), since)
+	}
 	if err != nil {
 		return false
 	}
@@ -396,12 +402,19 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 		return true
 	}
 	// a script, which its interpreter or the program it became runs, or a link that was moved on
-	since := startedAfter(ctx, p, pid)
 	if slices.ContainsFunc(changes(path), since) {
 		return true
 	}
 	// or it was started by this name, and both have been renamed
 	return strings.HasPrefix(p.holder(pid).command+" ", path+" ") && since(changeTime(running)) && since(changeTime(onDisk))
+}
+
+// otherNetwork tells whether a process is in another network namespace than this one: each has files of its own in
+// /proc/PID/net, which may be looked at from another user namespace, too, as /proc/PID/ns may not.
+func (p procfs) otherNetwork(pid int) bool {
+	own, err := os.Stat(filepath.Join(p.root, "self/net/tcp"))
+	its, err2 := os.Stat(filepath.Join(p.root, strconv.Itoa(pid), "net/tcp"))
+	return err == nil && err2 == nil && !os.SameFile(own, its)
 }
 
 // changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.

@@ -112,6 +112,7 @@ type state struct {
 	loadError string   // why the manager cannot use the definition
 	cut       string   // that a part of what the manager says of the definition was too long, and is not known
 	dropIns   []string // other files that add to the definition
+	badDropIn error    // why one of them cannot be read
 	program   string   // the collector in the definition that the manager uses
 	unitEnv   []string // K=V in that definition
 	envFiles  bool     // variables come from files, too
@@ -378,6 +379,7 @@ type processFacts struct {
 	pid               int   // the main process, or where the manager knows none, the one that holds the port; 0: none
 	memory            int64 // bytes; 0: unknown
 	err               error // why the age is not known
+	otherNetwork      bool  // it is in another network namespace than this shell
 	definitionChanged bool  // the definition's file is newer than the process
 	replaced          bool  // the program's file is another than the one that runs
 }
@@ -461,7 +463,12 @@ func (s state) unaskable() string {
 
 // unaskable says why whether a collector that runs is ready is not known.
 func (s snapshot) unaskable() string {
-	if s.silent != nil || s.state.phase != running || s.answered() || s.ready.port == 0 || !s.owner().verified {
+	switch {
+	case s.silent != nil || s.state.phase != running:
+		return ""
+	case s.process.otherNetwork:
+		return "the collector is in another network namespace than this shell"
+	case s.ready.port == 0 || s.answered() || !s.owner().verified:
 		return ""
 	}
 	return s.state.unaskable()

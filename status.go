@@ -335,6 +335,8 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 			what = fmt.Sprintf("PID %d is ending", st.pid)
 		}
 		a.out.warn("Service state: %s — %s", st.rawState, what)
+	case st.phase == stopped && st.skipped:
+		a.out.warn("Service state: %s — a condition of its unit did not hold. Fix: %s", st.rawState, fix)
 	case st.phase == stopped && fix == startCommand && s.names.sessionEnd != "":
 		a.out.warn("Service installed but not currently running. Run: %s", fix)
 	case st.phase == stopped && fix == startCommand:

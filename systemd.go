@@ -115,7 +115,8 @@ func (m systemd) withFiles(s state) state {
 	if home, ok := strings.CutSuffix(s.loaded, "/.config/systemd/user/"+unitName); ok && !sameFile(home, m.home) && home != m.home {
 		s.otherHome = home
 	}
-	s.stale = s.stale || s.loaded != "" && m.newDropIn(s.dropIns)
+	s.badDropIn = m.badDropIn() // which systemd calls changed for ever
+	s.stale = s.badDropIn == nil && (s.stale || s.loaded != "" && m.newDropIn(s.dropIns))
 	s.linger = m.linger()
 	if s.phase == running && s.activeAt != 0 && m.clock != nil {
 		s.activeFor = ptr(max(0, m.clock()-s.activeAt))
@@ -143,6 +144,19 @@ func (m systemd) vendorUnit() string {
 		}
 	}
 	return ""
+}
+
+// badDropIn says which drop-in of the user's cannot be read, and why.
+func (m systemd) badDropIn() error {
+	paths, _ := filepath.Glob(strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`).Replace(m.path()) + ".d/*.conf")
+	for _, path := range paths {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	return nil
 }
 
 // newDropIn tells whether the user has written a drop-in that is not among the loaded ones. systemd says so itself
@@ -372,7 +386,7 @@ func (m systemd) surroundings(ctx context.Context, run Runner, s state) surround
 	for _, line := range strings.Split(out, "\n") {
 		switch key, value, _ := strings.Cut(line, "="); key {
 		case "UnitPath":
-			dirs = strings.Fields(value)
+			dirs = shownWords(value)
 		case "Environment":
 			around.inherited.read(shownWords(value))
 		}
@@ -392,8 +406,8 @@ func (m systemd) surroundings(ctx context.Context, run Runner, s state) surround
 // unseen says why a unit in the home would not be found by a manager that looks in dirs.
 func (m systemd) unseen(out string, dirs []string) error {
 	dir := filepath.Dir(m.path())
-	at := strings.Index(out, dir) // a folder with a space in it is one of several fields, and has quotes around it
-	if len(dirs) == 0 || at > 0 && strings.ContainsRune(` ="'`, rune(out[at-1])) {
+	at := strings.Index(out, dir) // 247 puts no quotes around a folder with a space in it, which cannot be told from two
+	if len(dirs) == 0 || slices.Contains(dirs, dir) || at > 0 && strings.ContainsRune(" =", rune(out[at-1])) {
 		return nil
 	}
 	for _, seen := range dirs {
@@ -434,6 +448,8 @@ func (m systemd) unreachable(err error) error {
 		}
 	}
 	switch {
+	case strings.HasSuffix(failed.stderr, "No data available"): // who is at the other end has no PID here
+		return why("", "run this outside the container", "this shell is in another PID namespace")
 	case !m.there("/run/systemd/system"):
 		fix, advice, text := m.notBooted()
 		return why(fix, advice, "%s", text)
@@ -555,7 +571,7 @@ func (m systemd) installSteps(s state, text string) (steps []step) {
 	if !s.up() {
 		enable = m.starting(s, "enable", "--now", unitName)
 	}
-	if !isTrue(s.enabled) {
+	if s.enabled != nil && !*s.enabled {
 		enable.undo = append([]string{}, enable.argv...)
 		enable.undo[2] = "disable"
 		enable.undoOK = []int{5} // it could not be loaded, so it need not be stopped
@@ -733,6 +749,7 @@ func (m systemd) judgements() judgements {
 			{"masked", "definition", findMasked},
 			{"other-home", "definition", findOtherHome},
 			{"transient", "definition", findTransient},
+			{"drop-in-unreadable", "definition", findDropInUnreadable},
 			{"manager-port", "manager", findManagerPort},
 			{"answer-cut", "manager", findAnswerCut},
 			{"no-linger", "linger", findNoLinger},
@@ -749,6 +766,20 @@ func findMasked(s snapshot) (problem, bool) {
 func findOtherHome(s snapshot) (problem, bool) {
 	return problem{severity: failing, summary: fmt.Sprintf("the user manager of systemd has the unit from %s: the HOME of this shell is another", s.state.loaded),
 		fix: "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
+}
+
+// findDropInUnreadable finds what systemd refuses to enable a unit with.
+func findDropInUnreadable(s snapshot) (problem, bool) {
+	err := s.state.badDropIn
+	if err == nil {
+		return none()
+	}
+	p := problem{severity: failing, summary: err.Error(), advice: "edit or remove it", blocks: writes}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		p.summary = fmt.Sprintf("the drop-in %s cannot be read: %v", at.Path, at.Err)
+	}
+	return p, true
 }
 
 // findTransient finds a unit that systemd-run made. It stands before one of the same name in the home.

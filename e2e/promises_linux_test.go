@@ -140,3 +140,79 @@ func TestE2EStatusAsksTheManagerOnce(t *testing.T) {
 		t.Errorf("systemctl ran %d times:\n%s", got, e.read(calls))
 	}
 }
+
+func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
+	e := newE2E(t)
+	if !e.mayUseNamespaces() {
+		t.Skip("this system lets users make no namespace")
+	}
+	e.exits(0, "service install")
+	pid := e.serves()
+	e.prefix = []string{"unshare", "--user", "--map-current-user", "--net"}
+	const why = "the collector is in another network namespace than this shell"
+	for _, args := range []string{"service install", "service restart", "service start", "dashboard --no-open"} {
+		e.exits(1, args).says("✗ running; readiness cannot be checked: "+why, "Try: run this outside the sandbox or container")
+	}
+	e.exits(0, "service status").says("⚠ Collector is running; readiness cannot be checked: " + why).saysNot("does not hold", "Fix: runtimescope service restart")
+	e.exits(1, "service doctor").says(why).saysNot("does not hold")
+	e.prefix = nil
+	if e.serves() != pid {
+		t.Error("the healthy service was replaced")
+	}
+	e.prefix = []string{"unshare", "--user", "--map-current-user", "--pid", "--fork", "--mount-proc"}
+	e.exits(1, "service status").says("this shell is in another PID namespace").saysNot("systemctl start user@", "root has no")
+	e.refused("service restart", "this shell is in another PID namespace", "Try: run this outside the container")
+}
+
+func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		make func(e *e2e, path string)
+	}{
+		{"a link to nothing", func(e *e2e, path string) { e.ok(os.Symlink("/nowhere", path)) }},
+		{"no permission", func(e *e2e, path string) { e.write(path, "[Service]\n", 0) }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			e := newE2E(t)
+			e.exits(0, "service install")
+			e.mkdir(e.unit + ".d")
+			c.make(e, e.unit+".d/a.conf")
+			e.exits(0, "service restart")
+			pid := e.serves()
+			e.changes()
+			e.refused("service install", "✗ the drop-in "+e.unit+".d/a.conf cannot be read", "Try: edit or remove it")
+			e.exits(0, "service status").says("⚠ the drop-in "+e.unit+".d/a.conf cannot be read").saysNot("Restart needed")
+			e.exits(0, "service update").says("✓ Nothing to adopt")
+			if _, err := os.Lstat(e.wants); err != nil || e.serves() != pid {
+				t.Errorf("it is not as it was: %v", err)
+			}
+			e.ok(os.Remove(e.unit + ".d/a.conf"))
+			e.systemctl("daemon-reload")
+			e.exits(0, "service status").says("Starts at login: yes")
+		})
+	}
+}
+
+func TestE2EAHomeWithOddCharactersIsTheManagersHome(t *testing.T) {
+	for _, name := range []string{"do$lar", "a&b<c>", "100%", "a b é"} {
+		t.Run(name, func(t *testing.T) {
+			e := newE2E(t, name)
+			e.exits(0, "service install").says("✓ Collector is healthy")
+			e.exits(0, "service uninstall")
+		})
+	}
+}
+
+func TestE2EAReplacedProgramThatMayNotBeReadIsAdopted(t *testing.T) {
+	e := newE2E(t)
+	e.ok(os.Chmod(e.collector, 0o111))
+	e.exits(0, "service install")
+	pid := e.show("MainPID")
+	e.copyProgram(filepath.Join(os.Getenv("RUNTIMESCOPE_E2E_BIN"), "collector-server"), e.collector+".new")
+	e.ok(os.Rename(e.collector+".new", e.collector))
+	e.exits(0, "service status").says("Restart needed")
+	e.exits(0, "service update").says("✓ Collector is healthy")
+	if e.show("MainPID") == pid {
+		t.Error("the new program was not adopted")
+	}
+}

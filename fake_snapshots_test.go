@@ -248,7 +248,9 @@ func allOptions() []option {
 		change("not enabled", func(s *snapshot) { s.state.enabled = ptr(false) }),
 		change("cannot be enabled", func(s *snapshot) { s.state.enabled, s.state.static = ptr(false), true }),
 		change("another network namespace", func(s *snapshot) { s.process.otherNetwork = true }),
-		change("an unreadable drop-in", func(s *snapshot) { s.state.badDropIn = &os.PathError{Op: "open", Path: "/x.conf", Err: os.ErrPermission} }),
+		change("an unreadable drop-in", func(s *snapshot) {
+			s.state.badDropIn = &os.PathError{Op: "open", Path: "/x.conf", Err: os.ErrPermission}
+		}),
 		change("an unmet condition", func(s *snapshot) { s.state.skipped = true }),
 		change("transient", func(s *snapshot) {
 			s.state.transient, s.state.enabled, s.state.file.exists, s.state.loaded = true, ptr(false), false, "/run/user/1000/systemd/transient/"+unitName

@@ -153,7 +153,7 @@ func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
 	for _, args := range []string{"service install", "service restart", "service start", "dashboard --no-open"} {
 		e.exits(1, args).says("✗ running; readiness cannot be checked: "+why, "Try: run this outside the sandbox or container")
 	}
-	e.exits(0, "service status").says("⚠ Collector is running; readiness cannot be checked: " + why).saysNot("does not hold", "Fix: runtimescope service restart")
+	e.exits(0, "service status").says("⚠ Collector is running; readiness cannot be checked: "+why).saysNot("does not hold", "Fix: runtimescope service restart")
 	e.exits(1, "service doctor").says(why).saysNot("does not hold")
 	e.prefix = nil
 	if e.serves() != pid {
@@ -181,7 +181,7 @@ func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T
 			pid := e.serves()
 			e.changes()
 			e.refused("service install", "✗ the drop-in "+e.unit+".d/a.conf cannot be read", "Try: edit or remove it")
-			e.exits(0, "service status").says("⚠ the drop-in "+e.unit+".d/a.conf cannot be read").saysNot("Restart needed")
+			e.exits(0, "service status").says("⚠ the drop-in " + e.unit + ".d/a.conf cannot be read").saysNot("Restart needed")
 			e.exits(0, "service update").says("✓ Nothing to adopt")
 			if _, err := os.Lstat(e.wants); err != nil || e.serves() != pid {
 				t.Errorf("it is not as it was: %v", err)

@@ -329,17 +329,25 @@ func (a *app) sayHeadline(s snapshot, problems []problem) {
 		a.out.warn("Service state: %s — %s. See: %s", st.rawState, cmp.Or(st.isolated, "crash-looping: "+st.next), fix)
 	case st.phase == failed:
 		a.out.warn("Service state: %s — %s. See: %s", st.rawState, st.next, fix)
-	case st.phase == stopped && (st.pid != 0 || st.ending):
-		what := "its processes are ending"
-		if st.pid != 0 {
-			what = fmt.Sprintf("PID %d is ending", st.pid)
-		}
-		a.out.warn("Service state: %s — %s", st.rawState, what)
-	case st.phase == stopped && st.skipped:
+	case st.phase == stopped:
+		a.sayStopped(s, fix)
+	default:
+		a.out.warn("Service state: %s", st.rawState)
+	}
+}
+
+func (a *app) sayStopped(s snapshot, fix string) {
+	st := s.state
+	switch {
+	case st.pid != 0:
+		a.out.warn("Service state: %s — PID %d is ending", st.rawState, st.pid)
+	case st.ending:
+		a.out.warn("Service state: %s — its processes are ending", st.rawState)
+	case st.skipped:
 		a.out.warn("Service state: %s — a condition of its unit did not hold. Fix: %s", st.rawState, fix)
-	case st.phase == stopped && fix == startCommand && s.names.sessionEnd != "":
+	case fix == startCommand && s.names.sessionEnd != "":
 		a.out.warn("Service installed but not currently running. Run: %s", fix)
-	case st.phase == stopped && fix == startCommand:
+	case fix == startCommand:
 		a.out.warn("Service state: %s. Run: %s", st.rawState, fix)
 	default: // what keeps it from starting is said below
 		a.out.warn("Service state: %s", st.rawState)

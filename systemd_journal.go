@@ -93,6 +93,8 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 		switch {
 		case skipped && id != "" && s.invocation == "":
 			l.skipped = ": " + strings.TrimSuffix(unmet, ").")
+		case id != "" && s.invocation == "" && strings.HasPrefix(text, "Condition check resulted in "): // 247 does not say which
+			l.skipped = ". See: systemctl --user status " + unitName
 		case s.invocation != "" && start != s.invocation && (start != "" || older), start != "" && start == since.before: // of another
 		case failed && id == spawnFailed:
 			l.refusal = "Failed at step " + refusal

@@ -576,20 +576,15 @@ func TestE2EWhatComesFromOutsideForgesNoLine(t *testing.T) {
 	forged(e.exits(1, "service install").says("exited with status 3"))
 	forged(e.exits(0, "service status"))
 	forged(e.exits(0, "service logs"))
-	odd := filepath.Join(e.bin, "x\n  ✓ forged\u202e")
-	e.copyProgram(e.collector, odd)
 	e.exits(0, "service uninstall")
-	holder := exec.Command("python3", "-c", "import socket,sys,time; s=socket.socket(); s.bind(('127.0.0.1',int(sys.argv[1]))); s.listen(); time.sleep(999)",
-		strconv.Itoa(e.http), "\n  ✓ forged\u202e")
+	odd := filepath.Join(e.bin, "x\n  ✓ forged\u202e")
+	e.standin()
+	e.copyProgram(filepath.Join(os.Getenv("RUNTIMESCOPE_E2E_BIN"), "collector-server"), odd)
+	holder := exec.Command(odd)
+	holder.Env = e.environ()
 	e.ok(holder.Start())
 	t.Cleanup(func() { holder.Process.Kill(); holder.Wait() })
-	e.until("it listens", func() bool {
-		c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", e.http))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	e.until("it listens", e.answers)
 	forged(e.exits(1, "service install").says("is held by PID"))
 	forged(e.exits(0, "service status"))
 	forged(e.exits(1, "service doctor"))

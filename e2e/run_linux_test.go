@@ -141,14 +141,18 @@ func TestE2ERunIsStoppedAndGoesOnAsAJob(t *testing.T) {
 
 func TestE2ERunServesWhateverBecomesOfItsOutput(t *testing.T) {
 	e := newE2E(t)
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	e.ok(err)
-	defer full.Close()
+	outputs := []*os.File{}
+	if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil {
+		defer full.Close()
+		outputs = append(outputs, full)
+	} else {
+		t.Logf("a full disk is left out: %v", err)
+	}
 	unread, stuck, err := os.Pipe()
 	e.ok(err)
 	defer unread.Close()
 	defer stuck.Close()
-	for _, output := range []*os.File{full, stuck} {
+	for _, output := range append(outputs, stuck) {
 		f := e.foreground("i=0; while [ $i -lt 400 ]; do printf '%09999d\\n' 1; i=$((i+1)); done; exec COLLECTOR", output) // 4 MB
 		e.until("it serves", e.answers)
 		f.signal(syscall.SIGTERM)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -23,12 +24,8 @@ const collectorName = "collector-server"
 // link is not resolved: a package manager moves it on to the next version.
 func (a *app) findCollector(asked string) (string, error) {
 	if asked != "" {
-		err := executable(asked) // as it was given: "file/" is none
-		path, pathErr := absolutePath(asked)
-		if err == nil {
-			err = pathErr
-		}
-		if err != nil {
+		path, err := absolutePath(asked)
+		if err = cmp.Or(executable(asked), err); err != nil { // as it was given: "file/" is none
 			return "", fmt.Errorf("cannot use the collector %s: %w", asked, err)
 		}
 		return path, nil
@@ -190,7 +187,7 @@ func whyPathWontLast(path string) string {
 	}
 	names := strings.Split(path, "/")
 	for i, name := range names {
-		if versioned(name) {
+		if versioned.MatchString(name) {
 			return "the version is in its name, " + name + ", and the next one will have another"
 		}
 		revision, err := strconv.Atoi(strings.TrimPrefix(name, "x")) // of a snap, "x1" for one of a file
@@ -202,23 +199,9 @@ func whyPathWontLast(path string) string {
 	return ""
 }
 
-// versioned tells whether a name has a version in it: a number with a dot after it, at its beginning or after one of
+// versioned matches a name that has a version in it: a number with a dot after it, at its beginning or after one of
 // "-_@v", such as 1.0, v22.3.0, collector-server-0.11.2.
-func versioned(name string) bool {
-	digit := func(i int) bool { return i < len(name) && name[i] >= '0' && name[i] <= '9' }
-	for i := range len(name) {
-		if !digit(i) || i > 0 && !strings.ContainsRune("-_@v", rune(name[i-1])) {
-			continue
-		}
-		for digit(i) {
-			i++
-		}
-		if i < len(name) && name[i] == '.' && digit(i+1) {
-			return true
-		}
-	}
-	return false
-}
+var versioned = regexp.MustCompile(`(^|[-_@v])[0-9]+\.[0-9]`)
 
 // whyNotRun says why a program cannot be run; "" when no cause is found. certain means that it cannot be run, whoever tries.
 func whyNotRun(path, platform string) (why string, certain bool) {
@@ -343,12 +326,12 @@ func readELF(r io.ReaderAt, size uint64) (e elfFile, ok bool) {
 	if f.has(0, 52); f.long {
 		f.has(0, 64)
 	}
-	e.machine = order.Uint16(head[18:])
+	f.machine = order.Uint16(head[18:])
 	for _, segment := range f.table(head, f.number(head, 28, 32), 42) {
 		at, length := f.number(segment, 4, 8), f.number(segment, 16, 32)
 		switch kind := order.Uint32(segment); {
 		case kind == 3: // PT_INTERP
-			e.loader = strings.TrimRight(string(f.read(at, min(length, 4096))), "\x00")
+			f.loader = strings.TrimRight(string(f.read(at, min(length, 4096))), "\x00")
 		case kind == 1: // PT_LOAD
 			f.has(at, length)
 		}
@@ -358,17 +341,16 @@ func readELF(r io.ReaderAt, size uint64) (e elfFile, ok bool) {
 			f.has(f.number(section, 16, 24), f.number(section, 20, 32))
 		}
 	}
-	e.cutOff = f.cutOff
-	return e, true
+	return f.elfFile, true
 }
 
 // An elfReader reads an ELF file, and finds out whether it is cut off.
 type elfReader struct {
-	r      io.ReaderAt
-	size   uint64
-	order  binary.ByteOrder
-	long   bool // 64 bits
-	cutOff bool
+	elfFile
+	r     io.ReaderAt
+	size  uint64
+	order binary.ByteOrder
+	long  bool // 64 bits
 }
 
 // number is a number of a header: where it is in one of 32 bits, and of 64.

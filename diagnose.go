@@ -81,9 +81,9 @@ const (
 	stopCommand    = "runtimescope service stop"
 )
 
-// fromError makes a problem of an error and what it knows that helps.
+// fromError makes a problem of an error, if there is one, and what it knows that helps.
 func fromError(err error, blocks effects) problem {
-	p := problem{severity: failing, summary: err.Error(), blocks: blocks}
+	p := problem{severity: failing, summary: fmt.Sprint(err), blocks: blocks}
 	var h *hinted
 	if errors.As(err, &h) {
 		p.fix, p.advice = h.fix, h.advice
@@ -306,15 +306,12 @@ func findPortInvalid(s snapshot) (problem, bool) {
 // findPortsDiffer compares the ports of this shell with those of the service, not with those of another collector.
 func findPortsDiffer(s snapshot) (problem, bool) {
 	p := s.live()
-	if s.state.phase == notInstalled || !s.state.there() && s.state.pid == 0 || s.shell.ports.or(p) == p {
-		return none()
-	}
 	found := problem{severity: warning, summary: fmt.Sprintf("%s and %s of this shell differ from the service's ports, %d and %d",
 		httpPortEnv, wsPortEnv, p.http, p.ws), fix: installCommand}
 	if s.state.portsFromDropIn() {
 		found.fix, found.advice = "", editDropIns(nil, s.state.dropIns)
 	}
-	return found, true
+	return found, s.state.phase != notInstalled && (s.state.there() || s.state.pid != 0) && s.shell.ports.or(p) != p
 }
 
 // findVariablesDiffer names the variables only: some values are secrets.
@@ -338,39 +335,27 @@ func findVariablesDiffer(s snapshot) (problem, bool) {
 }
 
 func findManagerSilent(s snapshot) (problem, bool) {
-	if s.silent == nil {
-		return none()
-	}
 	p := fromError(s.silent, everything)
 	if p.fix == runCommand && s.state.phase == notInstalled && s.answered() { // it would be refused
 		p.fix = ""
 	}
-	return p, true
+	return p, s.silent != nil
 }
 
 func findDefinitionUnseen(s snapshot) (problem, bool) {
-	if s.silent != nil || s.around.err == nil || s.state.otherHome != "" { // which says more
-		return none()
-	}
-	return fromError(s.around.err, writes), true
+	return fromError(s.around.err, writes), s.around.err != nil && s.silent == nil && s.state.otherHome == "" // which says more
 }
 
 func findCollectorMissing(s snapshot) (problem, bool) {
-	if s.candidate.path != "" || s.candidate.err == nil {
-		return none()
-	}
 	p := fromError(s.candidate.err, writes)
 	p.install = installCommand + " --collector PATH"
-	return p, true
+	return p, s.candidate.err != nil && s.candidate.path == ""
 }
 
 func findCollectorUnusable(s snapshot) (problem, bool) {
 	c := s.installed
-	if c.path == "" || c.err == nil || !s.readable() {
-		return none()
-	}
 	return problem{severity: failing, summary: fmt.Sprintf("cannot use the collector of the service, %s: %v", c.path, c.err),
-		fix: installCommand, blocks: starts}, true
+		fix: installCommand, blocks: starts}, c.path != "" && c.err != nil && s.readable()
 }
 
 // readable tells whether the name of the collector in the definition is one that means the same here as to the manager:
@@ -397,10 +382,7 @@ func findCollectorCannotRun(s snapshot) (problem, bool) {
 }
 
 func findCollectorPath(s snapshot) (problem, bool) {
-	if s.candidate.cannotCarry == nil {
-		return none()
-	}
-	return fromError(s.candidate.cannotCarry, writes), true
+	return fromError(s.candidate.cannotCarry, writes), s.candidate.cannotCarry != nil
 }
 
 func findCollectorTemporary(s snapshot) (problem, bool) {
@@ -446,22 +428,16 @@ func (s snapshot) restartReason() restartReason {
 }
 
 func findDefinitionUnreadable(s snapshot) (problem, bool) {
-	if s.state.file.err == nil {
-		return none()
-	}
-	return fromError(s.state.file.err, writes|starts|removes), true
+	return fromError(s.state.file.err, writes|starts|removes), s.state.file.err != nil
 }
 
 func findNotInstalled(s snapshot) (problem, bool) {
 	st := s.state
-	if st.phase != notInstalled || st.file.err != nil || st.masked || st.file.link != "" {
-		return none()
-	}
 	p := problem{severity: failing, summary: "not installed: there is no " + st.file.path, fix: installCommand, blocks: starts | stops}
 	if st.vendor() {
 		p.summary = "not installed: " + st.loaded + " came with a package and is not enabled"
 	}
-	return p, true
+	return p, st.phase == notInstalled && st.file.err == nil && !st.masked && st.file.link == ""
 }
 
 func findLinked(s snapshot) (problem, bool) {
@@ -488,9 +464,6 @@ func findDefinitionGone(s snapshot) (problem, bool) {
 // have been repaired unseen, is the cause.
 func findDefinitionBroken(s snapshot) (problem, bool) {
 	st := s.state
-	if st.loadError == "" {
-		return none()
-	}
 	p := problem{severity: failing, summary: st.loadError, fix: installCommand}
 	if len(st.dropIns) > 0 && st.file.ours { // so it is not the file
 		guilty := slices.DeleteFunc(slices.Clone(st.dropIns), func(path string) bool { return !slices.Contains(s.around.guilty, path) })
@@ -498,7 +471,7 @@ func findDefinitionBroken(s snapshot) (problem, bool) {
 	} else if !st.stale {
 		p.blocks = starts
 	}
-	return p, true
+	return p, st.loadError != ""
 }
 
 // editDropIns names those of all drop-ins that are guilty; where nobody knows which, all, or where they are.
@@ -614,10 +587,8 @@ func findRestarted(s snapshot) (problem, bool) {
 
 func findNotReady(s snapshot) (problem, bool) {
 	up := s.state.phase == running || s.state.phase == starting || s.silent != nil && s.state.file.exists
-	if s.ready.port == 0 || s.ready.err == nil || !up || s.unaskable() != "" {
-		return none()
-	}
-	return problem{severity: failing, summary: fmt.Sprintf("%s/readyz: %v", collectorURL(s.ready.port), s.ready.err), fix: logsCommand}, true
+	return problem{severity: failing, summary: fmt.Sprintf("%s/readyz: %v", collectorURL(s.ready.port), s.ready.err), fix: logsCommand},
+		s.ready.port != 0 && s.ready.err != nil && up && s.unaskable() == ""
 }
 
 // findReadyUnknown finds a collector that cannot be asked.
@@ -659,10 +630,9 @@ func findAnsweredByOther(s snapshot) (problem, bool) {
 }
 
 func findUnverified(s snapshot) (problem, bool) {
-	if !s.answered() || s.owner().doubt == "" {
-		return none()
-	}
-	return problem{severity: warning, summary: fmt.Sprintf("%s/readyz answers — unverified: %s", collectorURL(s.ready.port), s.owner().doubt)}, true
+	doubt := s.owner().doubt
+	return problem{severity: warning, summary: fmt.Sprintf("%s/readyz answers — unverified: %s", collectorURL(s.ready.port), doubt)},
+		s.answered() && doubt != ""
 }
 
 // findPortsSame looks at the ports that the service is to have, and at those that install would give it.

@@ -130,11 +130,10 @@ func commandEnv(environ []string) []string {
 func (r osRunner) command(ctx context.Context, b bond, argv, env []string) (*exec.Cmd, error) {
 	program := argv[0]
 	if !filepath.IsAbs(program) {
-		found := lookPath(r.path, program)
-		if found == "" {
-			return nil, &commandError{argv: argv, code: -1, cause: exec.ErrNotFound}
-		}
-		program = found
+		program = lookPath(r.path, program)
+	}
+	if program == "" {
+		return nil, &commandError{argv: argv, code: -1, cause: exec.ErrNotFound}
 	}
 	cmd := exec.CommandContext(ctx, program, argv[1:]...)
 	cmd.Args[0] = argv[0]

@@ -41,7 +41,8 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	if r.looks() {
 		s.ready = a.askReady(ctx, guess.http)
 	}
-	candidate := a.candidate(r.collector)
+	candidate := programFacts{} // that install would have the service run, as far as it can be told without the service
+	candidate.path, candidate.err = a.findCollector(r.collector)
 	installed := a.programOf(file.definition.collector)
 	var sockets map[int]portLook
 	if r.looks() {
@@ -148,12 +149,8 @@ func (a *app) unheld(look portLook) bool { return look.err == nil && len(look.wh
 func (a *app) shell() shell {
 	p, bad := envPorts(a.getenv)
 	s := shell{home: a.home, uid: a.uid, sudo: a.uid == 0 && a.getenv("SUDO_USER") != "", platform: a.platform,
-		supported: a.manager != nil, commandLine: a.commandLine, ports: p, badPort: bad}
-	for _, word := range a.environ {
-		if strings.HasPrefix(word, "RUNTIMESCOPE_") {
-			s.variables = append(s.variables, word)
-		}
-	}
+		supported: a.manager != nil, commandLine: a.commandLine, ports: p, badPort: bad, variables: slices.Clone(a.environ)}
+	s.variables = slices.DeleteFunc(s.variables, func(word string) bool { return !strings.HasPrefix(word, "RUNTIMESCOPE_") })
 	return s
 }
 
@@ -209,12 +206,6 @@ func (a *app) holdersOf(ctx context.Context, look portLook, port int, s state) p
 		}
 	}
 	return f
-}
-
-// candidate is the collector that install would have the service run, as far as it can be told without the service.
-func (a *app) candidate(asked string) programFacts {
-	path, err := a.findCollector(asked)
-	return programFacts{path: path, err: err}
 }
 
 // programOf is what is known of a program file; nothing where the path is "".
@@ -347,9 +338,7 @@ func (s *state) readVendor(m serviceManager) {
 func (a *app) readFile() file {
 	f := file{path: a.manager.names().path}
 	f.folder = isFolder(filepath.Dir(f.path))
-	if link, err := os.Readlink(f.path); err == nil {
-		f.link = link
-	}
+	f.link, _ = os.Readlink(f.path)
 	info, err := os.Stat(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), f.link == os.DevNull:

@@ -199,8 +199,10 @@ func parseJobState(listed, printed string) state {
 
 // number reads a whole number, which ends with a semicolon in "list"; 0 where there is none.
 func number(text string) int {
-	n, _ := strconv.Atoi(strings.TrimSuffix(text, ";"))
-	return n
+	if n, err := strconv.Atoi(strings.TrimSuffix(text, ";")); err == nil {
+		return n
+	}
+	return 0
 }
 
 // jobFields are the "key = value" lines of launchctl, but for those inside of "key = {" … "}". Arguments and variables are
@@ -503,10 +505,8 @@ func (m launchd) judgements() judgements {
 // faultOf finds what would keep launchd from starting the job.
 func faultOf(fault func(state) error) func(snapshot) (problem, bool) {
 	return func(s snapshot) (problem, bool) {
-		if err := fault(s.state); s.silent == nil && err != nil {
-			return fromError(err, writes|starts), true
-		}
-		return none()
+		err := fault(s.state)
+		return fromError(err, writes|starts), err != nil && s.silent == nil
 	}
 }
 

@@ -92,12 +92,7 @@ func (t lsofTable) belongs(ctx context.Context, pid int, s state) bool {
 		return s.pid != 0
 	}
 	up := t.parents(ctx)
-	for range 64 {
-		if pid = up(pid).pid; pid == s.pid {
-			return true
-		}
-	}
-	return false
+	return descends(pid, s.pid, func(pid int) int { return up(pid).pid })
 }
 
 func (t lsofTable) environ(int) []string { return nil } // ps -E is for root only

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -69,13 +70,7 @@ func badPort(environ []string) string {
 
 // or fills in from q what p does not say.
 func (p ports) or(q ports) ports {
-	if p.http == 0 {
-		p.http = q.http
-	}
-	if p.ws == 0 {
-		p.ws = q.ws
-	}
-	return p
+	return ports{cmp.Or(p.http, q.http), cmp.Or(p.ws, q.ws)}
 }
 
 func (p ports) orDefault() ports { return p.or(ports{defaultHTTPPort, defaultWSPort}) }

@@ -282,14 +282,7 @@ func (p procfs) describe(ctx context.Context, run Runner, port int, h holder) ho
 		h.unit, h.stop = socketUnit(ctx, run, port, false)
 		return h
 	}
-	h = h.above(func(pid int) holder {
-		f, err := p.stat(pid)
-		if err != nil {
-			return holder{}
-		}
-		parent, _ := strconv.Atoi(f[1])
-		return p.holder(parent)
-	})
+	h = h.above(func(pid int) holder { return p.holder(p.parent(pid)) })
 	main := h
 	if h.parent != 0 {
 		main = p.holder(h.parent)
@@ -309,16 +302,23 @@ func (p procfs) belongs(_ context.Context, pid int, s state) bool {
 	if known && s.cgroup != "" && p.inCgroup(pid, s.cgroup) {
 		return s.pid == 0 || !p.startedBefore(pid, s.pid)
 	}
-	for range 64 { // up to the ancestors; a loop there can only be a torn read
-		f, err := p.stat(pid)
-		if err != nil {
-			return false
-		}
-		if pid, _ = strconv.Atoi(f[1]); pid == s.pid && pid != 0 {
-			return true
+	return descends(pid, s.pid, p.parent)
+}
+
+// descends tells whether a process is a descendant of another; parent looks one up, 0 where there is none.
+func descends(pid, of int, parent func(pid int) int) bool {
+	for range 64 { // up to the first process; a loop there can only be a torn read
+		if pid = parent(pid); pid == of || pid == 0 {
+			break
 		}
 	}
-	return false
+	return pid == of && pid != 0
+}
+
+// parent is the parent of a process, 0 where there is none.
+func (p procfs) parent(pid int) int {
+	f, _ := p.stat(pid)
+	return number(append(f, "", "")[1])
 }
 
 // inCgroup tells whether a process is in a control group, or in one below it.

@@ -65,13 +65,9 @@ func noExec(path string) bool {
 func (a *app) choose() (environ []string) {
 	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv,
 		runtimeDir: a.getenv("XDG_RUNTIME_DIR"), clock: monotonic}
-	if own := "/run/user/" + userID(a.uid); m.runtimeDir == "" {
-		if info, err := os.Stat(own); err == nil {
-			if owner, ok := fileOwner(info); ok && owner == a.uid {
-				m.runtimeDir = own
-				environ = append(environ, "XDG_RUNTIME_DIR="+own)
-			}
-		}
+	if own := "/run/user/" + userID(a.uid); m.runtimeDir == "" && ownerOf(own, -1) == a.uid {
+		m.runtimeDir = own
+		environ = append(environ, "XDG_RUNTIME_DIR="+own)
 	}
 	a.manager, a.processes, a.adopt = m, procfs{"/proc", sockDiag, bootTime}, adopt
 	a.unbound, a.lock = unbound, folderLock(m.runtimeDir, a.home)

@@ -177,13 +177,7 @@ func (m systemd) newDropIn(loaded []string) bool {
 type unitProps map[string]string
 
 // number is a property as a number, 0 when it is none.
-func (p unitProps) number(key string) int {
-	n, err := strconv.Atoi(p[key])
-	if err != nil {
-		return 0
-	}
-	return n
-}
+func (p unitProps) number(key string) int { return number(p[key]) }
 
 // time is a time on CLOCK_MONOTONIC, which systemd tells in microseconds; 0: never.
 func (p unitProps) time(key string) time.Duration {
@@ -435,27 +429,19 @@ func (m systemd) unreachable(err error) error {
 		return &hinted{fmt.Errorf("cannot reach the user manager of systemd: %s (%w)", fmt.Sprintf(format, a...), err), fix, advice}
 	}
 	own := "/run/user/" + userID(m.uid)
-	if info, err := os.Stat(m.runtimeDir); m.runtimeDir != "" && err == nil {
-		if owner, ok := fileOwner(info); ok && owner != m.uid && filepath.Clean(m.runtimeDir) != own {
-			return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %s, not %s)", m.runtimeDir, userID(owner), userID(m.uid))
-		}
-	}
-	info, session := os.Stat(m.root + own)
-	owner := m.uid
-	if session == nil {
-		if uid, ok := fileOwner(info); ok {
-			owner = uid
-		}
-	}
-	switch {
+	owner, session := ownerOf(m.root+own, m.uid), m.there(own)
+	switch other := ownerOf(m.runtimeDir, m.uid); {
 	case strings.HasSuffix(failed.stderr, "No data available"): // who is at the other end has no PID here
 		return why("", "run this outside the container", "this shell is in another PID namespace")
+	case other != m.uid && filepath.Clean(m.runtimeDir) != own:
+		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %s, not %s)",
+			m.runtimeDir, userID(other), userID(m.uid))
 	case !m.there("/run/systemd/system"):
 		fix, advice, text := m.notBooted()
 		return why(fix, advice, "%s", text)
-	case session != nil && m.uid == 0:
+	case !session && m.uid == 0:
 		return why(runCommand, "log in as an ordinary user", "root has no login session here")
-	case session != nil:
+	case !session:
 		name := cmp.Or(m.user(), userID(m.uid)) // loginctl takes either
 		return why("sudo loginctl enable-linger "+quoteArgv([]string{name}), "log in directly (ssh, console)", "user %s has no login session: there is no %s", name, own)
 	case owner != m.uid: // Docker makes it, as root, for what is mounted in it (docker/for-linux#1074)
@@ -464,6 +450,18 @@ func (m systemd) unreachable(err error) error {
 		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
 	return why("sudo systemctl start user@"+userID(m.uid)+".service", "", "no manager answers in %s", own)
+}
+
+// ownerOf is the user ID that a file belongs to, and otherwise where that cannot be told.
+func ownerOf(path string, otherwise int) int {
+	info, err := os.Stat(path)
+	if err != nil {
+		return otherwise
+	}
+	if owner, ok := fileOwner(info); ok {
+		return owner
+	}
+	return otherwise
 }
 
 // there tells whether a file of this machine is there.

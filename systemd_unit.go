@@ -98,10 +98,7 @@ func (m systemd) parse(text string) definition {
 		value = strings.TrimSpace(value)
 		switch strings.TrimSpace(key) {
 		case "ExecStart":
-			d.collector = ""
-			if words := unitWords(strings.TrimLeft(value, "-@:+!")); len(words) > 0 {
-				d.collector = words[0]
-			}
+			d.collector = append(unitWords(strings.TrimLeft(value, "-@:+!")), "")[0]
 		case "Environment":
 			if value == "" { // an empty assignment resets the list
 				d.ports, d.env = ports{}, ""

@@ -119,8 +119,7 @@ func absolutePath(path string) (string, error) {
 }
 
 // wayTo lists what lies on the way to the file at path: path itself and, of each link in it, the link and the path with it
-// resolved. A path may lead through several, such as /usr/bin/x to /etc/alternatives/x to the file, or through the folder
-// "current" to one that is named by its version.
+// resolved. A path may lead through several: /usr/bin/x to /etc/alternatives/x, or the folder "current" to that of a version.
 func wayTo(path string) []string {
 	way := []string{path}
 	for n, end := 0, 1; n < 40 && end <= len(path); end++ { // Linux gives up after 40 links, too

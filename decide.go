@@ -39,8 +39,7 @@ func (r request) readyPort(s snapshot) int {
 	return s.live().http
 }
 
-// asks tells whether the manager has to be asked for its surroundings: before anything is written, and for a look at a
-// service about which its own state does not say everything.
+// asks tells whether the manager is asked for its surroundings: before a write, and where a state does not say everything.
 func (r request) asks(s snapshot) bool {
 	switch {
 	case s.silent != nil:
@@ -96,8 +95,7 @@ func decide(m serviceManager, s snapshot, r request) decision {
 	return d
 }
 
-// targetOf is what the service runs after a request. A package's definition, and a collector that a drop-in runs, are
-// those in use already where they are the same files.
+// targetOf is what the service runs after a request. What a package or a drop-in names stays where it is the same file.
 func targetOf(s snapshot, r request) definition {
 	present := definition{collector: s.state.collector(), ports: s.state.servicePorts(), env: s.state.file.definition.env}
 	found := s.candidate.path
@@ -155,7 +153,7 @@ func effectsOf(s snapshot, r request) effects {
 			return starts
 		case !s.inUse(target): // else a definition that was edited by hand is kept
 			return writes
-		case s.upToDate():
+		case st.phase == stopped, st.phase == running && s.serving(): // it runs what is on disk, or will
 			return 0
 		}
 		return starts
@@ -166,11 +164,6 @@ func effectsOf(s snapshot, r request) effects {
 		return writes
 	}
 	return 0
-}
-
-// upToDate tells whether the service runs what is on disk, or is stopped and so will.
-func (s snapshot) upToDate() bool {
-	return s.state.phase == stopped || s.state.phase == running && !s.state.empty && s.restartReason() == ""
 }
 
 // plannedVerb is the plan that carries a request out; look: none.
@@ -187,8 +180,7 @@ func plannedVerb(s snapshot, r request) verb {
 	return r.verb
 }
 
-// writtenOf is the definition to write for a target: where a drop-in runs the collector that is to stay, the file goes
-// on naming its own.
+// writtenOf is the definition to write for a target: one whose collector a drop-in overrides goes on naming its own.
 func writtenOf(s snapshot, target definition) definition {
 	own := s.state.file.definition.collector
 	if s.state.overridden() && target.collector == s.state.collector() && filepath.IsAbs(own) {

@@ -1,6 +1,5 @@
-// The diagnosis: which problems a snapshot shows. This is the only place that judges the machine. One small function a
-// kind of problem, in one table of those that both managers can have, and one that each manager brings. All of it is
-// pure: it sees the snapshot and nothing else.
+// The diagnosis: which problems a snapshot shows, one small function a kind. This is the only place that judges the machine.
+// All of it is pure: it sees the snapshot and nothing else.
 package main
 
 import (
@@ -33,8 +32,7 @@ const (
 	failing severity = "fail"
 )
 
-// A problem is one thing that is wrong. fix is a command that cures it and runs as it stands in sh; advice is what a
-// person can do otherwise.
+// A problem is one thing that is wrong. fix is a command that cures it, as it stands in sh; advice is for a person.
 type problem struct {
 	id          string
 	check       string // the check of doctor that it belongs to
@@ -157,34 +155,28 @@ func commonChecks() []check {
 			return true, "no RUNTIMESCOPE_* variable of this shell differs from the service's"
 		}},
 		{"manager", func(s snapshot) (bool, string) { return true, s.names.name + " answers" }},
-		{"collector", func(s snapshot) (bool, string) {
-			if s.installed.path != "" {
-				return true, s.installed.path
-			}
-			return true, s.candidate.path
-		}},
+		{"collector", func(s snapshot) (bool, string) { return true, cmp.Or(s.installed.path, s.candidate.path) }},
 		{"definition", func(s snapshot) (bool, string) {
-			if s.silent != nil {
-				return false, s.state.file.path + " is there; whether it is loaded cannot be found out"
-			}
-			return true, s.state.loaded + " is loaded"
+			return foundOut(s.silent == nil, s.state.loaded+" is loaded", s.state.file.path+" is there; whether it is loaded")
 		}},
 		{"enabled", func(s snapshot) (bool, string) {
-			if s.state.enabled == nil || s.silent != nil {
-				return false, "whether the service starts at login cannot be found out"
-			}
-			return true, "starts at login"
+			return foundOut(s.state.enabled != nil && s.silent == nil, "starts at login", "whether the service starts at login")
 		}},
 		{"process", func(s snapshot) (bool, string) {
-			if s.silent != nil {
-				return false, "whether the service runs cannot be found out"
-			}
-			return true, "running" + inBrackets(s.state.pid) + s.uptimeText(" for ")
+			return foundOut(s.silent == nil, "running"+inBrackets(s.state.pid)+s.uptimeText(" for "), "whether the service runs")
 		}},
 		{"ready", readyEvidence},
 		{"ports", portsEvidence},
 		{"mcp", func(s snapshot) (bool, string) { return s.mcp.path != "", cmp.Or(s.mcp.path, "not looked for") }},
 	}
+}
+
+// foundOut is what was found, or that a question cannot be answered.
+func foundOut(is bool, found, question string) (bool, string) {
+	if is {
+		return true, found
+	}
+	return false, question + " cannot be found out"
 }
 
 func allChecks(own judgements) []check { return append(commonChecks(), own.checks...) }
@@ -358,8 +350,7 @@ func findCollectorUnusable(s snapshot) (problem, bool) {
 		fix: installCommand, blocks: starts}, c.path != "" && c.err != nil && s.readable()
 }
 
-// readable tells whether the name of the collector in the definition is one that means the same here as to the manager:
-// not half a word, nor one with a specifier in it.
+// readable tells whether the collector's name means the same here as to the manager: no half word, no specifier in it.
 func (s snapshot) readable() bool {
 	return filepath.IsAbs(s.installed.path) && (s.state.loadError == "" || s.state.program != "")
 }
@@ -460,8 +451,7 @@ func findDefinitionGone(s snapshot) (problem, bool) {
 		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == "" && !st.transient
 }
 
-// findDefinitionBroken lets a restart go on where the file is newer than what is loaded, or where a drop-in, which may
-// have been repaired unseen, is the cause.
+// findDefinitionBroken lets a restart go on where the file, or a drop-in that is the cause, may have been repaired since.
 func findDefinitionBroken(s snapshot) (problem, bool) {
 	st := s.state
 	p := problem{severity: failing, summary: st.loadError, fix: installCommand}
@@ -726,8 +716,7 @@ func (s snapshot) portConflict(port int) (holder, bool) {
 	return holder{}, false
 }
 
-// onOtherPorts is the command that gives the service ports which are free; variable names one that is held. "" where a
-// drop-in sets them.
+// onOtherPorts is the command that gives the service free ports; variable names one that is held. "" where a drop-in sets them.
 func (s snapshot) onOtherPorts(variable string) string {
 	var words []string
 	for _, v := range []struct {

@@ -222,8 +222,7 @@ func handOver(argv, env []string) (code int, err error) {
 	return 0, err
 }
 
-// lookPath finds an executable file by name in absolute folders only: a relative PATH entry would make the
-// answer depend on the current folder. "" when there is none.
+// lookPath finds an executable file by name in absolute folders only: the current one decides nothing. "" when there is none.
 func lookPath(dirs []string, name string) string {
 	for _, dir := range dirs {
 		if !filepath.IsAbs(dir) {

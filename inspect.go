@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// inspect looks at everything that a request may need, each thing once. What takes time is done while the manager's
-// command runs.
+// inspect looks at everything that a request may need, once, and at what takes time while the manager's command runs.
 func (a *app) inspect(ctx context.Context, r request) snapshot {
 	s := snapshot{shell: a.shell(), ports: map[int]portFacts{}}
 	if a.manager == nil {
@@ -85,8 +84,7 @@ func (a *app) located(ctx context.Context) serviceManager {
 	return a.manager
 }
 
-// allPortFacts adds what is known of each port that the service uses or is to use. Who is in the way in a look that is older
-// than the state is looked for again: it may have ended since.
+// allPortFacts adds what is known of each port that the service uses or is to use. Who is in the way may have ended since.
 func (a *app) allPortFacts(ctx context.Context, s snapshot, sockets map[int]portLook) {
 	live, next, wanted := s.live(), s.state.servicePorts(), s.wanted()
 	all := []int{live.http, live.ws, next.http, next.ws, wanted.http, wanted.ws}
@@ -287,8 +285,7 @@ func (a *app) withFile(s state, f file) state {
 	if (f.exists || f.link != "" && f.link != os.DevNull) && s.phase == notInstalled {
 		s.phase = stopped
 	}
-	// systemd calls a file changed only when it is newer than the one it has loaded, not when an older one was put back.
-	// Of a text that install wrote it is known what would be loaded.
+	// systemd takes only a newer file for a changed one, not an older one put back. What install wrote can be compared.
 	s.file.ours = wrote(a.manager, f.definition, f.text)
 	if s.file.ours && s.cut == "" && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
 		has := definition{collector: s.program}

@@ -45,8 +45,7 @@ type app struct {
 	locate func(context.Context, Runner) serviceManager
 	// handOver becomes another program, or where that cannot be, runs it.
 	handOver func(argv, env []string) (code int, err error)
-	// lock keeps other invocations by this user from changing the service at the same time. When it has to wait,
-	// it calls first before it does.
+	// lock keeps other invocations by this user from changing the service. Before it waits for one it calls first.
 	lock func(ctx context.Context, first func()) (unlock func(), err error)
 }
 

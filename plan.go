@@ -400,8 +400,7 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 	return func(context.Context) error { return errors.Join(rename(bak, f.path), putBack()) }, err
 }
 
-// backupName is the name to which PATH.bak goes when it holds something else than old, or what cannot be read: the next
-// number that is free. "" when there is no such PATH.bak.
+// backupName is where a PATH.bak that does not hold old goes: the next number that is free. "" when there is no such PATH.bak.
 func backupName(path, old string) string {
 	bak := path + ".bak"
 	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
@@ -418,12 +417,10 @@ func backupName(path, old string) string {
 	}
 }
 
-// temporary ends the name of a file that is being written. It is a fixed one: what a killed run left behind is
-// overwritten by the next.
+// temporary ends the name of a file that is being written: a fixed one, so that what a killed run left is overwritten.
 const temporary = ".runtimescope.tmp"
 
-// replaceFile writes text to path, with this mode, so that a reader, and a crash at any moment, sees the old file or the
-// new one.
+// replaceFile writes text to path, with this mode, so that a reader, or a crash, finds the old file or the new one.
 func replaceFile(d disk, path, text string, mode fs.FileMode) error {
 	tmp := path + temporary
 	err := writeSynced(d, tmp, text, mode)

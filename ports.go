@@ -20,8 +20,7 @@ const (
 // ports are the TCP ports of a collector, 1 to 65535; 0 means not said.
 type ports struct{ http, ws int }
 
-// envPorts reads the ports from the environment. bad names the variable whose value is no port, and not the value: it may
-// be a secret that went astray.
+// envPorts reads the ports from the environment. bad names the variable whose value is none, which may be a stray secret.
 func envPorts(getenv func(string) string) (p ports, bad string) {
 	var words []string
 	for _, name := range []string{httpPortEnv, wsPortEnv} {

@@ -145,9 +145,8 @@ func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error)
 	}, nil
 }
 
-// owners finds the processes that hold the sockets, and takes the sockets it found out of the map. All processes are
-// gone through twice: the sockets of a server are seldom among its first three files, and to look at those of all
-// others takes most of the time.
+// owners finds the processes that hold the sockets, and takes those it found out of the map. All processes are gone through
+// twice: a server's sockets are seldom among its first three files, and to look at those of all others takes most of the time.
 func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 	take := func(pid int, links []string) {
 		for _, link := range links {
@@ -208,9 +207,8 @@ func (p procfs) pids() (all []int) {
 	return all
 }
 
-// sockets lists the sockets a process has open, as "socket:[INODE]", either as its standard files, descriptors 0 to 2,
-// or as all others; those of a process with no more than three files count as standard. None when it may not be looked
-// into.
+// sockets lists the sockets a process has open, as "socket:[INODE]": its standard files, descriptors 0 to 2, or all others. No
+// more than three files count as standard. None when it may not be looked into.
 func (p procfs) sockets(pid int, standard bool) []string {
 	path := filepath.Join(p.root, strconv.Itoa(pid), "fd")
 	info, err := os.Stat(path)
@@ -334,10 +332,7 @@ func (p procfs) inCgroup(pid int, cgroup string) bool {
 func (p procfs) startedBefore(pid, than int) bool {
 	f, err := p.stat(pid)
 	g, err2 := p.stat(than)
-	if err != nil || err2 != nil {
-		return false
-	}
-	return sinceBoot(f) < sinceBoot(g)
+	return err == nil && err2 == nil && sinceBoot(f) < sinceBoot(g)
 }
 
 // userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left

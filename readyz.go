@@ -31,9 +31,8 @@ type connection interface {
 	SetDeadline(time.Time) error
 }
 
-// get asks the collector for a path. It returns the HTTP status and the body, cut after answerLimit. The connection
-// is closed before it returns: the collector waits for open ones when it ends. No proxy, no redirect: another path
-// or place is another question.
+// get asks the collector for a path, with no proxy and no redirect, and returns the HTTP status and the body, cut after
+// answerLimit. The connection is closed before it returns: the collector waits for open ones when it ends.
 func (a *app) get(ctx context.Context, port int, path string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timings.answer)
 	defer cancel()
@@ -257,8 +256,7 @@ func (w wait) answered() bool {
 	return w.fresh && w.silent == nil && w.answer == nil && w.state.phase == running && w.live == w.ports
 }
 
-// ended tells whether the start that was first seen is over. That nothing runs is let pass for a moment while the manager
-// may not have started it yet.
+// ended tells whether the start that was first seen is over. For a moment nothing may run that is not started yet.
 func (w wait) ended() bool {
 	s := w.state
 	switch {
@@ -477,8 +475,7 @@ func (w wait) death(l startLog, idleCause string) string {
 	return "The collector ended cleanly before it was ready"
 }
 
-// tooLate reports a collector that is alive, as far as is known, but does not serve, or of which its manager does not say
-// that it runs. Of an earlier start nothing is told.
+// tooLate reports a collector that does not serve, or that its manager does not say runs. Of an earlier start nothing is told.
 func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
 	url, within := collectorURL(w.ports.http)+"/readyz", w.timeout.String()
 	if w.timeout >= time.Millisecond {

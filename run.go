@@ -100,9 +100,8 @@ func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
 	return nil
 }
 
-// endings are the signals that ask the collector to end: the terminal's Ctrl-C as it is, all others as SIGTERM, which
-// the collector heeds; and those of job control. SIGPIPE is caught so that it does not end us before the collector; it
-// says nothing by itself, since sockets have it, too.
+// endings are the signals that ask the collector to end, Ctrl-C as it is and all others as SIGTERM, which it heeds, and those of
+// job control. SIGPIPE, which sockets have, too, is caught so that it does not end us first.
 func (a *app) endings() chan os.Signal {
 	endings := make(chan os.Signal, 8)
 	stop, goOn := jobSignals()

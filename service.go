@@ -207,8 +207,7 @@ func (s state) overridden() bool {
 	return s.program != "" && !s.stale && s.loadError == "" && s.file.exists && len(s.dropIns) > 0 && s.program != s.file.definition.collector
 }
 
-// servicePorts are those that the service is to listen on from its next start: what the manager has loaded, drop-ins
-// included, else what the file says, else the defaults.
+// servicePorts are those from the next start on: what the manager has loaded, else what the file says, else the defaults.
 func (s state) servicePorts() ports {
 	p := s.file.definition.ports
 	if s.loaded != "" && !s.stale && s.unitEnv != nil {
@@ -252,8 +251,7 @@ type file struct {
 	keptOlder  string // where the PATH.bak that is there goes then; "" when it need not
 }
 
-// spare tells whether a file need not be kept when d is written over it: it can be written again at any time, and d has the
-// values of its variables.
+// spare tells whether a file need not be kept when d, which has the values of its variables, is written over it.
 func (f file) spare(d definition) bool {
 	lost := func(v string) bool { return !slices.Contains(d.variables(), v) }
 	return f.ours && !slices.ContainsFunc(f.definition.variables(), lost)

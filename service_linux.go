@@ -60,8 +60,7 @@ func noExec(path string) bool {
 	return syscall.Statfs(path, &fs) == nil && fs.Flags&8 != 0
 }
 
-// choose gives the app systemd. It returns what the commands need in their environment besides our own:
-// XDG_RUNTIME_DIR, where su, cron and sudo -i left it out.
+// choose gives the app systemd. It returns XDG_RUNTIME_DIR for the commands, where su, cron and sudo -i left it out.
 func (a *app) choose() (environ []string) {
 	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv,
 		runtimeDir: a.getenv("XDG_RUNTIME_DIR"), clock: monotonic}

@@ -57,8 +57,7 @@ func ask(ctx context.Context, run Runner, args ...string) (out string, err error
 	}
 }
 
-// What state asks for: properties whose values systemd makes up itself, and those that hold what somebody wrote, which may
-// have lines that look like other properties.
+// What state asks for: what systemd makes up itself, and what somebody wrote, whose lines may look like other properties.
 var (
 	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "ExecMainCode", "ExecMainStatus", "Type",
 		"RestartUSec", "MemoryCurrent", "MemoryMax", "StandardOutput", "StandardError", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
@@ -656,8 +655,7 @@ func askUnits(ctx context.Context, run Runner, system bool, args ...string) (out
 	}
 }
 
-// stopUnit is the command that ends for good the unit whose main process h is, with the sockets that would start it again;
-// "" when h is not that.
+// stopUnit is the command that ends for good the unit, sockets included, whose main process h is; "" when h is not that.
 func stopUnit(ctx context.Context, run Runner, h holder) string {
 	out, ends := askUnits(ctx, run, h.system, "-p", "MainPID,UnitFileState,TriggeredBy", h.unit)
 	p, _ := readUnitProps(out)
@@ -738,10 +736,7 @@ func (m systemd) wants() string {
 func (m systemd) judgements() judgements {
 	return judgements{
 		checks: []check{{"linger", func(s snapshot) (bool, string) {
-			if s.state.linger == nil {
-				return false, "whether the service keeps running after logout cannot be found out"
-			}
-			return true, "the service keeps running after logout"
+			return foundOut(s.state.linger != nil, "the service keeps running after logout", "whether the service keeps running after logout")
 		}}},
 		kinds: []kind{
 			{"masked", "definition", findMasked},
@@ -790,8 +785,7 @@ func findTransient(s snapshot) (problem, bool) {
 		fix: fix, blocks: writes}, s.state.transient
 }
 
-// findManagerPort finds a port that the manager hands on to each service: it would count where the unit leaves the
-// default unsaid.
+// findManagerPort finds a port that the manager hands on to each service, and that counts where the unit says none.
 func findManagerPort(s snapshot) (problem, bool) {
 	want, inherits := s.wanted(), s.around.inherited
 	for _, v := range []struct {

@@ -142,8 +142,7 @@ func (m systemd) readLog(ctx context.Context, run Runner, s state, since logMark
 	}
 }
 
-// whyUnlogged says why the journal may lack the lines of a start, as far as that is seen: journald does not run, or has dropped
-// what came too fast.
+// whyUnlogged says why the journal may lack the lines of a start: journald does not run, or dropped what came too fast.
 func (m systemd) whyUnlogged(ctx context.Context, run Runner, s state, since logMark) string {
 	names, _ := filepath.Glob(m.root + "/proc/[0-9]*/comm")
 	if len(names) > 0 && !slices.ContainsFunc(names, func(path string) bool {
@@ -267,8 +266,7 @@ func (a *app) journal(ctx context.Context, match []string, o options) error {
 	return nil
 }
 
-// startJournal starts journalctl. Its output goes into a pipe of our own: exec closes its pipes a second after the end,
-// however slowly a pager reads.
+// startJournal starts journalctl on a pipe of our own: exec closes its pipes a second after the end, however slow a pager is.
 func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (process, *os.File, error) {
 	reader, pipe, err := os.Pipe()
 	if err != nil {
@@ -287,8 +285,7 @@ func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (proces
 // errFollowed is the end of a log that was followed, by a signal.
 var errFollowed = errors.New("followed")
 
-// passJournal passes on what journalctl says until it ends. It has to say something before each late; late is nil where it
-// follows.
+// passJournal passes on what journalctl says, something before each late, until it ends; late is nil where it follows.
 func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter, late func() <-chan time.Time) (e exitStatus, err error) {
 	ended, interrupted := make(chan error, 1), errInterrupted
 	if late == nil {

@@ -19,9 +19,8 @@ import (
 
 const collectorName = "collector-server"
 
-// findCollector returns the absolute path of the collector: the one asked for, else the one beside this program
-// (beside the name it was started by, then beside the file that is a link to), else the first on PATH. A symbolic
-// link is not resolved: a package manager moves it on to the next version.
+// findCollector returns the absolute path of the collector: the one asked for, else the one beside this program, as it was
+// started or as a link leads to it, else the first on PATH. No link is resolved: a package manager moves it on.
 func (a *app) findCollector(asked string) (string, error) {
 	if asked != "" {
 		path, err := absolutePath(asked)
@@ -62,8 +61,7 @@ func (a *app) findProgram(name, what string) (string, error) {
 		"Install RuntimeScope (cargo install runtimescope, or a release) so " + what, looked}
 }
 
-// executables lists the names of this program beside which the collector is looked for: the one it was started by,
-// as far as that is true, since arg0 may say anything, and the one that links to.
+// executables lists the names of this program: the one it was started by, as far as that is true, and where links lead.
 func executables(arg0 string, path []string) []string {
 	var names []string
 	running, err := os.Executable()
@@ -88,8 +86,7 @@ func sameFile(a, b string) bool {
 	return os.SameFile(x, y)
 }
 
-// absolutePath is the absolute name of the file that the kernel finds at path. A ".." after a link goes up from where that
-// leads (path_resolution(7)), so such a link is resolved; all others stay.
+// absolutePath is the absolute name of a file as the kernel finds it: a ".." after a link goes up from its target (path_resolution(7)).
 func absolutePath(path string) (string, error) {
 	if runtime.GOOS == "windows" { // which goes up in the name, before it looks for a link
 		return filepath.Abs(path)

@@ -28,9 +28,6 @@ type request struct {
 	locked    bool     // nobody else changes the service meanwhile
 }
 
-// looks tells whether a request wants to know what answers.
-func (r request) looks() bool { return r.verb == look }
-
 // readyPort is the port on which a request wants to know what answers.
 func (r request) readyPort(s snapshot) int {
 	if r.shellPort {

@@ -93,8 +93,7 @@ func fromError(err error, blocks effects) problem {
 	return p
 }
 
-// diagnose returns the problems of a snapshot in the order of the checks. Where the fix of one is a command of ours that
-// another problem blocks, it takes that one's.
+// diagnose returns the problems in the order of the checks. A fix of ours that another problem blocks gives way to that one's.
 func diagnose(s snapshot, own judgements) []problem {
 	var found []problem
 	for _, k := range slices.Concat(commonKinds(), own.kinds) {

@@ -29,7 +29,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	switch {
 	case r.shellPort: // dashboard is in no hurry
 		<-looked
-	case r.looks():
+	case r.verb == look:
 		time.Sleep(a.timings.headStart) // what is done meanwhile does not hold up the command's start
 	}
 	file := a.readFile()
@@ -37,14 +37,14 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	if !file.exists {
 		guess = s.shell.ports.orDefault()
 	}
-	if r.looks() {
+	if r.verb == look {
 		s.ready = a.askReady(ctx, guess.http)
 	}
 	candidate := programFacts{} // that install would have the service run, as far as it can be told without the service
 	candidate.path, candidate.err = a.findCollector(r.collector)
 	installed := a.programOf(file.definition.collector)
 	var sockets map[int]portLook
-	if r.looks() {
+	if r.verb == look {
 		sockets = a.lookAtPorts(ctx, guess)
 	}
 	<-looked
@@ -61,7 +61,7 @@ func (a *app) inspect(ctx context.Context, r request) snapshot {
 	if isTrue(s.state.enabled) && (s.state.masked || !s.state.there()) {
 		s.state.enabled = ptr(false)
 	}
-	if port := r.readyPort(s); r.looks() && port != guess.http { // a drop-in says otherwise
+	if port := r.readyPort(s); r.verb == look && port != guess.http { // a drop-in says otherwise
 		s.ready = a.askReady(ctx, port)
 	}
 	a.allPortFacts(ctx, s, sockets)
@@ -105,8 +105,7 @@ func (a *app) allPortFacts(ctx context.Context, s snapshot, sockets map[int]port
 	}
 }
 
-// boundFacts adds the sockets that are bound and do not listen: no table has them. It is for a service that is down, whose
-// collector might find its port taken by us otherwise.
+// boundFacts adds sockets that are bound and do not listen, which no table has, while no collector could find its port taken by us.
 func (a *app) boundFacts(s snapshot, r request) {
 	if a.unbound == nil || !r.locked || r.verb == stop || r.verb == uninstall || s.silent != nil || !s.state.gone() {
 		return
@@ -135,13 +134,11 @@ func (a *app) conflictFacts(ctx context.Context, s *snapshot) {
 	}
 	for n := 10; held && n <= 100 && s.free == (ports{}); n += 10 {
 		p := ports{defaultHTTPPort + n, defaultWSPort + n}
-		if looks := a.lookAtPorts(ctx, p); a.unheld(looks[p.http]) && a.unheld(looks[p.ws]) && p.http != s.wanted().ws && p.ws != s.wanted().http {
+		if looks := a.lookAtPorts(ctx, p); looks[p.http].free() && looks[p.ws].free() && p.http != s.wanted().ws && p.ws != s.wanted().http {
 			s.free = p
 		}
 	}
 }
-
-func (a *app) unheld(look portLook) bool { return look.err == nil && len(look.who(0)) == 0 }
 
 // shell is what this command was given.
 func (a *app) shell() shell {
@@ -166,6 +163,8 @@ type portLook struct {
 	who func(first int) []holder
 	err error
 }
+
+func (l portLook) free() bool { return l.err == nil && len(l.who(0)) == 0 }
 
 // lookAtPorts lists the sockets of both ports.
 func (a *app) lookAtPorts(ctx context.Context, p ports) map[int]portLook {
@@ -304,8 +303,7 @@ func wrote(m serviceManager, d definition, text string) bool {
 	return err == nil && written == text
 }
 
-// processEnv is the environment that the running process was given; nil while that cannot be told. Until it is that of
-// the collector, it is the manager's: systemd adds INVOCATION_ID (systemd.exec(5)).
+// processEnv is what the running process was given; nil while that is the manager's, which lacks INVOCATION_ID (systemd.exec(5)).
 func (a *app) processEnv(s state) []string {
 	if s.pid == 0 || s.invocation == "" {
 		return nil

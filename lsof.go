@@ -78,8 +78,7 @@ func (t lsofTable) parents(ctx context.Context) func(pid int) holder {
 	}
 	return func(pid int) holder {
 		parent := append(words[strconv.Itoa(pid)], "", "")[1]
-		at, _ := strconv.Atoi(parent)
-		return holder{pid: at}.runs(words[parent][min(2, len(words[parent])):], "")
+		return holder{pid: number(parent)}.runs(words[parent][min(2, len(words[parent])):], "")
 	}
 }
 

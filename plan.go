@@ -55,14 +55,12 @@ func (p plan) blocks() []string {
 // A step is one change to the machine, or the wait for one. Its String says it.
 type step interface {
 	fmt.Stringer
-	// do makes the change and returns what takes it back, nil when there is nothing to take back.
-	// When it fails, the undo it may return takes back the part that was done.
+	// do makes the change and returns what takes it back, also of one that failed half-way; nil when there is nothing.
 	do(ctx context.Context, m machine) (undo func(context.Context) error, err error)
 }
 
-// apply runs the steps of a plan in order. At the first failure it takes back what was done, last step first, then runs
-// the steps of restore, and returns an *applyError. Where nothing was done it does neither. It does not stop half-way for
-// an interrupted ctx: every step has a deadline of its own.
+// apply runs the steps of a plan in order. At the first failure it takes back what was done, last step first, then runs the steps
+// of restore, and returns an *applyError. An interrupted ctx does not stop it half-way: every step has a deadline of its own.
 func apply(ctx context.Context, m machine, p plan) error {
 	ctx = context.WithoutCancel(ctx)
 	var undos []func(context.Context) error
@@ -512,8 +510,7 @@ func (f removeFile) do(_ context.Context, m machine) (func(context.Context) erro
 	return func(context.Context) error { return replaceFile(m.disk, f.path, string(old), info.Mode().Perm()) }, nil
 }
 
-// A truncateLog step copies a log to PATH.1 and empties it in place: launchd keeps the file open for the life of
-// the job, so that a renamed log would go on growing under its new name.
+// A truncateLog step copies a log to PATH.1 and empties it in place: launchd keeps the file open, whatever its name is.
 type truncateLog struct{ path string }
 
 func (t truncateLog) String() string { return fmt.Sprintf("copy %s to %[1]s.1 and empty it", t.path) }

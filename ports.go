@@ -143,8 +143,7 @@ func (h holder) runs(words []string, exe string) holder {
 	return h
 }
 
-// scriptAt is which word of a command line is the script that an interpreter runs, 0 where that is the program itself. An
-// editor's own program runs JavaScript, too.
+// scriptAt is which word is the script that an interpreter, or an editor's own program, runs; 0 where there is none.
 func scriptAt(words []string) int {
 	program := strings.TrimRight(path.Base(words[0]), "0123456789.")
 	interprets := slices.Contains(strings.Fields("node nodejs bun deno tsx python perl ruby sh bash dash zsh ksh"), program)

@@ -25,8 +25,7 @@ import (
 
 // A processTable tells about processes and their sockets.
 type processTable interface {
-	// holders looks at the sockets that listen on port where 127.0.0.1 is answered, and returns what finds the processes
-	// that have them. first is a PID to try before all others, or 0.
+	// holders lists the sockets that listen on port where 127.0.0.1 is answered; who finds their processes, and tries first before all.
 	holders(ctx context.Context, port int) (who func(first int) []holder, err error)
 	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
 	// While the manager knows no main process, any of the control group is.
@@ -335,8 +334,7 @@ func (p procfs) startedBefore(pid, than int) bool {
 	return err == nil && err2 == nil && sinceBoot(f) < sinceBoot(g)
 }
 
-// userName finds the name of a user in /etc/passwd, else takes the one from the environment, which su may have left
-// as it was. Asking the C library would cost more than all the rest of a start.
+// userName finds a user's name in /etc/passwd, else takes the environment's. The C library would cost more than all the rest.
 func userName(uid int, otherwise string) string {
 	text, _ := os.ReadFile("/etc/passwd")
 	for _, line := range strings.Split(string(text), "\n") {
@@ -417,8 +415,7 @@ func changedSince(ctx context.Context, t processTable, pid int, path string) boo
 	return slices.ContainsFunc(changes(path), startedAfter(ctx, t, pid))
 }
 
-// startedAfter tells of a time whether it lies after the start of a process. One later than now proves nothing: the clock of
-// the file's server is ahead, or ours was set back.
+// startedAfter tells whether a time lies after the start of a process. One later than now, by a wrong clock, proves nothing.
 func startedAfter(ctx context.Context, t processTable, pid int) func(time.Time) bool {
 	age, _, err := t.facts(ctx, pid)
 	now := time.Now()

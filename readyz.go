@@ -167,8 +167,7 @@ func (a *app) collectorVersion(ctx context.Context, port int) string {
 	return shorten(oneLine(health.Version), 60)
 }
 
-// owner says whose the socket is that answers on port, if s is the state of the service. orphan is true where that is no
-// descendant of the main process, with which it may end.
+// owner says whose socket answers on port, if s is the state of the service. orphan: no descendant of the main process has it.
 func (a *app) owner(ctx context.Context, port int, s state) (o ownership, orphan bool) {
 	who, err := a.processes.holders(ctx, port)
 	f := a.holdersOf(ctx, portLook{who, err}, port, s)
@@ -274,8 +273,7 @@ func (w wait) ended() bool {
 	return !s.maybeNotStarted || w.first.pid != 0 || !w.idleSince.IsZero() && w.now.Sub(w.idleSince) >= w.timings.grace
 }
 
-// due tells whether the manager has to be asked: at its pace, at once when the process is gone, and when an answer came.
-// One that does not count is not judged again at once.
+// due tells whether the manager has to be asked: at its pace, when the process is gone, and when an answer came that counts.
 func (w wait) due(alive func(int) bool) bool {
 	elapsed := w.now.Sub(w.looked)
 	return w.state.pid != 0 && !alive(w.state.pid) || elapsed > w.timings.look || w.answer == nil && (w.heldBackSince.IsZero() || elapsed > w.timings.look/4)
@@ -341,14 +339,6 @@ func (a *app) look(ctx context.Context, w *wait) {
 	}
 }
 
-// pause is how long until the next probe.
-func (w wait) pause() time.Duration {
-	if w.now.Sub(w.begin) > w.timings.fast {
-		return w.timings.slow
-	}
-	return w.timings.probe
-}
-
 // awaitHealthy waits until the manager says running, /readyz answers 2xx, and the socket is the service's. It ends
 // early when the collector has ended or the manager has given up. Where macOS ended it for its signature, retry is run once.
 func (a *app) awaitHealthy(ctx context.Context, w wait, retry []step, mark logMark) (waitResult, error) {
@@ -388,10 +378,14 @@ func (a *app) awaitHealthy(ctx context.Context, w wait, retry []step, mark logMa
 		case tooLate:
 			return waitResult{}, &identified{a.tooLate(ctx, w, mark), "timeout"}
 		}
+		pause := w.timings.probe
+		if w.now.Sub(w.begin) > w.timings.fast {
+			pause = w.timings.slow
+		}
 		select {
 		case <-ctx.Done():
 			return waitResult{}, errInterrupted
-		case <-time.After(w.pause()):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -422,8 +416,7 @@ func (a *app) afterOthers(ctx context.Context, w *wait) (again bool, err error) 
 	return false, &failure{"Another command " + did + " the service before it was ready", []string{seeStatus}}
 }
 
-// stopped tells whether somebody stopped the service. Of one that nothing refers to systemd forgets everything as it ends;
-// then it was stopped if others were just at work on it.
+// stopped tells whether somebody stopped the service, or others were at work on one of which systemd has forgotten everything.
 func (w wait) stopped(others bool) bool {
 	return w.state.toldToStop || w.state.phase == notInstalled || w.forgotten() && (others || w.ending)
 }

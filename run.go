@@ -119,8 +119,7 @@ func (a *app) endings() chan os.Signal {
 	return endings
 }
 
-// relay has all that the collector and we say go through pipes of our own, which are read whatever becomes of the output
-// itself. flush waits a moment until what was said has been passed on.
+// relay has all output go through pipes of our own, which are read whatever becomes of it. flush waits until it has been passed on.
 func (s *supervisor) relay() (flush func(), err error) {
 	out, flushes := s.out, []func(over <-chan time.Time) bool{}
 	for _, stream := range []*io.Writer{&s.out.stdout, &s.out.stderr} {

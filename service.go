@@ -20,8 +20,7 @@ type definition struct {
 	env       string // its other variables, see setVariables
 }
 
-// setVariables sets some of the other variables, NAME=VALUE each; a NAME alone is taken away. They are kept in the order of
-// their names, each with a NUL after it, so that definitions can be compared.
+// setVariables sets other variables, NAME=VALUE each, or takes a NAME away. They are kept sorted, a NUL after each, to be compared.
 func (d *definition) setVariables(words ...string) {
 	all := map[string]string{}
 	for _, word := range append(d.variables(), words...) {
@@ -142,8 +141,7 @@ func (s state) gone() bool {
 	return s.pid == 0 && !s.ending && (s.phase == stopped || s.phase == failed || s.phase == notInstalled)
 }
 
-// exit says how the process last ended, and why it was not run at all where that is seen or its manager says so. ran tells
-// whether it was run: a status from 200 on is the program's own where it has logged something.
+// exit says how the process last ended, or why it was not run. ran: a status from 200 on is the program's own where it has logged.
 func (s state) exit(l startLog) (text string, ran bool) {
 	why := l.refusal
 	switch {
@@ -322,8 +320,7 @@ type serviceManager interface {
 	parse(text string) definition
 
 	state(ctx context.Context, run Runner) (state, error) // without state.file
-	// surroundings asks what the state does not tell: whether a definition of ours would be seen, what the
-	// manager hands on to the service, and how that failed last.
+	// surroundings asks what the state does not tell of the manager, and how the service failed last.
 	surroundings(ctx context.Context, run Runner, s state) surroundings
 	judgements() judgements // what only this manager's state can have
 	explain(ctx context.Context, run Runner, err error) error

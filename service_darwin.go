@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-const ioctlGetTermios = syscall.TIOCGETA
+const ioctlGetTermios, noExecFlag = syscall.TIOCGETA, 4 // <sys/mount.h>: MNT_NOEXEC
 
 // changeTime is when a file was last written, renamed, or changed in its attributes.
 func changeTime(info fs.FileInfo) time.Time {
@@ -27,12 +27,6 @@ func birth(_ string, info fs.FileInfo) time.Time {
 		return time.Unix(stat.Birthtimespec.Unix())
 	}
 	return time.Time{}
-}
-
-// noExec tells whether a file is on a file system from which nothing may be run (<sys/mount.h>: MNT_NOEXEC).
-func noExec(path string) bool {
-	var fs syscall.Statfs_t
-	return syscall.Statfs(path, &fs) == nil && fs.Flags&4 != 0
 }
 
 // dial connects to a port of 127.0.0.1.

@@ -18,7 +18,7 @@ import (
 	"unsafe"
 )
 
-const ioctlGetTermios = syscall.TCGETS
+const ioctlGetTermios, noExecFlag = syscall.TCGETS, 8 // statfs(2): ST_NOEXEC
 
 // changeTime is when a file was last written, renamed, or changed in its attributes.
 func changeTime(info fs.FileInfo) time.Time {
@@ -52,12 +52,6 @@ func clock(id uintptr) time.Duration {
 	var now syscall.Timespec
 	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&now)), 0)
 	return time.Duration(now.Nano())
-}
-
-// noExec tells whether a file is on a file system from which nothing may be run (statfs(2): ST_NOEXEC).
-func noExec(path string) bool {
-	var fs syscall.Statfs_t
-	return syscall.Statfs(path, &fs) == nil && fs.Flags&8 != 0
 }
 
 // choose gives the app systemd. It returns XDG_RUNTIME_DIR for the commands, where su, cron and sudo -i left it out.

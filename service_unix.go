@@ -49,6 +49,12 @@ func fileOwner(info fs.FileInfo) (uid int, ok bool) {
 // mayAccess tells whether this user may run a file (1, X_OK of access(2)) or write to it (2, W_OK).
 func mayAccess(path string, how uint32) bool { return syscall.Access(path, how) == nil }
 
+// noExec tells whether a file is on a file system from which nothing may be run.
+func noExec(path string) bool {
+	var fs syscall.Statfs_t
+	return syscall.Statfs(path, &fs) == nil && fs.Flags&noExecFlag != 0
+}
+
 // inode is a file's inode number in decimal.
 func inode(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -80,9 +86,8 @@ func columns(fd uintptr) int {
 // lockDeadline is longer than any command needs for its changes; its holder may have been stopped by a signal.
 const lockDeadline = 3 * time.Minute
 
-// folderLock locks, by flock(2), the first of these folders that is ours alone: who may open one could keep us waiting.
-// Nothing is left behind, and the lock ends with the process, however it ends. Where there is none, nothing is locked: then
-// there is no manager either, as the checks that follow say.
+// folderLock locks, by flock(2), the first of these folders that is ours alone: who may open one could keep us waiting. The lock
+// ends with the process. Where there is no folder, nothing is locked: then there is no manager either, as later checks say.
 func folderLock(folders ...string) func(context.Context, func()) (func(), error) {
 	return func(ctx context.Context, first func()) (func(), error) {
 		at := slices.IndexFunc(folders, func(folder string) bool {

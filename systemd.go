@@ -184,9 +184,8 @@ func (p unitProps) time(key string) time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// readUnitProps reads "systemctl show": one Key=Value a line, in systemd's order, properties it does not know left out.
-// clear is false where a line is none that was asked for, or there twice: then a value goes on over several lines.
-// Of files of variables there may be several.
+// readUnitProps reads "systemctl show": one Key=Value a line. clear is false where a line is none that was asked for, or there twice
+// (but for files of variables): then a value goes on over several lines.
 func readUnitProps(out string) (p unitProps, clear bool) {
 	p, clear = unitProps{}, true
 	asked := map[string]bool{}
@@ -414,8 +413,7 @@ func (m systemd) unseen(out string, dirs []string) error {
 		}), ", "))
 }
 
-// unreachable says why systemctl --user got no answer, and what helps. The words of systemctl differ between
-// versions and its exit status is 1 for everything, so the machine is looked at.
+// unreachable says why systemctl --user got no answer: its words and its exit status tell little, so the machine is looked at.
 func (m systemd) unreachable(err error) error {
 	if notFound(err) {
 		return hint(errors.New("systemctl is not installed: this system does not run systemd"), runCommand)
@@ -685,17 +683,15 @@ func unitExitName(e exitStatus) string {
 	if e.signal != 0 {
 		return signalName(e.signal, "linux")
 	}
-	if name, ok := map[int]string{200: "CHDIR", 201: "NICE", 202: "FDS", 203: "EXEC", 204: "MEMORY", 205: "LIMITS", 206: "OOM_ADJUST",
+	name := map[int]string{200: "CHDIR", 201: "NICE", 202: "FDS", 203: "EXEC", 204: "MEMORY", 205: "LIMITS", 206: "OOM_ADJUST",
 		207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 211: "IOPRIO", 212: "TIMERSLACK",
 		213: "SECUREBITS", 214: "SETSCHEDULER", 215: "CPUAFFINITY", 216: "GROUP", 217: "USER", 218: "CAPABILITIES",
 		219: "CGROUP", 220: "SETSID", 221: "CONFIRM", 222: "STDERR", 224: "PAM", 225: "NETWORK", 226: "NAMESPACE",
 		227: "NO_NEW_PRIVILEGES", 228: "SECCOMP", 229: "SELINUX_CONTEXT", 230: "PERSONALITY", 231: "APPARMOR",
 		232: "ADDRESS_FAMILIES", 233: "RUNTIME_DIRECTORY", 235: "CHOWN", 236: "SMACK_PROCESS_LABEL", 237: "KEYRING",
 		238: "STATE_DIRECTORY", 239: "CACHE_DIRECTORY", 240: "LOGS_DIRECTORY", 241: "CONFIGURATION_DIRECTORY",
-		242: "NUMA_POLICY", 243: "CREDENTIALS", 244: "BPF"}[e.code]; ok {
-		return fmt.Sprintf("status %d/%s", e.code, name)
-	}
-	return fmt.Sprintf("status %d", e.code)
+		242: "NUMA_POLICY", 243: "CREDENTIALS", 244: "BPF"}[e.code]
+	return strings.TrimSuffix(fmt.Sprintf("status %d/%s", e.code, name), "/")
 }
 
 // linger tells whether the user's manager, and so the service, goes on after logout (loginctl(1), enable-linger).

@@ -22,8 +22,7 @@ import (
 // mark remembers the time only: the journal tells the starts apart.
 func (m systemd) mark() logMark { return logMark{time: time.Now()} }
 
-// journalMatch selects what the service logged, in the terms of journalctl(1): by its unit, and by its name, since
-// the journal may not know the unit of a process that lived too short to be looked at.
+// journalMatch selects what the service logged: by its unit, and by its name, where a process lived too short to be looked at.
 func (m systemd) journalMatch() []string {
 	uid := "_UID=" + userID(m.uid)
 	return []string{"_SYSTEMD_USER_UNIT=" + unitName, uid, "+", "USER_UNIT=" + unitName, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
@@ -74,8 +73,7 @@ func journalEntries(ctx context.Context, run Runner, lines int, match ...string)
 	}
 }
 
-// matchStart selects what one start logged, what systemd said of it, and what names no start: journald may look at a process
-// only when it has ended.
+// matchStart selects what one start logged, what systemd said of it, and what names no start: journald may look too late.
 func (m systemd) matchStart(s state) []string {
 	uid := "_UID=" + userID(m.uid)
 	return []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+", "USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
@@ -181,10 +179,9 @@ func (m systemd) lastFailure(ctx context.Context, run Runner, s state) string {
 		if start := e.field("USER_INVOCATION_ID"); start == "" || start == s.invocation || !strings.Contains(e.field("MESSAGE"), "Main process") {
 			continue
 		}
-		n, _ := strconv.Atoi(e.field("EXIT_STATUS"))
-		how := exitStatus{code: n}
+		how := exitStatus{code: number(e.field("EXIT_STATUS"))}
 		if e.field("EXIT_CODE") != "exited" {
-			how = exitStatus{signal: n}
+			how = exitStatus{signal: how.code}
 		}
 		at, _ := strconv.ParseInt(e.field("__REALTIME_TIMESTAMP"), 10, 64)
 		return fmt.Sprintf("%s, %s ago", unitExitName(how), duration(time.Since(time.UnixMicro(at))))
@@ -230,8 +227,7 @@ func (m systemd) showLog(ctx context.Context, a *app, o options) error {
 	return a.journal(ctx, m.journalMatch(), o)
 }
 
-// journal shows the service's lines in the journal, and says why when there are none. It is asked without --user,
-// which would look only into files of the user's own, that a volatile journal does not have.
+// journal shows the service's lines, and says why there are none. With --user it would see only the user's own files, if any.
 func (a *app) journal(ctx context.Context, match []string, o options) error {
 	argv := []string{"journalctl", "--no-pager", "--quiet", "--lines=" + strconv.Itoa(o.lines)}
 	if o.follow { // what journalctl may say itself, to see when nobody reads on, it has to clean itself

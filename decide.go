@@ -150,7 +150,7 @@ func effectsOf(s snapshot, r request) effects {
 			return starts
 		case !s.inUse(target): // else a definition that was edited by hand is kept
 			return writes
-		case st.phase == stopped, st.phase == running && s.serving(): // it runs what is on disk, or will
+		case s.upToDate():
 			return 0
 		}
 		return starts
@@ -161,6 +161,11 @@ func effectsOf(s snapshot, r request) effects {
 		return writes
 	}
 	return 0
+}
+
+// upToDate tells whether the service runs what is on disk, or is stopped and so will.
+func (s snapshot) upToDate() bool {
+	return s.state.phase == stopped || s.state.phase == running && s.serving()
 }
 
 // plannedVerb is the plan that carries a request out; look: none.

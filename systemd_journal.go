@@ -86,13 +86,11 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 		id, about, text := e.field("MESSAGE_ID"), e.field("USER_INVOCATION_ID"), e.field("MESSAGE")
 		start := cmp.Or(about, e.field("_SYSTEMD_INVOCATION_ID"))
 		older := s.startedAt == 0 || e.sinceBoot() < s.startedAt
-		_, unmet, skipped := strings.Cut(text, " unmet condition check (")
+		condition, skipped := unmetCondition(text)
 		_, refusal, failed := strings.Cut(text, ".service: Failed at step ")
 		switch {
 		case skipped && id != "" && s.invocation == "":
-			l.skipped = ": " + strings.TrimSuffix(unmet, ").")
-		case id != "" && s.invocation == "" && strings.HasPrefix(text, "Condition check resulted in "): // 247 does not say which
-			l.skipped = ". See: systemctl --user status " + unitName
+			l.skipped = condition
 		case s.invocation != "" && start != s.invocation && (start != "" || older), start != "" && start == since.before: // of another
 		case failed && id == spawnFailed:
 			l.refusal = "Failed at step " + refusal
@@ -103,6 +101,14 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 		}
 	}
 	return l, ended
+}
+
+// unmetCondition reads which condition did not hold; 247 says only that one did not.
+func unmetCondition(text string) (which string, skipped bool) {
+	if _, name, ok := strings.Cut(text, " unmet condition check ("); ok {
+		return ": " + strings.TrimSuffix(name, ")."), true
+	}
+	return ". See: systemctl --user status " + unitName, strings.HasPrefix(text, "Condition check resulted in ")
 }
 
 // startLog returns what the start described by s logged. systemd's report of its end may come before its last lines: the log

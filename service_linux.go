@@ -57,7 +57,7 @@ func clock(id uintptr) time.Duration {
 // choose gives the app systemd. It returns XDG_RUNTIME_DIR for the commands, where su, cron and sudo -i left it out.
 func (a *app) choose() (environ []string) {
 	m := systemd{home: a.home, uid: a.uid, user: func() string { return userName(a.uid, a.getenv("USER")) }, getenv: a.getenv,
-		runtimeDir: a.getenv("XDG_RUNTIME_DIR"), clock: monotonic}
+		runtimeDir: a.getenv("XDG_RUNTIME_DIR"), returns: 3 * time.Second, clock: monotonic}
 	if own := "/run/user/" + userID(a.uid); m.runtimeDir == "" && ownerOf(own, -1) == a.uid {
 		m.runtimeDir = own
 		environ = append(environ, "XDG_RUNTIME_DIR="+own)

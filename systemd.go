@@ -27,6 +27,7 @@ type systemd struct {
 	runtimeDir string // XDG_RUNTIME_DIR for systemctl; "" when there is none
 	getenv     func(string) string
 	root       string               // prefix of /run, /proc, /var: "" but in tests
+	returns    time.Duration        // within which a manager that executes itself anew is back
 	clock      func() time.Duration // CLOCK_MONOTONIC, by which systemd tells times; nil: unknown
 }
 
@@ -45,9 +46,9 @@ func (m systemd) path() string { return m.names().path }
 func systemctl(args ...string) []string { return append([]string{"systemctl", "--user"}, args...) }
 
 // ask runs a systemctl that only reads. A manager that executes itself anew drops its connections, and is back in a moment.
-func ask(ctx context.Context, run Runner, args ...string) (out string, err error) {
-	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "disconnected from message bus"}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+func (m systemd) ask(ctx context.Context, run Runner, args ...string) (out string, err error) {
+	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "disconnected from message bus", "Connection refused"}
+	for end := time.Now().Add(m.returns); ; time.Sleep(20 * time.Millisecond) {
 		out, err = run.Run(ctx, systemctl(args...)...)
 		var failed *commandError
 		if !errors.As(err, &failed) || time.Now().After(end) || !slices.ContainsFunc(again, func(text string) bool { return strings.Contains(failed.stderr, text) }) {
@@ -69,7 +70,7 @@ var (
 
 // state asks systemd for everything in one call. Where the answer cannot be told apart, or is too long, it asks again.
 func (m systemd) state(ctx context.Context, run Runner) (state, error) {
-	out, err := ask(ctx, run, "show", unitName, "-p", unitProperties)
+	out, err := m.ask(ctx, run, "show", unitName, "-p", unitProperties)
 	p, clear := readUnitProps(out)
 	if errors.Is(err, errCut) || err == nil && !clear {
 		p, err = m.showApart(ctx, run)
@@ -85,11 +86,11 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 
 // showApart asks for the plain properties, and then for each of the others alone, where all that is answered is its value.
 func (m systemd) showApart(ctx context.Context, run Runner) (unitProps, error) {
-	out, err := ask(ctx, run, "show", unitName, "-p", strings.Join(plainProperties, ","))
+	out, err := m.ask(ctx, run, "show", unitName, "-p", strings.Join(plainProperties, ","))
 	p, _ := readUnitProps(out)
 	for _, key := range freeProperties {
 		if err == nil {
-			p[key], err = ask(ctx, run, "show", unitName, "--value", "-p", key)
+			p[key], err = m.ask(ctx, run, "show", unitName, "--value", "-p", key)
 			p[key] = strings.TrimSuffix(p[key], "\n")
 		}
 		if errors.Is(err, errCut) {
@@ -369,7 +370,7 @@ func unmaskCommand(loaded string, untilBoot bool) string {
 
 // surroundings says why the manager would not see the unit that install writes, and what it hands on to each service.
 func (m systemd) surroundings(ctx context.Context, run Runner, s state) surroundings {
-	out, err := ask(ctx, run, "show", "-p", "UnitPath,Environment")
+	out, err := m.ask(ctx, run, "show", "-p", "UnitPath,Environment")
 	if err != nil {
 		return surroundings{err: m.unreachable(err)}
 	}

@@ -105,8 +105,8 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 
 // unmetCondition reads which condition did not hold; 247 says only that one did not.
 func unmetCondition(text string) (which string, skipped bool) {
-	if _, name, ok := strings.Cut(text, " unmet condition check ("); ok {
-		return ": " + strings.TrimSuffix(name, ")."), true
+	if _, name, ok := strings.Cut(text, " unmet condition check "); ok { // in brackets before 256
+		return ": " + strings.TrimSuffix(strings.TrimPrefix(name, "("), ")."), true
 	}
 	return ". See: systemctl --user status " + unitName, strings.HasPrefix(text, "Condition check resulted in ")
 }

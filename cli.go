@@ -44,7 +44,7 @@ func commands() []subcommand {
 			(*app).dashboard},
 		{mcpCommand, "Run the MCP server (hands over to `mcp-server`)", nil, "mcp --http", (*app).mcp},
 		{"version", "Print the version", nil, "version", func(w *app, _ context.Context, _ options) error {
-			fmt.Fprintln(w.out.stdout, "runtimescope "+versionText())
+			fmt.Fprintln(w.out.stdout, "runtimescope "+version)
 			return nil
 		}},
 		{"help", "Show help", nil, "help service install", nil},

@@ -5,14 +5,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -67,21 +65,8 @@ type timings struct {
 	kill        time.Duration // that run gives a collector to end after a signal, like our unit's TimeoutStopSec
 }
 
-// version is set by -ldflags "-X main.version=…".
-var version string
-
-// versionText is the version set at build time, else what the build information says, else "devel".
-func versionText() string {
-	info, _ := debug.ReadBuildInfo()
-	return versionOf(version, info)
-}
-
-func versionOf(set string, info *debug.BuildInfo) string {
-	if set == "" && info != nil && info.Main.Version != "(devel)" {
-		set = info.Main.Version
-	}
-	return cmp.Or(set, "devel")
-}
+// version is that of the newest entry of CHANGELOG.md; -ldflags "-X main.version=…" sets another.
+var version = "1.0.0"
 
 // A watchedWriter remembers the first error of its writer.
 type watchedWriter struct {

@@ -1,4 +1,4 @@
-// README: its transcripts are what the programs say, and its commands do what they are there for.
+// README and the manual: their transcripts are what the programs print, and their commands work.
 package e2e
 
 import (
@@ -11,22 +11,20 @@ import (
 	"testing"
 )
 
-// A block of README is a script, or a transcript.
-var blocks = regexp.MustCompile("(?s)\n```([a-z]*)\n(.*?)\n```")
-
-// readme is README.md, from beside the programs' folder or from inside it; in a Debian of another age there is only that.
-func readme(t *testing.T) string {
+// document is a file of the project, from the folder of the programs or the one around it.
+func document(t *testing.T, path string) string {
 	t.Helper()
-	for _, folder := range []string{".", ".."} {
-		if text, err := os.ReadFile(filepath.Join(os.Getenv("RUNTIMESCOPE_E2E_BIN"), folder, "README.md")); err == nil {
+	programs := os.Getenv("RUNTIMESCOPE_E2E_BIN")
+	for _, path := range []string{filepath.Join(programs, filepath.Base(path)), filepath.Join(programs, "..", path)} {
+		if text, err := os.ReadFile(path); err == nil {
 			return string(text)
 		}
 	}
-	t.Skip("README.md is neither in the folder of the programs nor beside it")
+	t.Skip(path + " is neither in the folder of the programs nor beside it")
 	return ""
 }
 
-// sh runs a line of README as a shell in the home would. until: what it says before Ctrl-C is pressed; "": nothing.
+// sh runs a line as a shell in the home would. until is what it prints before Ctrl-C is pressed, if that.
 func (e *e2e) sh(line, until string) (code int, said string) {
 	e.t.Helper()
 	e.t.Log(line)
@@ -46,8 +44,10 @@ func (e *e2e) sh(line, until string) (code int, said string) {
 	return cmd.ProcessState.ExitCode(), e.read(output)
 }
 
-func TestE2EREADMEIsTrue(t *testing.T) {
-	text := readme(t)
+func TestE2EREADMEAndTheManualAreTrue(t *testing.T) {
+	literal := regexp.MustCompile(`(?s)\n\.Bd -literal[^\n]*\n(.*?)\n\.Ed`)
+	text := document(t, "README.md") + strings.NewReplacer(`\(OK`, "✓", `\(em`, "—", `\[u2026]`, "…").Replace(
+		literal.ReplaceAllString(document(t, "docs/runtimescope.1"), "\n```\n$1\n```"))
 	t.Setenv("TMPDIR", os.Getenv("HOME")) // a folder that lasts
 	e := newE2E(t)
 	e.needsJournal()
@@ -55,53 +55,53 @@ func TestE2EREADMEIsTrue(t *testing.T) {
 	e.another("app", "collector-server")
 	e.write(filepath.Join(e.home, "app/standin"), "STANDIN_EXIT=3\n", 0o644)
 	http, ws := strconv.Itoa(e.freePort()), strconv.Itoa(e.freePort())
-	ours := strings.NewReplacer("6768", strconv.Itoa(e.http), "6767", strconv.Itoa(e.ws), "7768", http, "7767", ws)
+	ours := strings.NewReplacer("6768", e.env["RUNTIMESCOPE_HTTP_PORT"], "6767", e.env["RUNTIMESCOPE_PORT"], "7768", http, "7767", ws)
 	plain := func(text string) string { // without places, ports, PIDs, times and sizes
-		text = strings.NewReplacer(e.config, "/home/ada/.config", e.home, "/home/ada", strconv.Itoa(e.http), "6768").Replace(text)
-		for _, pattern := range []string{`PID \d+`, `up [0-9hmin s]+`, `[0-9.]+ MB`, `# .*`} {
+		text = strings.NewReplacer(e.config, "/home/ada/.config", e.home, "/home/ada", strconv.Itoa(e.http), "6768", http, "7768").Replace(text)
+		for _, pattern := range []string{`PID \d+`, `up [0-9hmin s]+`, `[0-9.]+ MB`} {
 			text = regexp.MustCompile(pattern).ReplaceAllLiteralString(text, pattern)
 		}
 		return strings.TrimSpace(text)
 	}
 	done := map[string]bool{}
-	for _, block := range blocks.FindAllStringSubmatch(text, -1) {
-		if block[1] == "" {
-			for _, part := range strings.Split("\n"+block[2], "\n$ ")[1:] {
-				line, want, _ := strings.Cut(part, "\n")
-				code, said := e.sh(line, "")
-				if !strings.Contains(said, "Memory: ") { // where the kernel counts none
-					want = regexp.MustCompile(`(?m)^  Memory: .*\n`).ReplaceAllString(want, "")
-				}
-				if code != 0 {
-					said += "# exit status " + strconv.Itoa(code)
-				}
-				same(t, line, plain(said), plain(want))
-				if code != 0 != strings.Contains(want, "# exit status "+strconv.Itoa(code)) {
-					t.Errorf("%s: exit %d", line, code)
-				}
-			}
+	for _, block := range regexp.MustCompile("(?s)\n```[a-z]*\n(.*?)\n```").FindAllStringSubmatch(text, -1) {
+		parts := strings.Split("\n"+block[1], "\n$ ")
+		if len(parts) == 1 || strings.HasPrefix(parts[1], "runtimescope service install") {
+			e.ok(os.RemoveAll(e.unit + ".d"))
+			e.exits(0, "service uninstall")
 		}
-		configures := strings.Contains(block[2], "MemoryMax=1G")
+		for _, part := range parts[1:] {
+			line, want, _ := strings.Cut(part, "\n")
+			code, said := e.sh(ours.Replace(line), "")
+			if !strings.Contains(said, "Memory: ") { // where the kernel counts none
+				want = regexp.MustCompile(`(?m)^  Memory: .*\n`).ReplaceAllString(want, "")
+			}
+			if code != 0 {
+				said += "# exit status " + strconv.Itoa(code)
+			}
+			same(t, line, plain(said), plain(want))
+		}
+		if len(parts) > 1 {
+			continue
+		}
+		configures := strings.Contains(block[1], "MemoryMax=1G")
 		if configures { // its first line sets the ports
 			delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
 			delete(e.env, "RUNTIMESCOPE_PORT")
 		}
-		for _, line := range strings.Split(strings.ReplaceAll(block[2], "\n  ", " "), "\n") {
-			word := strings.Trim(regexp.MustCompile(`^([A-Z_]+=\S* )*`).ReplaceAllString(line, ""), "(")
-			if word, _, _ = strings.Cut(word, " "); block[1] != "sh" || line == "" {
+		for _, line := range strings.Split(strings.ReplaceAll(block[1], "\n  ", " "), "\n") {
+			line, _, _ = strings.Cut(line, "  #")
+			line = strings.TrimSpace(line)
+			word, _, _ := strings.Cut(strings.Trim(regexp.MustCompile(`^([A-Z_]+=\S* )*`).ReplaceAllString(line, ""), "("), " ")
+			until := map[string]string{"runtimescope service logs -f": "[RuntimeScope]"}[line]
+			done[word] = true
+			if line == "" || word == "cargo" || word == "go" || word == "make" { // .ci/run has the latter two
 				continue
 			}
-			switch done[word] = true; word {
-			case "cargo", "go", "make": // .ci/run has these, but for the first
-			default:
-				until := map[string]string{"runtimescope service logs -f": "[RuntimeScope]"}
-				line, _, _ := strings.Cut(line, "  #")
-				if code, said := e.sh(ours.Replace(line), until[strings.TrimSpace(line)]); code != 0 && until[strings.TrimSpace(line)] == "" {
-					t.Errorf("%s: exit %d: %s", line, code, said)
-				}
-				if word != "bin/runtimescope" {
-					continue
-				}
+			if code, said := e.sh(ours.Replace(line), until); code != 0 && until == "" {
+				t.Errorf("%s: exit %d: %s", line, code, said)
+			}
+			if word == "bin/runtimescope" {
 				pid := e.serves()
 				if code, said := e.sh(ours.Replace(line), "healthy and serving on http://127.0.0.1:"+http); code == 0 || !strings.Contains(said, "Service is active") {
 					t.Errorf("over an installed service: exit %d: %s", code, said)
@@ -111,21 +111,20 @@ func TestE2EREADMEIsTrue(t *testing.T) {
 		}
 		if configures {
 			limit, _ := e.tool("systemctl", "--user", "show", "--value", "-pMemoryMax", "runtimescope.service")
-			same(t, "the limit, in bytes", limit, strconv.Itoa(1<<30))
+			variables := e.show("Environment")
 			for _, want := range []string{"RUNTIMESCOPE_HTTP_PORT=" + http, "RUNTIMESCOPE_PORT=" + ws, "RUNTIMESCOPE_AUTH_TOKEN=secret"} {
-				if !strings.Contains(e.show("Environment"), want) {
-					t.Errorf("the service has no %s", want)
+				if !strings.Contains(variables, want) || limit != strconv.Itoa(1<<30) {
+					t.Errorf("the service has %s and at most %s bytes", variables, limit)
 				}
 			}
 			e.env["RUNTIMESCOPE_HTTP_PORT"], e.env["RUNTIMESCOPE_PORT"] = strconv.Itoa(e.http), strconv.Itoa(e.ws)
 		}
-		e.ok(os.RemoveAll(e.unit + ".d"))
-		e.exits(0, "service uninstall")
 	}
-	if !done["runtimescope"] || !done["bin/runtimescope"] || !strings.Contains(text, "\n$ ") {
+	if !done["runtimescope"] || !done["bin/runtimescope"] || !strings.Contains(text, "\n$ RUNTIMESCOPE") {
 		t.Errorf("not all was found: %v", done)
 	}
-	// coming from npm
+	// Coming from npm: another program under the same name.
+	e.exits(0, "service uninstall")
 	e.write(e.unit, "[Service]\nExecStart=/bin/sleep 1234\nRestart=on-failure\n[Install]\nWantedBy=default.target\n", 0o644)
 	e.systemctl("daemon-reload")
 	e.systemctl("enable", "--now", "runtimescope.service")

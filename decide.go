@@ -44,7 +44,7 @@ func (r request) asks(s snapshot) bool {
 	case r.verb == install, r.verb == update, r.verb == ensure, r.checks:
 		return true
 	case r.verb != look:
-		return false
+		return r.verb == restart && s.state.gone()
 	}
 	st := s.state
 	return st.enabled == nil || st.phase != running || st.loadError != "" || st.failedBefore() || st.loaded != st.file.path || st.livePorts() != st.servicePorts()

@@ -535,8 +535,8 @@ func findFailed(s snapshot) (problem, bool) {
 
 func findStopped(s snapshot) (problem, bool) {
 	p := problem{severity: warning, summary: "stopped", fix: startCommand}
-	if s.state.skipped { // and would be again
-		p.summary, p.fix, p.advice = "stopped: a condition of its unit did not hold", "", "see its Condition lines: systemctl --user cat "+unitName
+	if s.state.skipped != "" { // and would be again
+		p.summary, p.fix, p.advice = "stopped: a condition of its unit did not hold", "", "see its "+s.state.skipped+" lines: "+s.names.show
 	}
 	if broken, ok := findDefinitionBroken(s); ok { // a start fails
 		p.fix, p.advice = broken.fix, broken.advice
@@ -620,6 +620,9 @@ func findAnsweredByOther(s snapshot) (problem, bool) {
 
 func findUnverified(s snapshot) (problem, bool) {
 	doubt := s.owner().doubt
+	if s.silent != nil && s.state.phase != notInstalled {
+		doubt = "whether that is the service cannot be found out"
+	}
 	return problem{severity: warning, summary: fmt.Sprintf("%s/readyz answers — unverified: %s", collectorURL(s.ready.port), doubt)},
 		s.answered() && doubt != ""
 }

@@ -251,7 +251,13 @@ func allOptions() []option {
 		change("an unreadable drop-in", func(s *snapshot) {
 			s.state.badDropIn = &os.PathError{Op: "open", Path: "/x.conf", Err: os.ErrPermission}
 		}),
-		change("an unmet condition", func(s *snapshot) { s.state.skipped = true }),
+		change("an unmet condition", func(s *snapshot) { s.state.skipped = "Condition" }),
+		change("no start by hand", func(s *snapshot) { s.state.refusesStart, s.state.file.ours = true, true }),
+		change("no stop by hand", func(s *snapshot) { s.state.refusesStop = true }),
+		change("requires what is not there", func(s *snapshot) { s.around.missing = []string{"db.service"} }),
+		change("other mounts", func(s *snapshot) { s.process.otherMounts = true }),
+		change("another unit before it", func(s *snapshot) { s.state.loaded = "/home/ada/.config/systemd/user.control/" + unitName }),
+		change("triggered", func(s *snapshot) { s.state.triggers = []string{"x.socket"} }),
 		change("transient", func(s *snapshot) {
 			s.state.transient, s.state.enabled, s.state.file.exists, s.state.loaded = true, ptr(false), false, "/run/user/1000/systemd/transient/"+unitName
 		}),

@@ -249,6 +249,7 @@ func (a *app) processFacts(ctx context.Context, s *snapshot) {
 	}
 	if table, ok := a.processes.(procfs); ok {
 		s.process.otherNetwork = table.otherNetwork(pid)
+		s.process.otherMounts = st.pid != 0 && table.otherMounts(st.pid, s.names.path)
 	}
 	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, pid)
 	// who makes links makes them anew

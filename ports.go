@@ -201,6 +201,12 @@ func (h holder) is(names ...string) bool {
 	})
 }
 
+// shell tells whether it is a shell.
+func (h holder) shell() bool {
+	name, _, _ := strings.Cut(h.command, " ")
+	return slices.Contains(strings.Fields("sh bash dash ash zsh ksh"), path.Base(name))
+}
+
 // collector tells whether it is a RuntimeScope collector.
 func (h holder) collector() bool {
 	return h.is(collectorName, "runtimescope", "runtimescope-collector", "collector/dist/standalone")

@@ -284,10 +284,28 @@ func (p procfs) describe(ctx context.Context, run Runner, port int, h holder) ho
 	if h.parent != 0 {
 		main = p.holder(h.parent)
 	}
+	for range 8 { // up to what the unit started, which may be a script around it
+		up := p.holder(p.parent(main.pid))
+		if up.unit != main.unit || up.system != main.system || !up.shell() && !strings.Contains(up.command, "runtimescope") {
+			break
+		}
+		main = up
+	}
+	if main.pid != h.pid && h.parent == 0 && p.shared(h) {
+		main = h
+	}
 	if main.unit != "" && !h.editor {
 		h.stop = stopUnit(ctx, run, main)
 	}
 	return h
+}
+
+// shared tells whether the unit of a process has others than it, its ancestors and its descendants.
+func (p procfs) shared(h holder) bool {
+	return slices.ContainsFunc(p.pids(), func(pid int) bool {
+		unit, system := p.unit(pid)
+		return unit == h.unit && system == h.system && pid != h.pid && !descends(pid, h.pid, p.parent) && !descends(h.pid, pid, p.parent)
+	})
 }
 
 func (p procfs) belongs(_ context.Context, pid int, s state) bool {
@@ -408,6 +426,35 @@ func (p procfs) otherNetwork(pid int) bool {
 	own, err := os.Stat(filepath.Join(p.root, "self/net/tcp"))
 	its, err2 := os.Stat(filepath.Join(p.root, strconv.Itoa(pid), "net/tcp"))
 	return err == nil && err2 == nil && !os.SameFile(own, its)
+}
+
+// otherMounts tells whether path is another file to the parent of a process, the manager, than to this shell.
+func (p procfs) otherMounts(pid int, path string) bool {
+	for at := path; at != "/"; at = filepath.Dir(at) { // what is not there yet is made on the way
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			own, its := p.mountOf("self", real), p.mountOf(strconv.Itoa(p.parent(pid)), real)
+			return own != "" && its != "" && own != its
+		}
+	}
+	return false
+}
+
+// mountOf is the device that a process sees a path on, and where in its file system that is; "" where it cannot be told.
+// Later mounts cover earlier ones (proc_pid_mountinfo(5)).
+func (p procfs) mountOf(process, path string) (where string) {
+	text, _ := os.ReadFile(filepath.Join(p.root, process, "mountinfo"))
+	for _, line := range strings.Split(string(text), "\n") {
+		f := strings.Fields(line)
+		if len(f) < 5 {
+			continue
+		}
+		spaced := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`)
+		root, point := strings.TrimSuffix(f[3], "/"), strings.TrimSuffix(f[4], "/")
+		if rest, ok := strings.CutPrefix(path+"/", spaced.Replace(point)+"/"); ok {
+			where = f[2] + " " + strings.TrimSuffix(spaced.Replace(root)+"/"+rest, "/")
+		}
+	}
+	return where
 }
 
 // changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.

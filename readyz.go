@@ -432,7 +432,7 @@ func (a *app) diedEarly(ctx context.Context, w wait, mark logMark) error {
 	if w.first.invocation != "" && of.invocation != w.first.invocation && of.pid != 0 { // running again already
 		of = w.first
 	}
-	if of.skipped { // what else is known is of an earlier start
+	if of.skipped != "" { // what else is known is of an earlier start
 		of.invocation = ""
 	}
 	l := a.manager.startLog(ctx, a.run, of, mark)
@@ -446,7 +446,7 @@ func (w wait) death(l startLog, idleCause string) string {
 	s := w.state
 	how, ran := s.exit(l)
 	switch {
-	case s.skipped, l.skipped != "":
+	case s.skipped != "", l.skipped != "":
 		return "The collector was not started: a condition of its unit does not hold" + cmp.Or(l.skipped, ". See: systemctl --user status "+unitName)
 	case !ran && s.notExecuted:
 		return "The collector could not be run: " + how

@@ -389,9 +389,9 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 		{"another step", first, refused(216, "GROUP", ""), "The collector was not started: status 216/GROUP: Failed at step GROUP spawning /x: Operation not permitted", "1", startLog{refusal: "Failed at step GROUP spawning /x: Operation not permitted"}},
 		{"a status of its own", first, refused(216, "GROUP", ""), "The collector exited with status 216 before it was ready", "1", startLog{lines: []string{"x"}}},
 		{"nobody knows whose status", first, refused(216, "GROUP", ""), "The collector exited with status 216/GROUP before it was ready", "1", startLog{}},
-		{"a condition", first, state{phase: stopped, invocation: "1", lastExit: &exitStatus{}, lastName: "status 0", skipped: true},
+		{"a condition", first, state{phase: stopped, invocation: "1", lastExit: &exitStatus{}, lastName: "status 0", skipped: "Condition"},
 			"The collector was not started: a condition of its unit does not hold: ConditionUser=b", "", startLog{skipped: ": ConditionUser=b"}},
-		{"a condition without a name", state{}, state{phase: stopped, skipped: true},
+		{"a condition without a name", state{}, state{phase: stopped, skipped: "Condition"},
 			"The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", startLog{}},
 	} {
 		var of state

@@ -94,7 +94,11 @@ type state struct {
 	toldToStop      bool // the service did not end by itself: it was stopped
 	startLimit      bool // the manager refuses to start it: too many starts in a short time
 
-	skipped        bool          // a condition of the definition did not hold, so that it was not started; lastExit is of an earlier start
+	skipped        string        // the kind of condition that did not hold, so that it was not started; lastExit is of an earlier start
+	refusesStart   bool          // its definition lets nobody start it by hand
+	refusesStop    bool          // nor stop it
+	requires       []string      // other units that it cannot run without
+	triggers       []string      // active units that start it by themselves
 	outputs        []string      // the files that its output goes to instead of the manager's log
 	startedAt      time.Duration // of the main process, since boot; 0: unknown
 	lastExit       *exitStatus   // how the process last ended; nil: unknown or never
@@ -338,6 +342,7 @@ type surroundings struct {
 	enabled   *bool    // whether the service starts at login, where the state does not tell
 	failure   string   // of a service that runs again: how it failed last, and when; "" where that is not known
 	log       startLog // of a start that has failed
+	missing   []string // units that the service requires and that there are not
 	guilty    []string // the files of which the manager complained when it last loaded the definition
 }
 
@@ -375,6 +380,7 @@ type processFacts struct {
 	memory            int64 // bytes; 0: unknown
 	err               error // why the age is not known
 	otherNetwork      bool  // it is in another network namespace than this shell
+	otherMounts       bool  // its manager does not see the definition where this shell does
 	definitionChanged bool  // the definition's file is newer than the process
 	replaced          bool  // the program's file is another than the one that runs
 }

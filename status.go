@@ -343,7 +343,7 @@ func (a *app) sayStopped(s snapshot, fix string) {
 		a.out.warn("Service state: %s — PID %d is ending", st.rawState, st.pid)
 	case st.ending:
 		a.out.warn("Service state: %s — its processes are ending", st.rawState)
-	case st.skipped:
+	case st.skipped != "":
 		a.out.warn("Service state: %s — a condition of its unit did not hold. Fix: %s", st.rawState, fix)
 	case fix == startCommand && s.names.sessionEnd != "":
 		a.out.warn("Service installed but not currently running. Run: %s", fix)
@@ -370,6 +370,9 @@ func (a *app) sayReady(s snapshot) {
 	url := collectorURL(s.ready.port)
 	other := s.answered() && s.owner().foreign != nil && s.silent == nil
 	switch {
+	case s.silent != nil && s.answered():
+		p, _ := findUnverified(s)
+		a.out.warn("%s", p.summary)
 	case s.state.phase != running:
 	case s.unaskable() != "":
 		a.out.warn("Collector is running; readiness cannot be checked: %s", s.unaskable())

@@ -61,10 +61,12 @@ func (m systemd) ask(ctx context.Context, run Runner, args ...string) (out strin
 // What state asks for: what systemd makes up itself, and what somebody wrote, whose lines may look like other properties.
 var (
 	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "ExecMainCode", "ExecMainStatus", "Type",
-		"RestartUSec", "MemoryCurrent", "MemoryMax", "StandardOutput", "StandardError", "UnitFileState", "NeedDaemonReload", "InvocationID", "ConditionResult", "ConditionTimestampMonotonic",
+		"RestartUSec", "MemoryCurrent", "MemoryMax", "StandardOutput", "StandardError", "UnitFileState", "NeedDaemonReload", "InvocationID", "CanStart", "CanStop",
+		"ConditionResult", "ConditionTimestampMonotonic", "AssertResult", "AssertTimestampMonotonic",
 		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
 		"ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
-	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy"}
+	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy",
+		"Requires", "Requisite", "BindsTo", "TriggeredBy"}
 	unitProperties = strings.Join(slices.Concat(plainProperties, freeProperties), ",")
 )
 
@@ -81,6 +83,9 @@ func (m systemd) state(ctx context.Context, run Runner) (state, error) {
 	s, err := p.state(out)
 	s = m.withFiles(s)
 	s.outputs = m.outputs(p, s)
+	if units := strings.Fields(p["TriggeredBy"]); len(units) > 0 {
+		s.triggers = m.unitsThat(ctx, run, units, func(p unitProps) bool { return p["ActiveState"] == "active" })
+	}
 	return s, err
 }
 
@@ -227,7 +232,10 @@ func (p unitProps) state(out string) (state, error) {
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
 		killed:         p["Result"] == "timeout",
-		skipped:        p["ConditionResult"] == "no" && p.time("ConditionTimestampMonotonic") != 0,
+		skipped:        p.skipped(),
+		refusesStart:   p["CanStart"] == "no" && p["LoadState"] == "loaded",
+		refusesStop:    p["CanStop"] == "no" && p["LoadState"] == "loaded",
+		requires:       slices.Concat(strings.Fields(p["Requires"]), strings.Fields(p["Requisite"]), strings.Fields(p["BindsTo"])),
 		startedAt:      p.time("ExecMainStartTimestampMonotonic"),
 		unitEnv:        shownWords(p["Environment"]),
 		program:        shownProgram(p["ExecStart"]),
@@ -251,6 +259,19 @@ func (p unitProps) state(out string) (state, error) {
 		s.loadError = "the unit sets " + name + ", and its value is not a valid port"
 	}
 	return s, nil
+}
+
+// skipped is the kind of setting that did not hold as the unit was last to start; "" where all did.
+func (p unitProps) skipped() string {
+	switch {
+	case p["Result"] == "exec-condition":
+		return "ExecCondition"
+	case p["ConditionResult"] == "no" && p.time("ConditionTimestampMonotonic") != 0:
+		return "Condition"
+	case p["AssertResult"] == "no" && p.time("AssertTimestampMonotonic") != 0 && p["ActiveState"] == "inactive":
+		return "Assert"
+	}
+	return ""
 }
 
 // enabled tells whether the unit starts at login; enabled-runtime is gone by then. Of a file that systemd cannot read, or may
@@ -334,7 +355,7 @@ func (p unitProps) readExit(s *state) {
 // the active state, otherwise before. A process that ends before it was active has failed, but for a start that was called off.
 func (p unitProps) toldToStop(s state) bool {
 	active := p.time("InactiveExitTimestampMonotonic") <= p.time("ActiveEnterTimestampMonotonic")
-	return p["ActiveState"] == "inactive" && !s.skipped && p["Result"] == "success" && s.invocation != "" &&
+	return p["ActiveState"] == "inactive" && s.skipped == "" && p["Result"] == "success" && s.invocation != "" &&
 		(active && p.time("ActiveExitTimestampMonotonic") < p.time("ExecMainExitTimestampMonotonic") || !active && p["Type"] != "oneshot")
 }
 
@@ -385,6 +406,9 @@ func (m systemd) surroundings(ctx context.Context, run Runner, s state) surround
 		}
 	}
 	around.err = m.unseen(out, dirs)
+	if !s.up() {
+		around.missing = m.unitsThat(ctx, run, s.requires, func(p unitProps) bool { return p["LoadState"] == "not-found" })
+	}
 	switch {
 	case s.loadError != "":
 		around.guilty = m.guilty(ctx, run)
@@ -480,14 +504,31 @@ func (m systemd) notBooted() (fix, advice, text string) {
 	return runCommand, "", "this system was not booted with systemd"
 }
 
+// unitsThat are those of some units of which something holds.
+func (m systemd) unitsThat(ctx context.Context, run Runner, units []string, holds func(unitProps) bool) (names []string) {
+	units = slices.DeleteFunc(slices.Clone(units), func(name string) bool { return name == "basic.target" || strings.HasSuffix(name, ".slice") })
+	if len(units) == 0 {
+		return nil
+	}
+	out, _ := m.ask(ctx, run, append([]string{"show", "-p", "Id,LoadState,ActiveState"}, units...)...)
+	for _, block := range strings.Split(out, "\n\n") {
+		if p, _ := readUnitProps(block); holds(p) {
+			names = append(names, p["Id"])
+		}
+	}
+	return names
+}
+
 // explain finds the cause of a failed step.
 func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	var failed *commandError
 	if !errors.As(err, &failed) || failed.argv[0] != "systemctl" {
 		return err
 	}
-	ended := strings.Contains(failed.stderr, "control process exited") // of a unit that checks its start: Type=exec, ExecStartPre=
-	if !ended && !strings.Contains(failed.stderr, "bad unit file setting") {
+	said := func(text string) bool { return strings.Contains(failed.stderr, text) }
+	dependency := said("A dependency job")
+	ended := said(" failed because ") || said("Assertion failed on job")
+	if !ended && !dependency && !said("bad unit file setting") {
 		return m.unreachable(err)
 	}
 	s, stateErr := m.state(ctx, run)
@@ -497,12 +538,28 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 		s.file.ours = wrote(m, m.parse(string(text)), string(text))
 		p, _ := findDefinitionBroken(snapshot{state: s})
 		return &hinted{err, p.fix, p.advice}
-	case stateErr != nil || s.lastExit == nil || !ended:
+	case stateErr == nil && dependency:
+		if bad := m.unitsThat(ctx, run, s.requires, func(p unitProps) bool { return p["ActiveState"] == "failed" }); len(bad) > 0 {
+			return &hinted{error: fmt.Errorf("The service did not start: it requires %s, which failed", strings.Join(bad, " and ")),
+				advice: "see systemctl --user status " + quoteArgv(bad)}
+		}
+	}
+	if stateErr != nil || !ended {
 		return err
+	}
+	if said("Assertion failed") {
+		s.skipped = "Assert"
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n") // what comes then is where else to look
+	if s.skipped != "" {                          // so there is no log of this start
+		return &failure{fmt.Sprintf("The service did not start: a condition of its unit does not hold (%s)", first), []string{"See its " + s.skipped + " lines: " + m.names().show}}
 	}
 	l := m.startLog(ctx, run, s, logMark{})
 	text, _ := s.exit(l)
-	return &failure{fmt.Sprintf("The service did not start: %s (%v)", text, err), logNotes(l, 20)}
+	if text == "" {
+		return err
+	}
+	return &failure{fmt.Sprintf("The service did not start: %s (%s)", text, first), logNotes(l, 20)}
 }
 
 // userID writes a user ID, which an int of 32 bits may hold as a negative one.
@@ -740,6 +797,11 @@ func (m systemd) judgements() judgements {
 			{"other-home", "definition", findOtherHome},
 			{"transient", "definition", findTransient},
 			{"drop-in-unreadable", "definition", findDropInUnreadable},
+			{"other-mounts", "definition", findOtherMounts},
+			{"shadowed", "definition", findShadowed},
+			{"manual-refused", "definition", findManualRefused},
+			{"requirement-missing", "definition", findRequirementMissing},
+			{"triggered", "definition", findTriggered},
 			{"manager-port", "manager", findManagerPort},
 			{"answer-cut", "manager", findAnswerCut},
 			{"no-linger", "linger", findNoLinger},
@@ -770,6 +832,59 @@ func findDropInUnreadable(s snapshot) (problem, bool) {
 		p.summary = fmt.Sprintf("the drop-in %s cannot be read: %v", at.Path, at.Err)
 	}
 	return p, true
+}
+
+func findOtherMounts(s snapshot) (problem, bool) {
+	return problem{severity: failing, summary: "the user manager of systemd does not see " + s.state.file.path + " as this shell does: other file systems are mounted here",
+		advice: "run this outside the sandbox or container", blocks: writes | removes}, s.process.otherMounts
+}
+
+// findShadowed finds a unit that stands before any that install could write (systemd.unit(5), "user unit search path").
+func findShadowed(s snapshot) (problem, bool) {
+	loaded := s.state.loaded
+	return problem{severity: failing, summary: "another unit of this name stands before the user's own: " + loaded,
+			advice: "remove it, then run systemctl --user daemon-reload", blocks: writes | removes},
+		strings.HasSuffix(loaded, "/user.control/"+unitName)
+}
+
+// findManualRefused finds a unit that systemd starts or stops only for another's sake.
+func findManualRefused(s snapshot) (problem, bool) {
+	st := s.state
+	setting, blocks := "RefuseManualStart", writes|starts
+	if st.refusesStop {
+		if setting, blocks = "RefuseManualStop", starts; !st.gone() {
+			blocks = everything
+		}
+	}
+	return s.byDefinition(problem{severity: failing, summary: "systemd refuses to do that to the service by hand: its unit has " + setting + "=yes", blocks: blocks}),
+		st.refusesStart || st.refusesStop
+}
+
+// findRequirementMissing finds what no start would get by.
+func findRequirementMissing(s snapshot) (problem, bool) {
+	return s.byDefinition(problem{severity: failing, blocks: writes | starts,
+		summary: "the unit requires " + strings.Join(s.around.missing, " and ") + ", which systemd does not have"}), len(s.around.missing) > 0
+}
+
+// byDefinition adds what helps against a setting of the unit: install, which writes it anew, where it is in no other file.
+func (s snapshot) byDefinition(p problem) problem {
+	st := s.state
+	switch {
+	case len(st.dropIns) > 0 && (st.file.ours || st.vendor()):
+		p.advice = editDropIns(nil, st.dropIns)
+	case st.vendor() || st.file.ours:
+		p.advice = "see " + s.names.show
+	default:
+		p.fix, p.blocks = installCommand, p.blocks&^writes
+	}
+	return p
+}
+
+// findTriggered finds a unit that would start the service again as soon as it is stopped.
+func findTriggered(s snapshot) (problem, bool) {
+	units := s.state.triggers
+	return problem{severity: failing, summary: strings.Join(units, " and ") + " starts the service whenever it is triggered",
+		fix: "systemctl --user disable --now " + quoteArgv(units), blocks: stops | removes}, len(units) > 0
 }
 
 // findTransient finds a unit that systemd-run made. It stands before one of the same name in the home.

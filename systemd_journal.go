@@ -44,6 +44,15 @@ func (e journalEntry) field(name string) string {
 	return string(raw)
 }
 
+// exit is how the process that it is about ended.
+func (e journalEntry) exit() exitStatus {
+	status := number(e.field("EXIT_STATUS"))
+	if e.field("EXIT_CODE") != "exited" {
+		return exitStatus{signal: status}
+	}
+	return exitStatus{code: status}
+}
+
 // sinceBoot is when it was logged, by CLOCK_MONOTONIC.
 func (e journalEntry) sinceBoot() time.Duration {
 	us, _ := strconv.ParseInt(e.field("__MONOTONIC_TIMESTAMP"), 10, 64)
@@ -62,7 +71,7 @@ const (
 // journalEntries asks the journal of this boot for its newest entries: first comes the last one. A line may have any length.
 func journalEntries(ctx context.Context, run Runner, lines int, match ...string) (all []journalEntry, err error) {
 	out, err := run.Run(ctx, append([]string{"journalctl", "--no-pager", "--quiet", "--boot", "--all", "--reverse", "--output=json",
-		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS,CONFIG_FILE",
+		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS,COMMAND,CONFIG_FILE",
 		"--lines=" + strconv.Itoa(lines)}, match...)...)
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
 		var entry journalEntry
@@ -82,25 +91,45 @@ func (m systemd) matchStart(s state) []string {
 // readStart reads what one start logged from entries, the newest first. ended tells whether systemd's report of its end is
 // among them. An entry that names no start is of this one when it is not older.
 func readStart(entries []journalEntry, s state, since logMark) (l startLog, ended bool) {
+	cause := ""
 	for _, e := range slices.Backward(entries) {
 		id, about, text := e.field("MESSAGE_ID"), e.field("USER_INVOCATION_ID"), e.field("MESSAGE")
 		start := cmp.Or(about, e.field("_SYSTEMD_INVOCATION_ID"))
 		older := s.startedAt == 0 || e.sinceBoot() < s.startedAt
 		condition, skipped := unmetCondition(text)
-		_, refusal, failed := strings.Cut(text, ".service: Failed at step ")
+		refusal := refusalIn(e, &cause)
 		switch {
 		case skipped && id != "" && s.invocation == "":
 			l.skipped = condition
 		case s.invocation != "" && start != s.invocation && (start != "" || older), start != "" && start == since.before: // of another
-		case failed && id == spawnFailed:
-			l.refusal = "Failed at step " + refusal
 		case id == processEnd, id == cleanEnd:
-			ended = true
+			ended, l.refusal = true, cmp.Or(refusal, l.refusal)
+		case refusal != "":
+			l.refusal = refusal
 		case text != "" && id == "" && about == "" && e.field("SYSLOG_IDENTIFIER") != "systemd":
 			l.lines = append(l.lines, strings.Split(text, "\n")...)
 		}
 	}
 	return l, ended
+}
+
+// refusalIn reads why the collector was not started, or not for good, out of an entry of systemd's; "" where it does not say.
+// cause is kept from one entry to the next: of two that complain the first says why.
+func refusalIn(e journalEntry, cause *string) string {
+	id, command := e.field("MESSAGE_ID"), e.field("COMMAND")
+	_, text, _ := strings.Cut(e.field("MESSAGE"), ".service: ")
+	switch {
+	case id == spawnFailed && strings.HasPrefix(text, "Failed at step "):
+		return text
+	case id == processEnd && slices.Contains([]string{"ExecCondition", "ExecStartPre", "ExecStartPost"}, command):
+		return command + "= failed: " + unitExitName(e.exit())
+	case id != "" || e.field("USER_INVOCATION_ID") == "":
+	case strings.HasPrefix(text, "Failed to run '"), strings.HasPrefix(text, "Failed to spawn '"):
+		return cmp.Or(*cause, text)
+	case strings.HasPrefix(text, "Failed to "):
+		*cause = text
+	}
+	return ""
 }
 
 // unmetCondition reads which condition did not hold; 247 says only that one did not.
@@ -185,12 +214,8 @@ func (m systemd) lastFailure(ctx context.Context, run Runner, s state) string {
 		if start := e.field("USER_INVOCATION_ID"); start == "" || start == s.invocation || !strings.Contains(e.field("MESSAGE"), "Main process") {
 			continue
 		}
-		how := exitStatus{code: number(e.field("EXIT_STATUS"))}
-		if e.field("EXIT_CODE") != "exited" {
-			how = exitStatus{signal: how.code}
-		}
 		at, _ := strconv.ParseInt(e.field("__REALTIME_TIMESTAMP"), 10, 64)
-		return fmt.Sprintf("%s, %s ago", unitExitName(how), duration(time.Since(time.UnixMicro(at))))
+		return fmt.Sprintf("%s, %s ago", unitExitName(e.exit()), duration(time.Since(time.UnixMicro(at))))
 	}
 	return ""
 }

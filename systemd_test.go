@@ -513,9 +513,14 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"path=/home/ada/app/collector-server ; argv[]=/home/ada/app/collector-server", "path=/a ; argv[]=b/c ; argv[]=/a ; argv[]=b/c", func(s state) bool { return s.program == "/a ; argv[]=b/c" }},
 		{"UnitFileState=enabled", "UnitFileState=static", func(s state) bool { return s.static && !*s.enabled }},
 		{"UnitFileState=enabled", "UnitFileState=enabled\nWantedBy=a b\nEnvironmentFiles=/x (ignore_errors=no)", func(s state) bool { return !s.maybeUnreached && s.envFiles }},
-		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped }},
-		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=0", func(s state) bool { return !s.skipped }},
-		{"UnitFileState=enabled", "ConditionResult=yes\nConditionTimestampMonotonic=5", func(s state) bool { return !s.skipped }},
+		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped == "Condition" }},
+		{"Result=success", "Result=exec-condition\nConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped == "ExecCondition" }},
+		{"ActiveState=active", "ActiveState=inactive\nAssertResult=no\nAssertTimestampMonotonic=5", func(s state) bool { return s.skipped == "Assert" }},
+		{"UnitFileState=enabled", "ActiveState=active\nAssertResult=no\nAssertTimestampMonotonic=5", func(s state) bool { return s.skipped == "" }},
+		{"UnitFileState=enabled", "CanStop=no\nCanStart=yes", func(s state) bool { return s.refusesStop && !s.refusesStart }},
+		{"LoadState=loaded", "LoadState=masked\nCanStop=no\nCanStart=no", func(s state) bool { return !s.refusesStop && !s.refusesStart }},
+		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=0", func(s state) bool { return s.skipped == "" }},
+		{"UnitFileState=enabled", "ConditionResult=yes\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped == "" }},
 		{"Environment=", "Environment=RUNTIMESCOPE_PORT=x", func(s state) bool {
 			return s.loadError == "the unit sets RUNTIMESCOPE_PORT, and its value is not a valid port"
 		}},

@@ -87,6 +87,8 @@ func (a *app) sayMove(d decision) {
 	case was == "" || d.snapshot.sameProgram:
 	case was != d.target.collector:
 		a.out.info("The service moves from %s to %s", was, d.target.collector)
+	case was != found && d.snapshot.state.overridden():
+		a.out.info("The service stays on %s: a drop-in of the unit says so (%s)", was, d.snapshot.names.show)
 	case was != found:
 		a.out.info("The service stays on %s. To move it to %s: %s", was, found, installCommand)
 	}

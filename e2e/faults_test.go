@@ -439,3 +439,48 @@ func TestE2EInterruptWhileWaitingLeavesTheService(t *testing.T) {
 		}
 	}
 }
+
+func TestE2EAStartThatEndsBeforeTheCollectorSaysWhy(t *testing.T) {
+	t.Setenv("SYSTEMD_LOG_TARGET", "journal") // as in a login
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.systemctl("start", "default.target") // as after a login; a unit that nothing wants is forgotten once it has stopped
+	e.write(filepath.Join(filepath.Dir(e.unit), "db.service"), "[Service]\nType=oneshot\nExecStart=/bin/false\n", 0o644)
+	edit := "edit or remove " + e.unit + ".d/x.conf"
+	for _, c := range []struct{ dropIn, failure, more, status string }{
+		{"[Service]\nExecStartPre=/bin/sh -c 'echo no database; exit 3'\n", "✗ The service did not start: ExecStartPre= failed: status 3 (", "no database", "no database"},
+		{"[Service]\nExecStartPre=/bin/sh -c 'kill -SEGV $$$$'\n", "ExecStartPre= failed: SIGSEGV", "", "ExecStartPre= failed: SIGSEGV"},
+		{"[Service]\nExecStartPost=/bin/sh -c 'exit 4'\n", "ExecStartPost= failed: status 4", "", "ExecStartPost= failed: status 4"},
+		{"[Service]\nExecCondition=/bin/sh -c 'exit 255'\n", "ExecCondition= failed: status 255", "", "ExecCondition= failed: status 255"},
+		{"[Service]\nExecCondition=/bin/false\n", "a condition of its unit does not hold", "", "see its ExecCondition lines: systemctl --user cat"},
+		{"[Service]\nEnvironmentFile=/no/such/file\n", "Failed to load environment files: No such file or directory", "", "Failed to load environment files"},
+		{"[Unit]\nAssertPathExists=/no/such/file\n", "a condition of its unit does not hold (", "See its Assert lines: systemctl --user cat", "see its Assert lines"},
+		{"[Unit]\nRequires=nosuch.service\nAfter=nosuch.service\n", "✗ the unit requires nosuch.service, which systemd does not have", "Try: " + edit, edit},
+		{"[Unit]\nRequires=db.service\nAfter=db.service\n", "The service did not start: it requires db.service, which failed", "Try: see systemctl --user status db.service", "inactive"},
+		{"[Unit]\nRefuseManualStart=yes\n", "RefuseManualStart=yes", "Try: " + edit, edit},
+	} {
+		e.dropIn(c.dropIn)
+		e.systemctl("stop", "runtimescope.service")
+		e.systemctl("daemon-reload")
+		e.exits(1, "service restart").says(c.failure, c.more).saysNot("✓", "journalctl")
+		e.exits(0, "service status").says(c.status).saysNot("Run: runtimescope service start\n  It")
+		e.systemctl("stop", "runtimescope.service")
+		e.exits(1, "service wait").says("✗").saysNot("Interrupted")
+	}
+}
+
+func TestE2EAUnitThatStartsTheServiceAgainIsNamed(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.write(filepath.Join(filepath.Dir(e.unit), "runtimescope.socket"), "[Socket]\nListenStream="+filepath.Join(e.home, "s")+"\n[Install]\nWantedBy=sockets.target\n", 0o644)
+	e.systemctl("daemon-reload")
+	e.exits(0, "service stop")
+	e.systemctl("start", "runtimescope.socket")
+	e.exits(0, "service restart")
+	for _, verb := range []string{"stop", "uninstall"} {
+		e.exits(1, "service "+verb).says("runtimescope.socket starts the service", "Try: systemctl --user disable --now runtimescope.socket")
+	}
+	e.serves()
+	e.systemctl("disable", "--now", "runtimescope.socket")
+	e.exits(0, "service stop")
+}

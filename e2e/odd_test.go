@@ -391,8 +391,9 @@ func TestE2EWhatHoldsAPortIsEndedByTheAdvice(t *testing.T) {
 	}
 	for _, c := range []struct{ what, unit, text, says, fix string }{
 		{"an enabled unit", `a\x20b.service`, "ExecStart=@COLLECTOR\nRestart=always", "that is another collector", `systemctl --user disable --now 'a\x20b.service'`},
-		{"a unit's child", "emacs.service", "ExecStart=sh -c '@COLLECTOR & echo $$! >%h/child; while :; do sleep 1; done'", "that is another collector", "kill CHILD"},
+		{"a unit's child", "emacs.service", "ExecStart=sh -c '@COLLECTOR & echo $$! >%h/child; sleep 1000; true'", "that is another collector", "kill CHILD"},
 		{"a unit of Homebrew", "homebrew.rs.service", "ExecStart=@COLLECTOR", "that is another collector", "brew services stop rs"},
+		{"behind a script", "rs.service", "ExecStart=/bin/sh -c 'true; @COLLECTOR; true'", "that is another collector", "systemctl --user disable --now rs.service"},
 		{"run in a unit", "rs.service", "ExecStart=@BIN/runtimescope service run", "the collector of `runtimescope service run`", "systemctl --user disable --now rs.service"},
 		{"a socket", "rs.socket", "ListenStream=127.0.0.1:@HTTP", "is held by systemd for rs.socket", "systemctl --user disable --now rs.socket"},
 	} {

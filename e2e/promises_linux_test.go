@@ -31,8 +31,9 @@ func TestE2EAStopThatSystemdRefusesIsAFailure(t *testing.T) {
 	pid := e.serves()
 	e.dropIn("[Unit]\nRefuseManualStop=yes\n")
 	e.systemctl("daemon-reload")
-	for _, verb := range []string{"stop", "uninstall"} {
-		e.exits(1, "service "+verb).says("✗ systemctl --user stop runtimescope.service", "Operation refused").saysNot("✓")
+	e.exits(0, "service status").says("RefuseManualStop=yes. Fix: edit or remove " + e.unit + ".d/x.conf")
+	for _, verb := range []string{"stop", "uninstall", "restart", "install"} {
+		e.exits(1, "service "+verb).says("RefuseManualStop=yes", "Try: edit or remove "+e.unit+".d/x.conf").saysNot("✓")
 		if e.serves() != pid || e.show("UnitFileState") != "enabled" {
 			t.Errorf("%s: it is not as it was", verb)
 		}
@@ -51,8 +52,9 @@ func TestE2EAManagerThatHangsIsAClearError(t *testing.T) {
 	e.ok(syscall.Kill(manager, syscall.SIGSTOP))
 	t.Cleanup(func() { syscall.Kill(manager, syscall.SIGCONT) })
 	for _, args := range []string{"service status", "service restart", "service uninstall"} {
-		e.exits(1, args).says("no answer within 10s").saysNot("✓")
+		e.exits(1, args).says("no answer within 10").saysNot("✓")
 	}
+	e.exits(1, "service status").says("/readyz answers — unverified: whether that is the service cannot be found out")
 	e.ok(syscall.Kill(manager, syscall.SIGCONT))
 	e.until("the manager is back", func() bool {
 		out, _ := e.tool("systemctl", "--user", "is-system-running")
@@ -165,6 +167,38 @@ func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--pid", "--fork", "--mount-proc"}
 	e.exits(1, "service status").says("this shell is in another PID namespace").saysNot("systemctl start user@", "root has no")
 	e.refused("service restart", "this shell is in another PID namespace", "Try: run this outside the container")
+}
+
+func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
+	e := newE2E(t)
+	if !e.mayUseNamespaces() {
+		t.Skip("this system lets users make no namespace")
+	}
+	e.exits(0, "service install")
+	pid := e.serves()
+	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", `mount -t tmpfs none "$HOME/.config" && exec "$@"`, "sh"}
+	for _, verb := range []string{"install", "uninstall"} {
+		e.refused("service "+verb, "other file systems are mounted here", "Try: run this outside the sandbox or container")
+	}
+	e.exits(0, "service status").says("✓ Service is active", "other file systems are mounted here")
+	e.prefix = nil
+	if e.serves() != pid {
+		t.Error("the healthy service was replaced")
+	}
+	e.exits(0, "service status").saysNot("mounted here")
+}
+
+func TestE2EAUnitBeforeTheUsersOwnIsNamed(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	before := filepath.Join(filepath.Dir(filepath.Dir(e.unit)), "user.control", "runtimescope.service")
+	e.write(before, e.read(e.unit), 0o644)
+	e.systemctl("daemon-reload")
+	e.exits(0, "service status").says("another unit of this name stands before the user's own: " + before).saysNot("package")
+	e.refused("service install", "another unit of this name", "Try: remove it")
+	e.ok(os.Remove(before))
+	e.systemctl("daemon-reload")
+	e.exits(0, "service install")
 }
 
 func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T) {

@@ -447,7 +447,7 @@ func findDefinitionGone(s snapshot) (problem, bool) {
 	st := s.state
 	return problem{severity: failing, summary: fmt.Sprintf("the %s of the service is gone: %s", s.names.definition, st.file.path),
 			fix: installCommand, blocks: starts},
-		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == "" && !st.transient
+		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == "" && !st.transient && !s.process.otherMounts
 }
 
 // findDefinitionBroken lets a restart go on where the file, or a drop-in that is the cause, may have been repaired since.

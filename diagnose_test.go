@@ -41,7 +41,7 @@ func eachSnapshot(t *testing.T, f func(t *testing.T, what string, m serviceManag
 // systemdOnly tells whether an option is a fact that launchd never states.
 func (o option) systemdOnly() bool {
 	return slices.Contains([]string{"masked", "masked until the next boot", "a mask as a file", "another home", "a link left over", "broken by a drop-in",
-		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
+		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "no start by hand", "no stop by hand", "requires what is not there", "triggered", "other mounts", "another unit before it", "another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
 }
 
 var changingVerbs = []verb{install, update, restart, stop, uninstall, ensure}
@@ -208,6 +208,7 @@ func TestWhatEachProblemRefuses(t *testing.T) {
 	run := []option{installed(), runningAs(4242)}
 	down := []option{installed()}
 	old := change("replaced", func(s *snapshot) { s.process.replaced = true })
+	byDropIn := change("a drop-in", func(s *snapshot) { s.state.dropIns = []string{"/x/y.conf"} })
 	find := func(name string) option {
 		for _, o := range allOptions() {
 			if o.name == name {
@@ -250,6 +251,14 @@ func TestWhatEachProblemRefuses(t *testing.T) {
 		{down, portHeldBy(snapWS, unitsCollector).name, "port-held", "install restart ensure", "systemctl --user stop other.service"},
 		{append(down[:1:1], change("", func(s *snapshot) { s.free = ports{6778, 6777} })), portHeldBy(snapWS, boundOnly).name, "port-held", "install restart ensure",
 			"choose another port: RUNTIMESCOPE_PORT=6777 runtimescope service install"},
+		{run, "other mounts", "other-mounts", "install uninstall", "run this outside the sandbox or container"},
+		{run, "another unit before it", "shadowed", "install uninstall", "remove it, then run systemctl --user daemon-reload"},
+		{run, "no start by hand", "manual-refused", "install restart", "see systemctl --user cat runtimescope.service"},
+		{append(run[:2:2], byDropIn), "no start by hand", "manual-refused", "install restart", "edit or remove /x/y.conf"},
+		{run, "no stop by hand", "manual-refused", "restart stop uninstall", "runtimescope service install"},
+		{down, "no stop by hand", "manual-refused", "restart", "runtimescope service install"},
+		{down, "requires what is not there", "requirement-missing", "restart", "runtimescope service install"},
+		{run, "triggered", "triggered", "stop uninstall", "systemctl --user disable --now x.socket"},
 		{run, "no linger", "no-linger", "", "sudo loginctl enable-linger $USER"},
 		{run, "not enabled", "not-enabled", "", "runtimescope service install"},
 		{run, "replaced", "collector-replaced", "", "runtimescope service restart"},

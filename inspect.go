@@ -249,7 +249,9 @@ func (a *app) processFacts(ctx context.Context, s *snapshot) {
 	}
 	if table, ok := a.processes.(procfs); ok {
 		s.process.otherNetwork = table.otherNetwork(pid)
-		s.process.otherMounts = st.pid != 0 && table.otherMounts(st.pid, s.names.path)
+		if s.process.otherMounts = st.pid != 0 && table.otherMounts(st.pid, s.names.path); s.process.otherMounts {
+			s.state.enabled = nil // the links are not seen, either
+		}
 	}
 	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, pid)
 	// who makes links makes them anew

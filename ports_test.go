@@ -1128,3 +1128,29 @@ func BenchmarkStateOfAUnit(b *testing.B) {
 		}
 	}
 }
+
+func TestAFolderThatOnlyThisShellSeesIsTold(t *testing.T) {
+	t.Parallel()
+	notOnWindows(t, "its paths are no mount points of Linux")
+	root := t.TempDir()
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	const base = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n22 21 8:2 /vol /home rw - ext4 /dev/sda2 rw\n"
+	escaped := strings.ReplaceAll(folder, " ", `\040`)
+	put(t, filepath.Join(root, "7/stat"), "7 (collector) S 5"+strings.Repeat(" 0", 20), 0o644)
+	put(t, filepath.Join(root, "5/mountinfo"), base, 0o644)
+	for _, c := range []struct {
+		what, own string
+		want      bool
+	}{
+		{"the same", base, false},
+		{"the same by another way", base + "30 21 8:1 " + escaped + " " + escaped + " rw - ext4 /dev/sda1 rw\n", false},
+		{"a file system of its own", base + "30 21 0:50 / " + escaped + " rw - tmpfs none rw\n", true},
+		{"another folder there", base + "30 21 8:1 /other " + escaped + " rw - ext4 /dev/sda1 rw\n", true},
+		{"beside it", base + "30 21 0:50 / " + escaped + "2 rw - tmpfs none rw\n", false},
+		{"cannot be told", "", false},
+	} {
+		put(t, filepath.Join(root, "self/mountinfo"), c.own, 0o644)
+		same(t, c.what, procfs{root: root}.otherMounts(7, filepath.Join(folder, "not/there/yet")), c.want)
+	}
+}

@@ -430,7 +430,7 @@ func (p procfs) otherNetwork(pid int) bool {
 
 // otherMounts tells whether path is another file to the parent of a process, the manager, than to this shell.
 func (p procfs) otherMounts(pid int, path string) bool {
-	for at := path; at != "/"; at = filepath.Dir(at) { // what is not there yet is made on the way
+	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) { // what is not there yet is made on the way
 		if real, err := filepath.EvalSymlinks(at); err == nil {
 			own, its := p.mountOf("self", real), p.mountOf(strconv.Itoa(p.parent(pid)), real)
 			return own != "" && its != "" && own != its

@@ -1086,6 +1086,30 @@ func TestMessagesOfARealJournal(t *testing.T) {
 	}
 }
 
+func TestWhyACollectorWasNotStartedIsRead(t *testing.T) {
+	t.Parallel()
+	const about = `"USER_INVOCATION_ID":"1","SYSLOG_IDENTIFIER":"systemd","MESSAGE":"runtimescope.service: `
+	end := func(command, code, status string) string {
+		return `{"MESSAGE_ID":"` + processEnd + `","COMMAND":"` + command + `","EXIT_CODE":"` + code + `","EXIT_STATUS":"` + status + `",` + about + `Control process exited"}`
+	}
+	for text, want := range map[string]string{
+		end("ExecStartPre", "exited", "3"):    "ExecStartPre= failed: status 3",
+		end("ExecStartPost", "dumped", "11"):  "ExecStartPost= failed: SIGSEGV",
+		end("ExecCondition", "exited", "255"): "ExecCondition= failed: status 255",
+		end("ExecStart", "exited", "3"):       "",
+		end("ExecStopPost", "exited", "3"):    "",
+		`{` + about + `Failed to load environment files: x"}{` + about + `Failed to run 'start' task: x"}`:                          "Failed to load environment files: x",
+		`{` + about + `Failed to spawn 'start' task: y"}`:                                                                           "Failed to spawn 'start' task: y",
+		`{` + about + `Failed to kill control group: z"}`:                                                                           "",
+		`{"MESSAGE":"runtimescope.service: Failed to run 'x'","_SYSTEMD_INVOCATION_ID":"1"}`:                                        "", // the collector's own words
+		`{"MESSAGE_ID":"` + spawnFailed + `",` + about + `Failed at step EXEC spawning /x: y"}` + end("ExecStart", "exited", "203"): "Failed at step EXEC spawning /x: y",
+	} {
+		if l, _ := systemdReads(text); l.refusal != want {
+			t.Errorf("%s: got %q, want %q", text, l.refusal, want)
+		}
+	}
+}
+
 // systemdReads reads what a journal printed, the oldest entry first.
 func systemdReads(text string) (startLog, bool) {
 	entries, _ := journalEntries(context.Background(), systemdJournal{says: []string{text}, argv: new([]string)}, 9)
@@ -1223,10 +1247,16 @@ func TestAStartThatSystemdRefusedIsExplained(t *testing.T) {
 		{"no answer", refused, "", refused.Error(), ""},
 		{"ended", refused, fakebinText(t, "systemctl-show-failed-gave-up.txt"), "The service did not start: status ", ""},
 		{"not run", refused, fakebinText(t, "systemctl-show-auto-restart-203.txt"), "The service did not start: status 203/EXEC: /home/ada/app/nowhere is not there (", ""},
+		{"an assertion", planFailed(1, "Assertion failed on job for runtimescope.service.", "systemctl", "--user", "start"), stopped,
+			"The service did not start: a condition of its unit does not hold (systemctl --user start: exit status 1: Assertion", ""},
+		{"a dependency", planFailed(1, "A dependency job for runtimescope.service failed. See", "systemctl", "--user", "start"),
+			stopped + "Requires=basic.target db.service a.slice\n", "The service did not start: it requires db.service, which failed", ""},
+		{"a dependency that nobody knows", planFailed(1, "A dependency job", "systemctl"), stopped, "systemctl: exit status 1: A dependency job", ""},
 		{"bad", bad, fakebinText(t, "systemctl-show-bad-setting.txt"), bad.Error(), "runtimescope service install"},
 		{"bad, and it ended once", bad, fakebinText(t, "systemctl-show-failed-gave-up.txt"), bad.Error(), ""},
 	} {
-		run := planRunner{outputs: map[string]string{call + unitProperties: c.shown}}
+		run := planRunner{outputs: map[string]string{call + unitProperties: c.shown,
+			"systemctl --user show -p Id,LoadState,ActiveState db.service": "Id=db.service\nLoadState=loaded\nActiveState=failed\n"}}
 		got := systemd{user: ada}.explain(t.Context(), run, c.err)
 		if !strings.HasPrefix(got.Error(), c.want) || fromError(got, 0).fix != c.fix {
 			t.Errorf("%s: got %v [%s], want %s [%s]", c.what, got, fromError(got, 0).fix, c.want, c.fix)

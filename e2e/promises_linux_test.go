@@ -180,7 +180,7 @@ func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
 	for _, verb := range []string{"install", "uninstall"} {
 		e.refused("service "+verb, "other file systems are mounted here", "Try: run this outside the sandbox or container")
 	}
-	e.exits(0, "service status").says("✓ Service is active", "other file systems are mounted here")
+	e.exits(0, "service status").says("✓ Service is active", "other file systems are mounted here").saysNot("is gone", "Starts at login: no")
 	e.prefix = nil
 	if e.serves() != pid {
 		t.Error("the healthy service was replaced")

@@ -335,9 +335,15 @@ func (p unitProps) readExit(s *state) {
 	case "2", "3":
 		s.lastExit = &exitStatus{signal: p.number("ExecMainStatus")}
 	default:
+		if p.startTimedOut() {
+			s.lastName = "systemd: the TimeoutStartSec of its unit was over"
+		}
 		return
 	}
 	s.lastName = unitExitName(*s.lastExit)
+	if p.startTimedOut() {
+		s.lastName += " (systemd stopped it: the TimeoutStartSec of its unit was over)"
+	}
 	if p["Result"] == "oom-kill" {
 		s.lastName += " (out of memory)"
 		if limit, err := strconv.ParseInt(p["MemoryMax"], 10, 64); err == nil {
@@ -349,6 +355,11 @@ func (p unitProps) readExit(s *state) {
 		s.isolated = fmt.Sprintf("failed once (%s), starts again in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
 	}
 	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
+}
+
+// startTimedOut tells whether systemd ended a start that took too long: it never was active.
+func (p unitProps) startTimedOut() bool {
+	return p["Result"] == "timeout" && p.time("InactiveExitTimestampMonotonic") > p.time("ActiveEnterTimestampMonotonic")
 }
 
 // toldToStop tells whether the service ended because somebody stopped it: then its process ended after the unit had left

@@ -500,6 +500,12 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 			func(s state) bool { return s.lastName == "SIGKILL (out of memory: the unit's MemoryMax is 20M)" }},
 		{"Result=success\nNRestarts=0\nExecMainCode=0\nExecMainStatus=0", "Result=oom-kill\nNRestarts=0\nExecMainCode=2\nExecMainStatus=9\nMemoryMax=infinity",
 			func(s state) bool { return s.lastName == "SIGKILL (out of memory)" }},
+		{"Result=success\nNRestarts=0\nExecMainCode=0\nExecMainStatus=0", "Result=timeout\nNRestarts=0\nExecMainCode=1\nExecMainStatus=0\nInactiveExitTimestampMonotonic=9",
+			func(s state) bool {
+				return s.lastName == "status 0 (systemd stopped it: the TimeoutStartSec of its unit was over)"
+			}},
+		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9", func(s state) bool { return s.lastName == "systemd: the TimeoutStartSec of its unit was over" }},
+		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9\nActiveEnterTimestampMonotonic=9", func(s state) bool { return s.lastName == "" }},
 		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool {
 			return s.phase == running && s.rawState == "active (exited)" && s.next == "systemd does not start it again after a clean end"
 		}},

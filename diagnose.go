@@ -186,7 +186,7 @@ func readyEvidence(s snapshot) (bool, string) {
 	case s.answered() && s.owner().foreign != nil:
 		return false, fmt.Sprintf("%s is answered by %s; whether that is the service cannot be found out", url, s.owner().foreign)
 	case s.answered():
-		return true, url + "/readyz answers"
+		return foundOut(s.silent == nil, url+"/readyz answers", url+"/readyz answers; whether that is the service")
 	}
 	return false, "nothing runs that could answer on " + url
 }
@@ -620,9 +620,6 @@ func findAnsweredByOther(s snapshot) (problem, bool) {
 
 func findUnverified(s snapshot) (problem, bool) {
 	doubt := s.owner().doubt
-	if s.silent != nil && s.state.phase != notInstalled {
-		doubt = "whether that is the service cannot be found out"
-	}
 	return problem{severity: warning, summary: fmt.Sprintf("%s/readyz answers — unverified: %s", collectorURL(s.ready.port), doubt)},
 		s.answered() && doubt != ""
 }

@@ -371,8 +371,8 @@ func (a *app) sayReady(s snapshot) {
 	other := s.answered() && s.owner().foreign != nil && s.silent == nil
 	switch {
 	case s.silent != nil && s.answered():
-		p, _ := findUnverified(s)
-		a.out.warn("%s", p.summary)
+		_, text := readyEvidence(s)
+		a.out.warn("%s", text)
 	case s.state.phase != running:
 	case s.unaskable() != "":
 		a.out.warn("Collector is running; readiness cannot be checked: %s", s.unaskable())

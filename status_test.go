@@ -405,7 +405,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 			none + "⚠ cannot reach the manager\n⚠ http://127.0.0.1:6768 is answered by PID 77 (/usr/local/bin/collector-server), not by the service\n"},
 		"none, and the port is held": {[]option{nothing, portHeldBy(snapHTTP, otherCollector)},
 			none + "⚠ http://127.0.0.1:6768 is answered by PID 77 (/usr/local/bin/collector-server), not by the service. Fix: kill 77\n⚠ port 6768 is held by PID 77 (/usr/local/bin/collector-server): that is another collector. Fix: kill 77\n"},
-		"no manager": {[]option{noManager()}, "⚠ Service installed, but its state is unknown\n" + strings.TrimPrefix(tail, login)},
+		"no manager": {[]option{noManager()}, "⚠ Service installed, but its state is unknown\n⚠ http://127.0.0.1:6768/readyz answers; whether that is the service cannot be found out\n" + strings.TrimPrefix(tail, login)},
 		"ending":     {[]option{ending(), noAnswer}, "⚠ Service state: deactivating (stop-sigterm) — PID 4242 is ending\n" + tail},
 		"stopped":    {[]option{down}, "⚠ Service state: inactive. Run: runtimescope service start\n" + tail},
 		"stopped, its port held": {[]option{down, portHeldBy(snapHTTP, stranger)},

@@ -551,7 +551,7 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 		return &hinted{err, p.fix, p.advice}
 	case stateErr == nil && dependency:
 		if bad := m.unitsThat(ctx, run, s.requires, func(p unitProps) bool { return p["ActiveState"] == "failed" }); len(bad) > 0 {
-			return &hinted{error: fmt.Errorf("The service did not start: it requires %s, which failed", strings.Join(bad, " and ")),
+			return &hinted{error: &failure{headline: "The service did not start: it requires " + strings.Join(bad, " and ") + ", which failed"},
 				advice: "see systemctl --user status " + quoteArgv(bad)}
 		}
 	}

@@ -147,6 +147,9 @@ func (e *e2e) end(manager *os.Process, ended chan error) {
 	}
 	for pid := range e.processes() {
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if len(line) == 0 { // it has ended, and nobody has asked how
+			continue
+		}
 		e.t.Errorf("left running: PID %d: %q", pid, line)
 		e.kill(pid)
 	}

@@ -15,6 +15,9 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 	if err := a.portsValid(); err != nil {
 		return err
 	}
+	if p, sudo := findSudo(snapshot{shell: a.shell()}); sudo {
+		return p.refusal()
+	}
 	s := a.dashboardSnapshot(ctx)
 	if o.network {
 		return a.sayNetwork(s)
@@ -23,7 +26,7 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 		p.id = "other-network"
 		return p.refusal()
 	}
-	if !s.answered() {
+	if !s.answered() && s.unaskable() == "" {
 		if err := a.ensureRunning(ctx, s.state.phase == running, o); err != nil {
 			return err
 		}
@@ -34,6 +37,9 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 		a.out.warn("%s", p.summary)
 	}
 	url := collectorURL(s.ready.port) + dashboardPath
+	if why := s.unaskable(); why != "" {
+		return fmt.Errorf("the dashboard is not on %s: %s", url, why)
+	}
 	if s.answered() {
 		if err := a.mayOpen(ctx, s, o.noOpen); err != nil {
 			return err
@@ -78,7 +84,7 @@ func (a *app) mayOpen(ctx context.Context, s snapshot, printed bool) error {
 		return fmt.Errorf("%s answers, but whose answer that is cannot be found out: %s", url, s.owner().doubt)
 	}
 	for _, h := range f.holders {
-		mine := h.pid != 0 && h.uid == -1 // nobody else's may be looked into
+		mine := h.pid != 0 && h.uid == -1 && s.shell.uid != 0 // nobody else's may be looked into, but by root
 		if !h.ours && !mine && h.uid != s.shell.uid {
 			return fmt.Errorf("%s is answered by %s: that is not yours, so it is not opened", url, h)
 		}

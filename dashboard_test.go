@@ -103,6 +103,11 @@ func TestDashboardOpensNothingThatAnotherUserAnswers(t *testing.T) {
 	}
 	b.processes = heldTable{b.processes, holder{pid: 7, uid: b.uid + 1, command: "x"}}
 	b.want(1, "dashboard --no-open", "that is not yours")
+	b.uid, b.processes = 0, heldTable{b.processes, holder{pid: 7, uid: -1, command: "x"}} // root may look into everybody's
+	b.want(1, "dashboard --no-open", "that is not yours")
+	b.env["SUDO_USER"] = "ada"
+	b.want(1, "dashboard", "✗ this is a per-user service: run it without sudo")
+	b.wantCalls()
 }
 
 // In a heldTable a process holds every port.

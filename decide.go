@@ -108,6 +108,9 @@ func targetOf(s snapshot, r request) definition {
 	}
 	d := definition{collector: found, ports: s.wanted(), env: present.env}
 	d.setVariables(r.env...)
+	if s.state.wrapped() && found == present.collector && !s.inUse(d) {
+		d.collector = s.candidate.path
+	}
 	return d
 }
 
@@ -155,8 +158,11 @@ func effectsOf(s snapshot, r request) effects {
 		}
 		return starts
 	case ensure:
-		if s.serving() && s.inUse(target) {
+		switch {
+		case s.serving() && s.inUse(target):
 			return 0
+		case s.state.wrapped() && s.inUse(target): // what it is told to run is kept
+			return starts
 		}
 		return writes
 	}
@@ -174,7 +180,7 @@ func plannedVerb(s snapshot, r request) verb {
 	switch {
 	case e == 0:
 		return look
-	case r.verb == update && e == starts:
+	case (r.verb == update || r.verb == ensure) && e == starts:
 		return restart
 	case r.verb == update, r.verb == ensure:
 		return install

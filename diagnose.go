@@ -154,7 +154,9 @@ func commonChecks() []check {
 			return true, "no RUNTIMESCOPE_* variable of this shell differs from the service's"
 		}},
 		{"manager", func(s snapshot) (bool, string) { return true, s.names.name + " answers" }},
-		{"collector", func(s snapshot) (bool, string) { return true, cmp.Or(s.installed.path, s.candidate.path) }},
+		{"collector", func(s snapshot) (bool, string) {
+			return true, cmp.Or(s.state.command(), s.installed.path, s.candidate.path)
+		}},
 		{"definition", func(s snapshot) (bool, string) {
 			return foundOut(s.silent == nil, s.state.loaded+" is loaded", s.state.file.path+" is there; whether it is loaded")
 		}},

@@ -109,6 +109,9 @@ func TestWhatRefusesACommandIsShownByDoctorAndStatus(t *testing.T) {
 			if d.refused != nil && !slices.Contains(shown, d.refused.summary) {
 				t.Errorf("%s: %s is refused by %s, and doctor does not say so", what, v, d.refused.id)
 			}
+			if strings.Contains(d.text, snapInterpreter) {
+				t.Errorf("%s: %s writes a definition that runs an interpreter without its script", what, v)
+			}
 			there := s.state.there() || s.state.loaded != "" || s.state.leftover() != ""
 			if d.refused == nil && d.verb != look && (there || v == install) && len(d.plan.steps) == 0 {
 				t.Errorf("%s: %s does nothing", what, v)
@@ -142,6 +145,12 @@ func TestEachProblemBelongsToOneCheckAndEachCheckSpeaks(t *testing.T) {
 				t.Errorf("%s: %+v", what, p)
 			}
 			seen[p.id] = true
+		}
+		s.around.log = startLog{lines: strings.Split(strings.Repeat("fatal\n", 30), "\n")}
+		var said strings.Builder
+		(&app{out: printer{stdout: &said}}).sayStatus(s, problems)
+		if facts := strings.Count(said.String(), "\n") - len(problems); facts > 24 || strings.Count(said.String(), "fatal") > 5 {
+			t.Errorf("%s: status has %d lines of facts:\n%s", what, facts, said.String())
 		}
 	})
 }

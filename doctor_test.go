@@ -306,6 +306,7 @@ process fail failed, last exit status 203/EXEC: /gone is not there: it stays so 
 process fail failed, last exit status 3: it stays so [runtimescope service logs]` + idle},
 		"a program whose name is left to the manager": {func(s *snapshot) {
 			s.installed = programFacts{path: "%h/x", err: errors.New("not there"), certain: true}
+			s.state.program, s.state.file.definition.collector = "", "%h/x"
 		},
 			"collector ok %h/x"},
 		"crash-looping": {func(s *snapshot) {

@@ -19,6 +19,7 @@ type option struct {
 const (
 	snapHTTP, snapWS = defaultHTTPPort, defaultWSPort
 	snapProgram      = "/opt/bin/collector-server"
+	snapInterpreter  = "/usr/bin/node"
 	snapSecret       = "s3cr3t-value"
 )
 
@@ -155,6 +156,14 @@ func noManager() option {
 	})
 }
 
+func interpreted() option {
+	return change("behind an interpreter", func(s *snapshot) {
+		s.state.program, s.installed, s.sameProgram = snapInterpreter, programFacts{path: snapInterpreter}, false
+		s.state.arguments = "/opt/x.js --token=…"
+		s.state.file.definition.collector, s.state.file.definition.arguments = snapInterpreter, s.state.arguments
+	})
+}
+
 func noCollector() option {
 	return change("no collector", func(s *snapshot) {
 		s.candidate = programFacts{err: &failure{"Could not locate the `collector-server` binary", []string{"/opt/bin: not there"}}}
@@ -235,6 +244,7 @@ func allOptions() []option {
 			s.state.dropIns, s.state.unitEnv, s.state.file.ours = []string{"/x/y.conf"}, []string{httpPortEnv + "=7000", wsPortEnv + "=7000"}, true
 		}),
 		change("ending without a main process", func(s *snapshot) { ending().set(s); s.state.pid = 0 }),
+		interpreted(),
 		change("too long an answer", func(s *snapshot) { s.state.cut = "systemctl show: its answer was cut off" }),
 		change("changed on disk", func(s *snapshot) { s.state.stale = true }),
 		change("changed since the start", func(s *snapshot) { s.process.definitionChanged = true }),

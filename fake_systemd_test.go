@@ -351,7 +351,7 @@ func (m fakeMachine) lsof(s *fakeState, args []string, stdout, _ io.Writer) int 
 		if _, foreign := m.foreignHolder(); !ok || owner == foreignPID && foreign == "" { // another user's, whom lsof shows to root alone
 			return 1
 		}
-		fmt.Fprintf(stdout, "p%d\nu%d\nf7\nn127.0.0.1:%d\n", owner, s.Uid, port)
+		fmt.Fprintf(stdout, "p%d\nu%d\nf7\nn%s:%d\n", owner, s.Uid, s.address(owner), port)
 		return 0
 	}
 	if _, err := fmt.Sscanf(call, "-a -p %d -d txt -Fin", &pid); err == nil {
@@ -375,6 +375,16 @@ func (m fakeMachine) lsof(s *fakeState, args []string, stdout, _ io.Writer) int 
 	}
 	return 64
 }
+
+// address is where a process listens.
+func (s fakeState) address(pid int) string {
+	if pid != foreignPID && strings.Contains(s.LoadedText+fmt.Sprint(fakePlistEnvironment(s)), fakeLAN) {
+		return fakeLAN
+	}
+	return "127.0.0.1"
+}
+
+const fakeLAN = "10.9.9.10" // which reads the same from either end in /proc
 
 func (m fakeMachine) ps(s *fakeState, args []string, stdout, _ io.Writer) int {
 	call := strings.Join(args, " ")
@@ -427,7 +437,8 @@ func (m fakeMachine) writeProc(s fakeState) {
 	}
 	table := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 	for port, pid := range m.held(s) {
-		table += fmt.Sprintf("   0: 0100007F:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000  %4d        0 %d 1 0000000000000000 100 0 0 10 0\n", port, s.Uid, 90000+port)
+		address := map[string]string{"127.0.0.1": "0100007F", fakeLAN: "0A09090A"}[s.address(pid)]
+		table += fmt.Sprintf("   0: %s:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000  %4d        0 %d 1 0000000000000000 100 0 0 10 0\n", address, port, s.Uid, 90000+port)
 		fd := filepath.Join(proc, strconv.Itoa(pid), "fd")
 		if err := os.MkdirAll(fd, 0o755); err != nil {
 			panic(err)
@@ -439,6 +450,7 @@ func (m fakeMachine) writeProc(s fakeState) {
 		dir := strconv.Itoa(pid)
 		put(dir+"/cmdline", strings.ReplaceAll(command, " ", "\x00")+"\x00")
 		put(dir+"/cgroup", "0::"+cgroup+"\n")
+		put(dir+"/status", fmt.Sprintf("Name:\tx\nUid:\t%d\t%[1]d\t%[1]d\t%[1]d\n", s.Uid))
 		put(dir+"/stat", fmt.Sprintf("%d (a (b) c) S 1 %s", pid, "1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1000000 1000000 1525 0 0 0")) // started now
 	}
 	if s.PID != 0 {

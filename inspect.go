@@ -202,6 +202,7 @@ func (a *app) holdersOf(ctx context.Context, look portLook, port int, s state) p
 			f.answers = a.answers(port)
 		}
 	}
+	f.holders = slices.DeleteFunc(f.holders, func(h holder) bool { return h.elsewhere && !h.ours })
 	return f
 }
 
@@ -223,7 +224,7 @@ func (a *app) programs(s *snapshot, installed, candidate programFacts) {
 	if path := s.state.collector(); path != installed.path {
 		s.installed = a.programOf(path)
 	}
-	if candidate.path == "" && s.installed.path != "" && s.installed.err == nil {
+	if candidate.path == "" && s.installed.path != "" && s.installed.err == nil && !s.state.wrapped() {
 		candidate = programFacts{path: s.installed.path}
 	}
 	if path := candidate.path; path != "" {

@@ -101,10 +101,17 @@ func xmlText(s string) string {
 // parse reads back what a plist says of the collector and its ports, also in a plist edited by hand.
 func (m launchd) parse(text string) (d definition) {
 	top, _ := readPlist(text)
+	arguments, _ := top["ProgramArguments"].([]any)
+	var words []string
+	for _, word := range arguments {
+		text, _ := word.(string)
+		words = append(words, text)
+	}
+	if len(words) > 0 {
+		d.collector, d.arguments = words[0], shownCommand(words[1:])
+	}
 	if program, ok := top["Program"].(string); ok {
 		d.collector = program
-	} else if arguments, ok := top["ProgramArguments"].([]any); ok && len(arguments) > 0 {
-		d.collector, _ = arguments[0].(string)
 	}
 	environment, _ := top["EnvironmentVariables"].(map[string]any)
 	for key, value := range environment {

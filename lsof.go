@@ -25,14 +25,18 @@ type lsofTable struct {
 // a process which may not be looked into; it is asked twice, since one of ours may have begun to listen meanwhile.
 func (t lsofTable) holders(ctx context.Context, port int) (func(int) []holder, error) {
 	var found []holder
-	for look := 0; look == 0 || look == 1 && len(found) == 0 && t.answers != nil && t.answers(port); look++ {
+	seen := func() bool { return slices.ContainsFunc(found, func(h holder) bool { return !h.elsewhere }) }
+	for look := 0; look == 0 || look == 1 && !seen() && t.answers != nil && t.answers(port); look++ {
 		out, err := t.run.Run(ctx, "lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:LISTEN", "-Fpun")
 		if err != nil && exitCode(err) != 1 { // 1: nobody, or not all could be looked into
 			return nil, err
 		}
-		if found = parseLsof(out); look == 1 && len(found) == 0 {
+		if found = parseLsof(out); look == 1 && !seen() {
 			return func(int) []holder { return []holder{{uid: -1}} }, nil
 		}
+	}
+	if seen() {
+		found = slices.DeleteFunc(found, func(h holder) bool { return h.elsewhere })
 	}
 	for i, h := range found {
 		if h.pid != 0 {
@@ -57,9 +61,11 @@ func parseLsof(out string) []holder {
 			current.uid = n
 		case strings.HasPrefix(line, "n"):
 			host := value[:max(0, strings.LastIndexByte(value, ':'))]
-			addr, _ := netip.ParseAddr(strings.Trim(host, "[]"))
-			if current.pid > 0 && (host == "*" || answersLoopback(addr.Unmap())) &&
-				!slices.ContainsFunc(found, func(h holder) bool { return h.pid == current.pid }) {
+			addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+			current.elsewhere = host != "*" && loopbackRank(addr.Unmap()) == 1
+			if i := slices.IndexFunc(found, func(h holder) bool { return h.pid == current.pid }); i >= 0 {
+				found[i].elsewhere = found[i].elsewhere && current.elsewhere
+			} else if current.pid > 0 && (host == "*" || err == nil) {
 				found = append(found, current)
 			}
 		}

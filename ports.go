@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,6 +107,7 @@ type holder struct {
 	system  bool   // that unit is not the user's
 	// wildcard6 means that it listens on [::], which may or may not take in 127.0.0.1.
 	wildcard6 bool
+	elsewhere bool // 127.0.0.1 does not reach it; only of the service's own is that kept
 	ours      bool // it is the service's
 	// unbound is why the port cannot be bound though nobody listens there; "" for a holder that listens.
 	unbound string
@@ -131,7 +133,7 @@ func (h holder) String() string {
 
 // runs adds what runs: the words of a command line, and the file that the kernel runs.
 func (h holder) runs(words []string, exe string) holder {
-	h.command = oneLine(strings.Join(words, " "))
+	h.command = shownCommand(words)
 	if len(words) == 0 {
 		return h
 	}
@@ -142,6 +144,17 @@ func (h holder) runs(words []string, exe string) holder {
 	h.args = strings.Join(words[at+1:min(at+3, len(words))], " ")
 	return h
 }
+
+// shownCommand is a command line without values: of --x=VALUE and NAME=VALUE, alone or in a line for a shell. They may be secrets.
+func shownCommand(words []string) string {
+	var shown []string
+	for _, word := range words {
+		shown = append(shown, assignment.ReplaceAllString(word, "$1$2…"))
+	}
+	return oneLine(strings.Join(shown, " "))
+}
+
+var assignment = regexp.MustCompile(`(?s)(^-{0,2}[A-Za-z_][-.\w]*=).+|([\s;&|"'(]-{0,2}[A-Za-z_][-.\w]*=)(?:'[^']*'|"[^"]*"|[^\s;&|"')])+`)
 
 // scriptAt is which word is the script that an interpreter, or an editor's own program, runs; 0 where there is none.
 func scriptAt(words []string) int {
@@ -224,9 +237,10 @@ func collectorURL(port int) string { return "http://127.0.0.1:" + strconv.Itoa(p
 
 // ownership says whose the socket is that answers on the collector's port.
 type ownership struct {
-	verified bool    // the service's
-	foreign  *holder // certainly somebody else's
-	doubt    string  // neither is known: why
+	verified  bool    // the service's
+	elsewhere bool    // and not on 127.0.0.1
+	foreign   *holder // certainly somebody else's
+	doubt     string  // neither is known: why
 }
 
 // socketOwner says whose the socket is that answers on a port.
@@ -246,7 +260,7 @@ func socketOwner(port int, f portFacts, uid int) ownership {
 	case len(f.holders) == 0:
 		return ownership{doubt: fmt.Sprintf("no process is seen to hold port %d", port)}
 	case ours == len(f.holders):
-		return ownership{verified: true}
+		return ownership{verified: true, elsewhere: f.holders[0].elsewhere}
 	case other.pid == 0 && other.uid == uid:
 		return ownership{doubt: fmt.Sprintf("the process that holds port %d may not be looked into", port)}
 	case ours > 0:

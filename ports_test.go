@@ -378,6 +378,10 @@ func TestHoldersAreThoseThatAnswerTheLoopbackAddress(t *testing.T) {
 		p.wantHolders(7000+i, 0, holder{pid: 500 + i, uid: -1, wildcard6: addr == "::"}.runs([]string{"answers", addr}, ""))
 	}
 	p.wantHolders(7005, 0)
+	p.listens("192.0.2.5", 7006, 1000, 300)
+	p.process(700, 1, "x", 300)
+	p.put("700/status", "Name:\tUid:\nUid:\t1\t1000\t1\t1\nGid:\t5\n")
+	p.wantHolders(7006, 0, heldBy(700, "x", func(h *holder) { h.uid, h.elsewhere = 1000, true }))
 }
 
 func TestHoldersAreFoundWithoutIPv6AndNotWithoutATable(t *testing.T) {
@@ -868,6 +872,9 @@ func TestAPortThatAnswersThoughLsofSeesNobodyIsHeld(t *testing.T) {
 		"nobody":                         {[]string{""}, false, nil},
 		"another user's":                 {[]string{"", ""}, true, []holder{{uid: -1}}},
 		"ours, since the first look":     {[]string{"", "p5\nu501\nn*:7001\n"}, true, []holder{{pid: 5, uid: 501}}},
+		"elsewhere":                      {[]string{"p5\nu501\nn192.0.2.5:7001\n"}, false, []holder{{pid: 5, uid: 501, elsewhere: true}}},
+		"elsewhere, and another user's":  {[]string{"p5\nu501\nn192.0.2.5:7001\n", "p5\nu501\nn192.0.2.5:7001\n"}, true, []holder{{uid: -1}}},
+		"elsewhere, and here":            {[]string{"p5\nu501\nn192.0.2.5:7001\np6\nu501\nn*:7001\n"}, true, []holder{{pid: 6, uid: 501}}},
 		"ours, and it need not be asked": {[]string{"p5\nu501\nn*:7001\n"}, true, []holder{{pid: 5, uid: 501}}},
 	} {
 		looks := 0
@@ -901,9 +908,10 @@ func TestWhatLsofSays(t *testing.T) {
 	}{
 		{fakebinText(t, "lsof-listen-loopback.txt"), []holder{{pid: 7793, uid: 0}}},
 		{fakebinText(t, "lsof-listen-wildcard.txt"), []holder{{pid: 7793, uid: 0}}},
-		{fakebinText(t, "lsof-listen-v6-loopback.txt"), nil},
+		{fakebinText(t, "lsof-listen-v6-loopback.txt"), []holder{{pid: 7793, elsewhere: true}}},
 		{fakebinText(t, "lsof-listen-forked.txt"), []holder{{pid: 7793, uid: 0}, {pid: 7896, uid: 0}}},
-		{"p5\nu501\nf7\nn192.0.2.5:6768\np6\nn[::]:6768\n", []holder{{pid: 6, uid: -1}}},
+		{"p5\nu501\nf7\nn192.0.2.5:6768\np6\nn[::]:6768\n", []holder{{pid: 5, uid: 501, elsewhere: true}, {pid: 6, uid: -1}}},
+		{"p5\nu501\nn192.0.2.5:6768\nn*:6768\nn[fe80::1%en0]:6768\n", []holder{{pid: 5, uid: 501}}},
 		{"p5\nu501\nn[::ffff:127.0.0.1]:6768\nn127.0.0.1:6768\n", []holder{{pid: 5, uid: 501}}},
 		{"p5\nux\nn*:6768\n", []holder{{pid: 5, uid: -1}}},
 		{"n*:6768\npx\nn*:6768\np0\nn*:6768\np-5\nn*:6768\n", nil},

@@ -25,7 +25,8 @@ import (
 
 // A processTable tells about processes and their sockets.
 type processTable interface {
-	// holders lists the sockets that listen on port where 127.0.0.1 is answered; who finds their processes, and tries first before all.
+	// holders lists the sockets that listen on port where 127.0.0.1 is answered, else those elsewhere; who finds their processes, and
+	// tries first before all.
 	holders(ctx context.Context, port int) (who func(first int) []holder, err error)
 	// belongs tells whether a process is the service's: its main process, one in its control group, or a descendant.
 	// While the manager knows no main process, any of the control group is.
@@ -84,9 +85,15 @@ func parseProcTCP(r io.Reader) []listener {
 	return found
 }
 
-// answersLoopback tells whether a listener on addr is one that a connection to 127.0.0.1 may reach.
-func answersLoopback(addr netip.Addr) bool {
-	return addr.IsUnspecified() || addr == netip.AddrFrom4([4]byte{127, 0, 0, 1})
+// loopbackRank tells which listeners a connection to 127.0.0.1 comes to: those on that address, else those on all; on others, none.
+func loopbackRank(addr netip.Addr) int {
+	switch {
+	case addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}):
+		return 3
+	case addr.IsUnspecified():
+		return 2
+	}
+	return 1
 }
 
 // listeners lists the listening TCP sockets of this network namespace.
@@ -111,20 +118,21 @@ func (p procfs) listeners() ([]listener, error) {
 }
 
 func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error) {
-	inodes := map[string]listener{}  // by the link of the socket
-	wildcard6, exact := false, false // exact: whether one of them listens on 127.0.0.1 itself, which is then the one that answers
+	inodes := map[string]listener{} // by the link of the socket
+	wildcard6, best := false, 0
 	listeners, err := p.listeners()
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range listeners {
-		if l.port != port || !answersLoopback(l.addr) || exact && l.addr.IsUnspecified() {
+		rank := loopbackRank(l.addr)
+		if l.port != port || rank < best {
 			continue
 		}
-		if !exact && !l.addr.IsUnspecified() {
-			exact = true
+		if rank > best {
 			clear(inodes)
 		}
+		best = rank
 		wildcard6 = l.addr == netip.IPv6Unspecified()
 		inodes["socket:["+l.inode+"]"] = l
 	}
@@ -138,7 +146,7 @@ func (p procfs) holders(_ context.Context, port int) (func(int) []holder, error)
 			found = append(found, holder{uid: l.uid})
 		}
 		for i := range found {
-			found[i].wildcard6 = wildcard6
+			found[i].wildcard6, found[i].elsewhere = wildcard6, best == 1
 		}
 		return found
 	}, nil
@@ -250,7 +258,17 @@ func (p procfs) holder(pid int) holder {
 	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "cmdline"))
 	exe, _ := os.Readlink(filepath.Join(p.root, strconv.Itoa(pid), "exe"))
 	h.unit, h.system = p.unit(pid)
+	if owner, err := p.owner(pid); err == nil {
+		h.uid = owner
+	}
 	return h.runs(strings.FieldsFunc(string(text), func(r rune) bool { return r == 0 }), strings.TrimSuffix(exe, " (deleted)"))
+}
+
+// owner is the user ID of a process: the second of those in its status, the effective one.
+func (p procfs) owner(pid int) (uid int, err error) {
+	text, err := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "status"))
+	_, ids, _ := strings.Cut(string(text), "\nUid:")
+	return strconv.Atoi(append(strings.Fields(ids), "", "")[1])
 }
 
 // unit is the service of systemd that a process is part of, and whether that is not a user's; "" when it is of none.

@@ -326,10 +326,10 @@ func (a *app) look(ctx context.Context, w *wait) {
 	}
 	if !w.answered() {
 		w.state.file.definition.env = w.env
-		if why := w.state.unaskable(); w.answer != nil && w.state.phase == running && why != "" {
-			if owner, _ := a.owner(ctx, w.ports.http, w.state); owner.verified {
-				w.unaskable = why
-			}
+		told := w.state.variable(certEnv) + w.state.variable(hostEnv) // where it is not, a look at the sockets can wait
+		if w.answer != nil && w.state.phase == running && (told != "" || w.now.Sub(w.begin) > w.timeout) {
+			owner, _ := a.owner(ctx, w.ports.http, w.state)
+			w.unaskable = w.state.unaskable(owner)
 		}
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 // A definition is what the service runs: the text of a unit or plist says it.
 type definition struct {
 	collector string // absolute path of the program
+	arguments string // what a definition edited by hand has after it, as it is shown
 	ports     ports  // 0: not said, so the default
 	env       string // its other variables, see setVariables
 }
@@ -117,6 +119,8 @@ type state struct {
 	dropIns   []string // other files that add to the definition
 	badDropIn error    // why one of them cannot be read
 	program   string   // the collector in the definition that the manager uses
+	arguments string   // of that, as they are shown
+	limits    string   // of memory and processor, as the definition has them; "" for none
 	unitEnv   []string // K=V in that definition
 	envFiles  bool     // variables come from files, too
 
@@ -202,6 +206,20 @@ func (s state) collector() string {
 		return s.program
 	}
 	return s.file.definition.collector
+}
+
+// command is the collector with its arguments: those of the file are known word for word.
+func (s state) command() string {
+	arguments := s.arguments
+	if s.file.definition.collector == s.collector() && len(s.dropIns) == 0 {
+		arguments = s.file.definition.arguments
+	}
+	return strings.TrimSuffix(s.collector()+" "+arguments, " ")
+}
+
+// wrapped tells whether the program is an interpreter or the like: what it runs is among its arguments, which install does not write.
+func (s state) wrapped() bool {
+	return s.command() != s.collector() && filepath.Base(s.collector()) != collectorName
 }
 
 // overridden tells whether a drop-in of the definition runs another collector than the definition itself names.
@@ -454,9 +472,15 @@ func (s state) exposed() bool {
 	return host != "" && host != "localhost" && !net.ParseIP(host).IsLoopback()
 }
 
-// unaskable says why /readyz of a collector cannot be asked, if its socket listens; "" where it can.
-func (s state) unaskable() string {
-	if s.variable(certEnv) != "" && s.variable(keyEnv) != "" {
+// unaskable says why /readyz of a collector whose socket this is cannot be asked; "" where it can.
+func (s state) unaskable(socket ownership) string {
+	switch host := s.variable(hostEnv); {
+	case !socket.verified:
+	case socket.elsewhere && host != "":
+		return "it does not listen on 127.0.0.1 (" + hostEnv + ")"
+	case socket.elsewhere:
+		return "it does not listen on 127.0.0.1"
+	case s.variable(certEnv) != "" && s.variable(keyEnv) != "":
 		return "it speaks TLS (" + certEnv + ")"
 	}
 	return ""
@@ -469,10 +493,10 @@ func (s snapshot) unaskable() string {
 		return ""
 	case s.process.otherNetwork:
 		return "the collector is in another network namespace than this shell"
-	case s.ready.port == 0 || s.answered() || !s.owner().verified:
+	case s.ready.port == 0 || s.answered():
 		return ""
 	}
-	return s.state.unaskable()
+	return s.state.unaskable(s.owner())
 }
 
 // A failure is a headline and what is known besides, each a line.

@@ -238,7 +238,7 @@ func (a *app) status(ctx context.Context, o options) error {
 		return &identified{s.silent, "manager-silent"}
 	}
 	switch {
-	case !o.exitCode || s.healthy():
+	case !o.exitCode || s.healthy() || s.unaskable() != "" && !s.process.otherNetwork:
 		return nil
 	case s.state.phase == notInstalled:
 		return &statusError{&identified{errors.New("the service is not installed"), "not-installed"}, 4}
@@ -403,12 +403,15 @@ func (a *app) sayFacts(s snapshot, problems []problem) {
 	if memory := s.memory(); memory != nil {
 		out.info("Memory: %s", size(*memory))
 	}
+	if st.limits != "" {
+		out.info("Limits: %s", st.limits)
+	}
 	a.sayLogin(s, problems)
 	if path := st.collector(); path != "" {
-		if s.installed.err == nil && s.installed.wontLast == "" && filepath.IsAbs(path) {
+		if s.installed.err == nil && s.installed.wontLast == "" && filepath.IsAbs(path) && !st.wrapped() {
 			out.info("Survives upgrades: yes (the path has no version in it)")
 		}
-		out.info("Collector: %s", path)
+		out.info("Collector: %s", st.command())
 	}
 	out.info("%s %s", s.names.pathLabel, st.definitionPath())
 	if len(st.outputs) > 0 {

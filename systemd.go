@@ -61,8 +61,8 @@ func (m systemd) ask(ctx context.Context, run Runner, args ...string) (out strin
 // What state asks for: what systemd makes up itself, and what somebody wrote, whose lines may look like other properties.
 var (
 	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "ExecMainCode", "ExecMainStatus", "Type",
-		"RestartUSec", "MemoryCurrent", "MemoryMax", "StandardOutput", "StandardError", "UnitFileState", "NeedDaemonReload", "InvocationID", "CanStart", "CanStop",
-		"ConditionResult", "ConditionTimestampMonotonic", "AssertResult", "AssertTimestampMonotonic",
+		"RestartUSec", "MemoryCurrent", "MemoryMax", "MemoryHigh", "CPUQuotaPerSecUSec", "StandardOutput", "StandardError", "UnitFileState",
+		"NeedDaemonReload", "InvocationID", "CanStart", "CanStop", "ConditionResult", "ConditionTimestampMonotonic", "AssertResult", "AssertTimestampMonotonic",
 		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
 		"ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
 	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy",
@@ -190,6 +190,29 @@ func (p unitProps) time(key string) time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
+// span is a time span; 0 for none, and for infinity.
+func (p unitProps) span(key string) time.Duration {
+	d, _ := time.ParseDuration(strings.NewReplacer(" ", "", "min", "m").Replace(p[key]))
+	return d
+}
+
+// limits are those of the unit, in the words that set them.
+func (p unitProps) limits() string {
+	var all []string
+	for _, key := range []string{"MemoryHigh", "MemoryMax"} {
+		if limit, err := strconv.ParseInt(p[key], 10, 64); err == nil {
+			all = append(all, key+"="+mebibytes(limit))
+		}
+	}
+	if quota := p.span("CPUQuotaPerSecUSec"); quota > 0 {
+		all = append(all, fmt.Sprintf("CPUQuota=%.4g%%", 100*quota.Seconds()))
+	}
+	return strings.Join(all, ", ")
+}
+
+// mebibytes writes a limit as a unit does.
+func mebibytes(limit int64) string { return fmt.Sprintf("%.4gM", float64(limit)/(1<<20)) }
+
 // readUnitProps reads "systemctl show": one Key=Value a line. clear is false where a line is none that was asked for, or there twice
 // (but for files of variables): then a value goes on over several lines.
 func readUnitProps(out string) (p unitProps, clear bool) {
@@ -238,7 +261,7 @@ func (p unitProps) state(out string) (state, error) {
 		requires:       slices.Concat(strings.Fields(p["Requires"]), strings.Fields(p["Requisite"]), strings.Fields(p["BindsTo"])),
 		startedAt:      p.time("ExecMainStartTimestampMonotonic"),
 		unitEnv:        shownWords(p["Environment"]),
-		program:        shownProgram(p["ExecStart"]),
+		limits:         p.limits(),
 		cut:            p[cutProperty],
 	}
 	if s.rawState != "active" && s.rawState != "inactive" && s.rawState != "failed" {
@@ -247,7 +270,8 @@ func (p unitProps) state(out string) (state, error) {
 	if memory, err := strconv.ParseInt(p["MemoryCurrent"], 10, 64); err == nil {
 		s.memory = &memory
 	}
-	s.exitTimeout, _ = time.ParseDuration(strings.NewReplacer(" ", "", "min", "m").Replace(p["TimeoutStopUSec"]))
+	s.program, s.arguments = shownProgram(p["ExecStart"])
+	s.exitTimeout = p.span("TimeoutStopUSec")
 	p.readPhase(&s)
 	p.readExit(&s)
 	s.toldToStop = p.toldToStop(s)
@@ -283,23 +307,28 @@ func (p unitProps) enabled() *bool {
 	return ptr(p["UnitFileState"] == "enabled")
 }
 
-// shownProgram reads the program out of what "systemctl show" prints of ExecStart:
-// { path=/x/collector-server ; argv[]=/x/collector-server … ; … }
-func shownProgram(execStart string) (program string) {
+// shownProgram reads the program and its arguments out of what "systemctl show" prints of ExecStart:
+// { path=/x/collector-server ; argv[]=/x/collector-server … ; ignore_errors=no ; … }
+func shownProgram(execStart string) (program, arguments string) {
 	_, rest, ok := strings.Cut(execStart, "path=")
 	if !ok {
-		return ""
+		return "", ""
 	}
 	const end = " ; argv[]="
 	for at := strings.Index(rest, end); at >= 0; { // the path may have that in it, too
-		program = rest[:at]
+		program, arguments = rest[:at], rest[at+len(end):]
 		next := strings.Index(rest[at+1:], end)
 		if next < 0 || strings.HasPrefix(rest[at+len(end):], program) {
 			break
 		}
 		at += 1 + next
 	}
-	return program
+	arguments, _, _ = strings.Cut(arguments, " ; ignore_errors=")
+	arguments, ok = strings.CutPrefix(arguments, program)
+	if !ok { // after an @, argv[0] is another
+		_, arguments, _ = strings.Cut(arguments, " ")
+	}
+	return program, shownCommand(strings.Fields(arguments))
 }
 
 // readPhase reads what the service is doing.
@@ -347,7 +376,7 @@ func (p unitProps) readExit(s *state) {
 	if p["Result"] == "oom-kill" {
 		s.lastName += " (out of memory)"
 		if limit, err := strconv.ParseInt(p["MemoryMax"], 10, 64); err == nil {
-			s.lastName = fmt.Sprintf("%s (out of memory: the unit's MemoryMax is %.4gM)", unitExitName(*s.lastExit), float64(limit)/(1<<20))
+			s.lastName = fmt.Sprintf("%s (out of memory: the unit's MemoryMax is %s)", unitExitName(*s.lastExit), mebibytes(limit))
 		}
 	}
 	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt

@@ -268,13 +268,13 @@ func TestAUnitThatSomebodyEditedIsRead(t *testing.T) {
 		{"ExecStart=/x\n", definition{}},
 		{"[Unit]\nExecStart=/x\n[Service]\n", definition{}},
 		{"[Service]\nExecStart=/x", definition{collector: "/x", ports: ports{}}},
-		{"\uFEFF[Service]\r\nExecStart=/x --flag\r\n", definition{collector: "/x", ports: ports{}}},
+		{"\uFEFF[Service]\r\nExecStart=/x --flag --x=secret T=secret\r\n", definition{collector: "/x", arguments: "--flag --x=… T=…"}},
 		{"  [Service]  \n  ExecStart  =  /x  \n", definition{collector: "/x", ports: ports{}}},
 		{"[Service]\n# ExecStart=/no\n; ExecStart=/no\nExecStart=/x\n#ExecStart=/no\n", definition{collector: "/x", ports: ports{}}},
 		{"[Service]\nExecStart=/one\nExecStart=\nExecStart=/two\n", definition{collector: "/two", ports: ports{}}},
 		{"[Service]\nExecStart=/one\nExecStart=\n", definition{}},
 		{"[Service]\nExecStart=\\\n# a comment\n/x\n", definition{collector: "/x", ports: ports{}}},
-		{"[Service]\nExecStart=\"/a\\\nb\" c\n", definition{collector: "/a b", ports: ports{}}},
+		{"[Service]\nExecStart=\"/a\\\nb\" c\n", definition{collector: "/a b", arguments: "c"}},
 		{"[Service]\nExecStart=/x \\\n\nEnvironment=RUNTIMESCOPE_PORT=1\n", definition{collector: "/x", ports: ports{0, 1}}},
 		{"[Service]\nExecStart=/x\\", definition{collector: "/x", ports: ports{}}},
 		{"[Service]\nExecStartPre=/no\nexecstart=/no\nExecStart=/x\n", definition{collector: "/x", ports: ports{}}},
@@ -397,7 +397,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 			s.unitEnv = []string{"RUNTIMESCOPE_HTTP_PORT=7001", "A=b c", `Q=say "hi"`, `B=back\\slash`, "D=doll$ar", "P=50%"}
 		}),
 		"running-drop-in": up(28884, "99320dc5a9cd4943a25eb5b57fb32f6d", func(s *state) {
-			s.program, s.unitEnv = "/home/ada/app/a b%c$d/collector-server", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}
+			s.program, s.arguments, s.unitEnv = "/home/ada/app/a b%c$d/collector-server", "--flag", []string{"RUNTIMESCOPE_HTTP_PORT=7001"}
 			s.dropIns = []string{"/home/ada/.config/systemd/user/runtimescope.service.d/override.conf"}
 		}),
 		"auto-restart": unit(func(s *state) {
@@ -517,6 +517,9 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"LoadState=loaded", "LoadState=not-found", func(s state) bool { return s.phase == running }},
 		{" ; argv[]=", " ; x", func(s state) bool { return s.program == "" }},
 		{"path=/home/ada/app/collector-server ; argv[]=/home/ada/app/collector-server", "path=/a ; argv[]=b/c ; argv[]=/a ; argv[]=b/c", func(s state) bool { return s.program == "/a ; argv[]=b/c" }},
+		{"MemoryCurrent=", "MemoryHigh=infinity\nMemoryMax=268435456\nCPUQuotaPerSecUSec=1min 1s 500ms\nMemoryCurrent=", func(s state) bool { return s.limits == "MemoryMax=256M, CPUQuota=6150%" }},
+		{"MemoryCurrent=", "MemoryHigh=1572864\nMemoryMax=infinity\nCPUQuotaPerSecUSec=infinity\nMemoryCurrent=", func(s state) bool { return s.limits == "MemoryHigh=1.5M" }},
+		{"path=/home/ada/app/collector-server ; argv[]=/home/ada/app/collector-server", "path=/usr/bin/node ; argv[]=node /x.js --token=secret", func(s state) bool { return s.arguments == "/x.js --token=…" }},
 		{"UnitFileState=enabled", "UnitFileState=static", func(s state) bool { return s.static && !*s.enabled }},
 		{"UnitFileState=enabled", "UnitFileState=enabled\nWantedBy=a b\nEnvironmentFiles=/x (ignore_errors=no)", func(s state) bool { return !s.maybeUnreached && s.envFiles }},
 		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped == "Condition" }},

@@ -98,7 +98,8 @@ func (m systemd) parse(text string) definition {
 		value = strings.TrimSpace(value)
 		switch strings.TrimSpace(key) {
 		case "ExecStart":
-			d.collector = append(unitWords(strings.TrimLeft(value, "-@:+!")), "")[0]
+			words := append(unitWords(strings.TrimLeft(value, "-@:+!")), "")
+			d.collector, d.arguments = words[0], shownCommand(words[1:max(1, len(words)-1)])
 		case "Environment":
 			if value == "" { // an empty assignment resets the list
 				d.ports, d.env = ports{}, ""

@@ -143,10 +143,6 @@ func effectsOf(s snapshot, r request) effects {
 			return 0
 		}
 		return removes
-	case restart:
-		return starts
-	case install:
-		return writes
 	case update:
 		switch {
 		case st.phase == notInstalled, st.otherHome != "", s.shell.badPort != "":
@@ -166,7 +162,7 @@ func effectsOf(s snapshot, r request) effects {
 		}
 		return writes
 	}
-	return 0
+	return map[verb]effects{restart: starts, install: writes}[r.verb]
 }
 
 // upToDate tells whether the service runs what is on disk, or is stopped and so will.

@@ -266,7 +266,7 @@ func (p procfs) holder(pid int) holder {
 
 // owner is the user ID of a process: the second of those in its status, the effective one.
 func (p procfs) owner(pid int) (uid int, err error) {
-	text, err := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "status"))
+	text, _ := os.ReadFile(filepath.Join(p.root, strconv.Itoa(pid), "status"))
 	_, ids, _ := strings.Cut(string(text), "\nUid:")
 	return strconv.Atoi(append(strings.Fields(ids), "", "")[1])
 }

@@ -439,6 +439,6 @@ func (a *app) noteHelp(details []string, help string) {
 		a.out.note("%s", line)
 	}
 	if help != "" {
-		a.out.note("Try: %s", help)
+		a.out.note("Fix: %s", help)
 	}
 }

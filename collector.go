@@ -29,7 +29,7 @@ func (a *app) findCollector(asked string) (string, error) {
 		}
 		return path, nil
 	}
-	return a.findProgram(collectorName, "both binaries live in the same directory, or name it: --collector PATH")
+	return a.findProgram(collectorName, "both binaries are in the same directory, or use --collector PATH")
 }
 
 // findProgram looks for a program of RuntimeScope; what says how it is to be installed.
@@ -54,11 +54,11 @@ func (a *app) findProgram(name, what string) (string, error) {
 		if filepath.IsAbs(dir) {
 			look(filepath.Join(dir, programFile(name)))
 		} else {
-			looked = append(looked, fmt.Sprintf("%q on PATH: not an absolute folder, so passed over", dir))
+			looked = append(looked, fmt.Sprintf("%q on PATH: skipped (not an absolute path)", dir))
 		}
 	}
 	return "", &failure{"Could not locate the `" + name + "` binary — looked next to `runtimescope` and on PATH. " +
-		"Install RuntimeScope (cargo install runtimescope, or a release) so " + what, looked}
+		"Install RuntimeScope (cargo install runtimescope, or a release) so that " + what, looked}
 }
 
 // executables lists the names of this program: the one it was started by, as far as that is true, and where links lead.
@@ -110,7 +110,7 @@ func absolutePath(path string) (string, error) {
 	if slices.ContainsFunc(wayTo(at), func(name string) bool {
 		return strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/dev/fd/")
 	}) {
-		return "", errors.New("that name is a different file in each process")
+		return "", errors.New("that path is a different file in each process")
 	}
 	return at, nil
 }
@@ -150,12 +150,12 @@ func inProtectedFolder(path string) bool {
 
 // whyPathWontLast says why a path will not last; "" when it seems to.
 func whyPathWontLast(path string) string {
-	const temporary = "temporary folders are emptied"
-	const version = "it holds one version, and the next upgrade or clean-up removes it"
+	const temporary = "temporary directories are cleaned up"
+	const version = "it belongs to one version, and the next upgrade or cleanup removes it"
 	for _, place := range []struct{ part, reason string }{
 		{"^/run/current-system/", ""}, // NixOS and Guix: the link to the system in use
 		{"^/run/wrappers/", ""},
-		{"^/run/media/", "the disk may not be there at login"},
+		{"^/run/media/", "the disk may not be mounted at login"},
 		{"/fnm_multishells/", "fnm creates it for each shell"},
 		{"^" + filepath.Clean(os.TempDir()) + "/", temporary},
 		{"^/tmp/", temporary},
@@ -163,15 +163,15 @@ func whyPathWontLast(path string) string {
 		{"^/dev/shm/", temporary},
 		{"^/run/", temporary},
 		{"^/var/folders/", temporary},
-		{"/AppTranslocation/", "macOS runs a quarantined program from a passing place"},
-		{"/.mount_", "an AppImage is mounted anew each time"},
+		{"/AppTranslocation/", "macOS runs quarantined apps from a temporary location"},
+		{"/.mount_", "an AppImage is mounted at a new path each time"},
 		{"/nix/store/", version},
 		{"/gnu/store/", version},
 		{"/Cellar/", version},
-		{"/_npx/", "npx empties its folder"},
-		{"/dlx-", "pnpm dlx empties its folder"},
-		{"/.cache/", "caches are emptied"},
-		{"/Library/Caches/", "caches are emptied"},
+		{"/_npx/", "npx clears its directory"},
+		{"/dlx-", "pnpm dlx clears its directory"},
+		{"/.cache/", "caches get cleared"},
+		{"/Library/Caches/", "caches get cleared"},
 	} {
 		start, anchored := strings.CutPrefix(place.part, "^")
 		if anchored && strings.HasPrefix(strings.TrimPrefix(path, "/private"), start) || strings.Contains(path, place.part) {
@@ -184,7 +184,7 @@ func whyPathWontLast(path string) string {
 	names := strings.Split(path, "/")
 	for i, name := range names {
 		if versioned.MatchString(name) {
-			return "the version is in its name, " + name + ", and the next one will have another"
+			return name + " contains a version number, which changes with each upgrade"
 		}
 		revision, err := strconv.Atoi(strings.TrimPrefix(name, "x")) // of a snap, "x1" for one of a file
 		generation := strings.HasSuffix(name, "-link") && strings.ContainsAny(name, "0123456789") && slices.Contains(names[:i], "profiles")
@@ -222,7 +222,7 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 	if line, _ := bufio.NewReader(io.LimitReader(file, 4096)).ReadString('\n'); strings.HasPrefix(line, "#!") {
 		return whyNoScript(path, line[2:])
 	}
-	neither := path + " is neither a program of this system nor a script that names its interpreter"
+	neither := path + " is neither an executable for this system nor a script with a #! line"
 	if platform == "darwin" {
 		_, missing := os.Stat("/Library/Apple/usr/libexec/oah/libRosettaRuntime")
 		if why, ok := wrongProcessor(file, runtime.GOARCH, missing == nil); why != "" {
@@ -238,11 +238,11 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 	case !ok:
 		return neither, !otherFormats("")
 	case program.cutOff:
-		return "the file is cut off: its headers say that it is longer", true
+		return "the file is truncated: its headers describe a longer one", true
 	case native != nil && !slices.Contains(native, program.machine):
-		return "it was built for another kind of processor", !otherFormats("7f454c46")
+		return "it was built for a different CPU architecture", !otherFormats("7f454c46")
 	case program.loader != "" && executable(program.loader) != nil:
-		return fmt.Sprintf("it needs the loader %s, which this system does not have", program.loader), true
+		return fmt.Sprintf("it needs the dynamic loader %s, which is missing", program.loader), true
 	}
 	return "", false
 }
@@ -279,10 +279,10 @@ func wrongProcessor(r io.ReaderAt, arch string, rosetta bool) (why string, ok bo
 func whyNoScript(path, line string) (why string, certain bool) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
-		return path + " names no interpreter in its first line", true
+		return path + " has no interpreter in its #! line", true
 	}
 	if strings.HasSuffix(line, "\r\n") {
-		return path + " has Windows line ends, so that its interpreter is looked for under a wrong name", len(words) == 1
+		return path + " has Windows line endings, so the interpreter name in its first line is wrong", len(words) == 1
 	}
 	if err := executable(words[0]); err != nil {
 		return fmt.Sprintf("its interpreter %s is %v", words[0], err), filepath.IsAbs(words[0])

@@ -86,7 +86,7 @@ func TestACollectorThatIsAskedForIsMadeAbsoluteAndChecked(t *testing.T) {
 	for _, asked := range []string{"here", "./here", "folder/../here"} {
 		same(t, asked, need(w.findCollector(programFile(asked)))(t), filepath.Join(dir, programFile("here")))
 	}
-	wrong := map[string]string{"none": "not there", "folder": "a folder"}
+	wrong := map[string]string{"none": "missing", "folder": "a directory"}
 	if runtime.GOOS != "windows" {
 		wrong["text"] = "not executable"
 	}
@@ -107,7 +107,7 @@ func TestThePathOfACollectorIsTheOneThatTheKernelMeans(t *testing.T) {
 	w := &app{executables: func() []string { return nil }, path: []string{dir + "/a/link/.."}}
 	open := need(os.Open(filepath.Join(dir, "a", collectorName)))(t)
 	defer open.Close()
-	fd, thisProcess := fmt.Sprint(open.Fd()), "that name is a different file in each process"
+	fd, thisProcess := fmt.Sprint(open.Fd()), "that path is a different file in each process"
 	for _, c := range []struct{ at, asked, want, why string }{
 		{"", "a/link/../collector-server", "real/collector-server", ""},
 		{"", dir + "/a/abs/../collector-server", "real/collector-server", ""},
@@ -120,7 +120,7 @@ func TestThePathOfACollectorIsTheOneThatTheKernelMeans(t *testing.T) {
 		{"a/link", "../../collector-server", "collector-server", ""},
 		{"", "collector-server/", "", "not a directory"},
 		{"", "collector-server/.", "", "not a directory"},
-		{"", "none/../collector-server", "", "not there"},
+		{"", "none/../collector-server", "", "missing"},
 		{"", "collector-server/../collector-server", "", "not a directory"},
 		{"", "loop/../collector-server", "", "too many levels of symbolic links"},
 		{"", "/dev/fd/" + fd, "", thisProcess},
@@ -165,13 +165,13 @@ func TestTheErrorListsEveryPlaceAndWhatIsWrongThere(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if want := "Could not locate the `collector-server` binary — looked next to `runtimescope` and on PATH. " +
-		"Install RuntimeScope (cargo install runtimescope, or a release) so both binaries live in the same directory, or name it: --collector PATH"; err.Error() != want {
+		"Install RuntimeScope (cargo install runtimescope, or a release) so that both binaries are in the same directory, or use --collector PATH"; err.Error() != want {
 		t.Errorf("got %s", err)
 	}
 	want := []string{
-		dir + "/text/collector-server: not executable", dir + "/empty/collector-server: not there", dir + "/folder/collector-server: a folder",
-		`"bin" on PATH: not an absolute folder, so passed over`, `"" on PATH: not an absolute folder, so passed over`,
-		dir + "/none/collector-server: not there",
+		dir + "/text/collector-server: not executable", dir + "/empty/collector-server: missing", dir + "/folder/collector-server: a directory",
+		`"bin" on PATH: skipped (not an absolute path)`, `"" on PATH: skipped (not an absolute path)`,
+		dir + "/none/collector-server: missing",
 	}
 	if !slices.Equal(list.notes, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(list.notes, "\n"), strings.Join(want, "\n"))
@@ -215,15 +215,15 @@ func TestSameFile(t *testing.T) {
 
 func TestPathsThatWillNotLast(t *testing.T) {
 	t.Setenv("TMPDIR", "/somewhere/of/mine/")
-	temporary, version := "temporary folders are emptied", "it holds one version, and the next upgrade or clean-up removes it"
+	temporary, version := "temporary directories are cleaned up", "it belongs to one version, and the next upgrade or cleanup removes it"
 	for want, paths := range map[string][]string{
 		temporary: {
 			"/tmp/x/collector-server", "/private/tmp/collector-server", "/var/tmp/collector-server", "/dev/shm/collector-server",
 			"/var/folders/ab/T/collector-server", "/private/var/folders/x/T/AppTranslocation/C/x",
 			"/run/user/1000/x/collector-server",
 		},
-		"macOS runs a quarantined program from a passing place": {"/x/AppTranslocation/C/x"},
-		"an AppImage is mounted anew each time":                 {"/x/.mount_rsAbC/usr/bin/x"},
+		"macOS runs quarantined apps from a temporary location": {"/x/AppTranslocation/C/x"},
+		"an AppImage is mounted at a new path each time":        {"/x/.mount_rsAbC/usr/bin/x"},
 		version: {
 			"/nix/store/abc-rs-1.0/bin/collector-server", "/gnu/store/abc-rs-1.0/bin/collector-server",
 			"/opt/homebrew/Cellar/rs/1.0/bin/collector-server", "/home/linuxbrew/.linuxbrew/Cellar/rs/1.0/bin/x",
@@ -231,11 +231,11 @@ func TestPathsThatWillNotLast(t *testing.T) {
 			"/var/lib/snapd/snap/runtimescope/42/bin/x", "/nix/var/nix/profiles/per-user/ada/p-42-link/bin/x",
 			"/home/ada/snap/bin/42/x",
 		},
-		"npx empties its folder": {"/home/ada/.npm/_npx/12ab/node_modules/.bin/x"},
-		"the version is in its name, rs-1.0, and the next one will have another":                  {"/opt/rs-1.0/bin/collector-server"},
-		"the version is in its name, v22.3.0, and the next one will have another":                 {"/home/ada/.nvm/versions/node/v22.3.0/bin/x"},
-		"the version is in its name, collector-server-0.11.2, and the next one will have another": {"/usr/bin/collector-server-0.11.2"},
-		"caches are emptied": {
+		"npx clears its directory": {"/home/ada/.npm/_npx/12ab/node_modules/.bin/x"},
+		"rs-1.0 contains a version number, which changes with each upgrade":                  {"/opt/rs-1.0/bin/collector-server"},
+		"v22.3.0 contains a version number, which changes with each upgrade":                 {"/home/ada/.nvm/versions/node/v22.3.0/bin/x"},
+		"collector-server-0.11.2 contains a version number, which changes with each upgrade": {"/usr/bin/collector-server-0.11.2"},
+		"caches get cleared": {
 			"/home/ada/.cache/pnpm/dlx/ab12/node_modules/.bin/x", "/home/ada/.cache/uv/archive-v0/x1y/bin/x",
 			"/Users/ada/Library/Caches/pnpm/dlx/ab12/x",
 		},
@@ -254,11 +254,11 @@ func TestPathsThatWillNotLast(t *testing.T) {
 			"/dev/shmx/collector-server", "/home/ada/_npx2/collector-server", "/home/ada/tmpfiles/collector-server",
 			"/nix/var/nix/profiles/default/bin/collector-server", "/somewhere/of/mine2/collector-server", "",
 		},
-		"pnpm dlx empties its folder": {"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x"},
+		"pnpm dlx clears its directory": {"/home/ada/.local/share/pnpm/store/v3/tmp/dlx-12/x"},
 		"fnm creates it for each shell": {
 			"/home/ada/.local/state/fnm_multishells/12_34/bin/x", "/run/user/1000/fnm_multishells/12_34/bin/x",
 		},
-		"the disk may not be there at login": {"/run/media/ada/DISK/collector-server"},
+		"the disk may not be mounted at login": {"/run/media/ada/DISK/collector-server"},
 	} {
 		for _, path := range paths {
 			same(t, path, whyPathWontLast(path), want)
@@ -291,7 +291,7 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 		return path
 	}
 	path := file("")
-	const cutOff = "the file is cut off: its headers say that it is longer"
+	const cutOff = "the file is truncated: its headers describe a longer one"
 	program := collectorELF(t, loader)
 	foreign := []byte(program)
 	binary.LittleEndian.PutUint16(foreign[18:], uint16(elf.EM_S390))
@@ -306,18 +306,18 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 	segment := []byte(program)
 	binary.LittleEndian.PutUint64(segment[64+32:], uint64(len(program)+1))
 	whole := strings.Repeat("\x00", 64)
-	neither := path + " is neither a program of this system nor a script that names its interpreter"
+	neither := path + " is neither an executable for this system nor a script with a #! line"
 	for _, c := range []struct{ what, text, want string }{
 		{"a script", "#!" + loader + " -x\necho", ""},
 		{"a script with a space", "#! \t" + loader + "\n", ""},
-		{"a script without its interpreter", "#!/nowhere/node --flag\n", "its interpreter /nowhere/node is not there"},
+		{"a script without its interpreter", "#!/nowhere/node --flag\n", "its interpreter /nowhere/node is missing"},
 		{"a script whose interpreter may not be run", "#!" + filepath.Join(dir, "text") + "\n", "its interpreter " + filepath.Join(dir, "text") + " is not executable"},
-		{"a script whose interpreter is a folder", "#!" + dir + "\n", "its interpreter " + dir + " is a folder"},
-		{"a script that names nothing", "#!\n", path + " names no interpreter in its first line"},
-		{"a script that names nothing but spaces", "#!  \necho\n", path + " names no interpreter in its first line"},
-		{"a script with Windows line ends", "#!" + loader + "\r\necho\r\n", path + " has Windows line ends, so that its interpreter is looked for under a wrong name"},
+		{"a script whose interpreter is a folder", "#!" + dir + "\n", "its interpreter " + dir + " is a directory"},
+		{"a script that names nothing", "#!\n", path + " has no interpreter in its #! line"},
+		{"a script that names nothing but spaces", "#!  \necho\n", path + " has no interpreter in its #! line"},
+		{"a script with Windows line ends", "#!" + loader + "\r\necho\r\n", path + " has Windows line endings, so the interpreter name in its first line is wrong"},
 		{"a script of one line without an end", "#!" + loader, ""},
-		{"such a script without its interpreter", "#!/nowhere/node", "its interpreter /nowhere/node is not there"},
+		{"such a script without its interpreter", "#!/nowhere/node", "its interpreter /nowhere/node is missing"},
 		{"text", "echo hello, this is a script without a first line\n", neither},
 		{"garbage", "\x00\x01\x02\x03garbage garbage garbage", neither},
 		{"a short file", "hi\n", neither},
@@ -332,10 +332,10 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 		{"one whose segment lacks a byte", string(segment), cutOff},
 		{"one whose segment ends with the file", string(segment) + "x", ""},
 		{"the first bytes of one", program[:20], cutOff},
-		{"a script of Windows with an argument", "#!" + loader + " -e\r\n", path + " has Windows line ends, so that its interpreter is looked for under a wrong name"},
-		{"a script whose interpreter is named without its folder", "#!nowhere\n", "its interpreter nowhere is not there"},
-		{"a program for another processor", string(foreign), "it was built for another kind of processor"},
-		{"a program without its loader", collectorELF(t, "/nowhere/ld-musl-x86_64.so.1"), "it needs the loader /nowhere/ld-musl-x86_64.so.1, which this system does not have"},
+		{"a script of Windows with an argument", "#!" + loader + " -e\r\n", path + " has Windows line endings, so the interpreter name in its first line is wrong"},
+		{"a script whose interpreter is named without its folder", "#!nowhere\n", "its interpreter nowhere is missing"},
+		{"a program for another processor", string(foreign), "it was built for a different CPU architecture"},
+		{"a program without its loader", collectorELF(t, "/nowhere/ld-musl-x86_64.so.1"), "it needs the dynamic loader /nowhere/ld-musl-x86_64.so.1, which is missing"},
 		{"a static program", collectorELF(t, ""), ""},
 		{"half a program", program[:70], cutOff},
 	} {
@@ -345,7 +345,7 @@ func TestWhyAProgramCouldNotBeRun(t *testing.T) {
 			t.Errorf("%s: got %q, %t, want %q", c.what, got, certain, c.want)
 		}
 	}
-	for path, want := range map[string]string{"": "", filepath.Join(dir, "none"): filepath.Join(dir, "none") + " is not there", dir: dir + " is a folder",
+	for path, want := range map[string]string{"": "", filepath.Join(dir, "none"): filepath.Join(dir, "none") + " is missing", dir: dir + " is a directory",
 		filepath.Join(dir, "text"): filepath.Join(dir, "text") + " is not executable"} {
 		if got, certain := whyNotRun(path, "linux"); got != want || certain != (want != "") {
 			t.Errorf("%s: got %q, %t, want %q", path, got, certain, want)
@@ -358,12 +358,12 @@ func TestWhyAProgramOfMacOSCouldNotBeRun(t *testing.T) {
 	notOnWindows(t, "no service manager starts a program here")
 	path := filepath.Join(t.TempDir(), "prog it")
 	noexec := "macOS may have quarantined it (xattr -d com.apple.quarantine '" + path + "')"
-	neither := path + " is neither a program of this system nor a script that names its interpreter"
+	neither := path + " is neither an executable for this system nor a script with a #! line"
 	for text, want := range map[string]string{
 		"\xcf\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xcf": noexec, "\xce\xfa\xed\xfe": noexec, "\xfe\xed\xfa\xce": noexec,
 		"\xca\xfe\xba\xbe": noexec, "\xca\xfe\xba\xbf": noexec,
 		"": "the file is empty", "\xcf\xfa": neither, "text that is no script": neither, collectorELF(t, "/nowhere/ld.so"): neither,
-		"#!/nowhere/sh\n": "its interpreter /nowhere/sh is not there",
+		"#!/nowhere/sh\n": "its interpreter /nowhere/sh is missing",
 	} {
 		put(t, path, text, 0o755)
 		if got, certain := whyNotRun(path, "darwin"); got != want || certain != (want != noexec) {

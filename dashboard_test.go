@@ -91,9 +91,9 @@ func TestDashboardOpensNothingThatAnotherUserAnswers(t *testing.T) {
 	b.env["DISPLAY"] = ":0"
 	port := b.httpPort()
 	for says, held := range map[string]portFacts{
-		"✗ " + b.page() + " is answered by a process of the user eve: that is not yours, so it is not opened": {holders: []holder{{uid: b.uid + 1, user: "eve"}}},
-		"✗ " + b.page() + " answers, but whose answer that is cannot be found out: ":                          {err: errors.New("no /proc")},
-		"no process is seen to hold port": {},
+		"✗ " + b.page() + " is answered by a process of user eve: that is not yours, so it is not opened": {holders: []holder{{uid: b.uid + 1, user: "eve"}}},
+		"✗ " + b.page() + " answers, but whose answer that is cannot be found out: ":                      {err: errors.New("no /proc")},
+		"no process found on port": {},
 	} {
 		s := b.dashboardSnapshot(t.Context())
 		s.ports[port] = held

@@ -48,8 +48,8 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 	dropIn := change("a drop-in that runs another", func(s *snapshot) {
 		s.state.dropIns, s.state.program, s.installed.path = []string{"/x.conf"}, "/opt/dropped", "/opt/dropped"
 	})
-	versioned := change("its path has a version", func(s *snapshot) { s.installed.wontLast = "the version is in its name" })
-	gone := change("what is installed is gone", func(s *snapshot) { s.installed.err = errors.New("not there") })
+	versioned := change("its path has a version", func(s *snapshot) { s.installed.wontLast = "1.0 contains a version number" })
+	gone := change("what is installed is gone", func(s *snapshot) { s.installed.err = errors.New("missing") })
 	for _, c := range []struct {
 		what      string
 		on        []option

@@ -74,7 +74,7 @@ func TestDoctorInEveryState(t *testing.T) {
 		{"not ready", func(b *bench) { b.installed(); b.behaves("silent") }, 1, map[string]string{"process": "ok", "ready": "fail /readyz"}},
 		{"foreign answer", func(b *bench) { b.installed(); b.behaves("silent"); b.foreign(b.httpPort(), "python3") }, 1,
 			map[string]string{"ready": "fail answered by PID 666 (python3), not by the service", "ports": "fail is held by PID 666"}},
-		{"collector gone", func(b *bench) { b.installed(); os.Remove(b.collector()) }, 1, map[string]string{"collector": "fail not there"}},
+		{"collector gone", func(b *bench) { b.installed(); os.Remove(b.collector()) }, 1, map[string]string{"collector": "fail missing"}},
 		{"no collector at all", func(b *bench) { os.Remove(b.collector()) }, 1, map[string]string{"collector": "fail Could not locate"}},
 		{"replaced", func(b *bench) { b.installed().replaceCollector() }, 0, map[string]string{"collector": "warn "}},
 		{"file gone", func(b *bench) { b.installed(); os.Remove(b.manager.names().path) }, 1, map[string]string{"definition": "fail "}},
@@ -240,8 +240,8 @@ ready unknown nothing runs that could answer on http://127.0.0.1:7000`},
 			`definition fail /unit is a symbolic link to /elsewhere: something else manages it [change it there, or remove the link]
 enabled warn does not start at login [change it there, or remove the link]`},
 		"not enabled": {func(s *snapshot) { s.state.enabled = ptr(false) }, "enabled warn does not start at login [runtimescope service install]"},
-		"cannot be run": {func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is not there", true },
-			"collector fail /bin/sh cannot be run: its interpreter is not there [runtimescope service install]"},
+		"cannot be run": {func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is missing", true },
+			"collector fail /bin/sh cannot be run: its interpreter is missing [runtimescope service install]"},
 		"neither can the one beside": {func(s *snapshot) {
 			s.candidate = programFacts{path: "/bin/x", why: "the file is empty", certain: true}
 		}, "collector fail /bin/x cannot be run: the file is empty [reinstall the collector, or runtimescope service install --collector PATH]"},
@@ -294,18 +294,18 @@ ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]`}
 		"gave up, a program that cannot be run": {func(s *snapshot) {
 			down(s, failed)
 			s.state.lastExit, s.state.lastName, s.state.notExecuted, s.state.next = &exitStatus{code: 203}, "status 203/EXEC", true, "it stays so"
-			s.state.whyNotExecuted = "/gone is not there"
-			s.installed = programFacts{path: "/gone", err: errors.New("not there"), why: "/gone is not there", certain: true}
-		}, `collector fail cannot use the collector of the service, /gone: not there [runtimescope service install]
-process fail failed, last exit status 203/EXEC: /gone is not there: it stays so [runtimescope service logs]` + idle},
+			s.state.whyNotExecuted = "/gone is missing"
+			s.installed = programFacts{path: "/gone", err: errors.New("missing"), why: "/gone is missing", certain: true}
+		}, `collector fail cannot use the collector of the service, /gone: missing [runtimescope service install]
+process fail failed, last exit status 203/EXEC: /gone is missing: it stays so [runtimescope service logs]` + idle},
 		"gave up after an exit": {func(s *snapshot) {
 			down(s, failed)
 			s.state.lastExit, s.state.lastName, s.state.next = &exitStatus{code: 3}, "status 3", "it stays so"
-			s.installed = programFacts{path: "/gone", err: errors.New("not there"), why: "/gone is not there", certain: true}
-		}, `collector fail cannot use the collector of the service, /gone: not there [runtimescope service install]
+			s.installed = programFacts{path: "/gone", err: errors.New("missing"), why: "/gone is missing", certain: true}
+		}, `collector fail cannot use the collector of the service, /gone: missing [runtimescope service install]
 process fail failed, last exit status 3: it stays so [runtimescope service logs]` + idle},
 		"a program whose name is left to the manager": {func(s *snapshot) {
-			s.installed = programFacts{path: "%h/x", err: errors.New("not there"), certain: true}
+			s.installed = programFacts{path: "%h/x", err: errors.New("missing"), certain: true}
 			s.state.program, s.state.file.definition.collector = "", "%h/x"
 		},
 			"collector ok %h/x"},
@@ -362,15 +362,15 @@ ports ok 7000 and 6767 are held by the service`},
 		}, `ready warn http://127.0.0.1:7000/readyz answers — unverified: cannot find out which process holds port 7000: no table
 ports unknown who holds port 7000 cannot be found out: no table`},
 		"a holder that may not be looked into": {func(s *snapshot) { held(s, holder{uid: me}) },
-			`ready warn http://127.0.0.1:7000/readyz answers — unverified: the process that holds port 7000 may not be looked into
-ports unknown port 7000 is held by a process that this user may not look into (uid 1000); whether that is the service cannot be found out`},
+			`ready warn http://127.0.0.1:7000/readyz answers — unverified: no permission to inspect the process on port 7000
+ports unknown port 7000 is held by a process you cannot inspect (uid 1000); whether that is the service cannot be found out`},
 		"such a one of another user": {func(s *snapshot) { held(s, holder{uid: me + 1}) },
-			`ready fail http://127.0.0.1:7000 is answered by a process that this user may not look into (uid 1001), not by the service [LSOF]
-ports fail port 7000 is held by a process that this user may not look into (uid 1001) [LSOF]`},
+			`ready fail http://127.0.0.1:7000 is answered by a process you cannot inspect (uid 1001), not by the service [LSOF]
+ports fail port 7000 is held by a process you cannot inspect (uid 1001) [LSOF]`},
 		"such a one, and the service is stopped": {func(s *snapshot) { down(s, stopped); held(s, holder{uid: me}) },
 			`process warn stopped [LSOF]
 ready unknown nothing runs that could answer on http://127.0.0.1:7000
-ports fail port 7000 is held by a process that this user may not look into (uid 1000) [LSOF]`},
+ports fail port 7000 is held by a process you cannot inspect (uid 1000) [LSOF]`},
 		"linger":                     {func(s *snapshot) { s.state.linger = ptr(true) }, "linger ok the service keeps running after logout"},
 		"a linger that nobody knows": {func(s *snapshot) { s.state.linger = nil }, "linger unknown whether the service keeps running after logout cannot be found out"},
 	} {
@@ -379,7 +379,7 @@ ports fail port 7000 is held by a process that this user may not look into (uid 
 			s := running()
 			c.change(&s)
 			want := map[string]string{"environment": "ok no RUNTIMESCOPE_* variable of this shell differs from the service's", "manager": "ok systemd answers",
-				"collector": "ok /bin/sh", "definition": "ok /unit is loaded", "enabled": "ok starts at login", "process": "ok running (PID 42) for 1 min 30 s",
+				"collector": "ok /bin/sh", "definition": "ok /unit is loaded", "enabled": "ok starts at login", "process": "ok running (PID 42) for 1m 30s",
 				"ready": "ok http://127.0.0.1:7000/readyz answers", "ports": "ok 7000 and 7001 are held by the service",
 				"linger": "warn the service ends when the user logs out [sudo loginctl enable-linger $USER]", "mcp": "unknown not looked for"}
 			for id, text := range byCheck(strings.ReplaceAll(c.want, "LSOF",

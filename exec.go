@@ -45,7 +45,7 @@ type process interface {
 const outputLimit = 4 << 20
 
 // errCut is the cause of a command that said more than is kept.
-var errCut = fmt.Errorf("its answer is longer than %d MiB and was cut off", outputLimit>>20)
+var errCut = fmt.Errorf("its output is longer than %d MiB and was cut off", outputLimit>>20)
 
 // A commandError is a command that did not do what it was asked.
 type commandError struct {
@@ -77,7 +77,7 @@ func (e *commandError) Unwrap() error { return e.cause }
 func endedBadly(argv []string, e exitStatus, stderr string) error {
 	failed := &commandError{argv: argv, code: e.code, stderr: stderr}
 	if e.signal != 0 {
-		failed.code, failed.cause = -1, errors.New("ended by "+signalName(e.signal, runtime.GOOS))
+		failed.code, failed.cause = -1, errors.New("killed by "+signalName(e.signal, runtime.GOOS))
 	}
 	return failed
 }
@@ -249,11 +249,11 @@ func executable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return errors.New("not there")
+		return errors.New("missing")
 	case err != nil:
 		return err.(*os.PathError).Err
 	case info.IsDir():
-		return errors.New("a folder")
+		return errors.New("a directory")
 	case !info.Mode().IsRegular():
 		return errors.New("not a regular file")
 	case !mayAccess(path, 1) && info.Mode()&0o111 != 0 && noExec(path):

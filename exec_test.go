@@ -161,7 +161,7 @@ func TestRunKeepsFourMegabytesOfEachStreamAndReadsTheRest(t *testing.T) {
 		t.Errorf("kept %d and %d bytes", len(out), len(failed.stderr))
 	}
 	out, err = execRunner().Run(context.Background(), sh, "-c", strings.Replace(script, "exit 7", "exit 0", 1))
-	if len(out) != outputLimit || !errors.Is(err, errCut) || !strings.HasSuffix(err.Error(), ": its answer is longer than 4 MiB and was cut off") {
+	if len(out) != outputLimit || !errors.Is(err, errCut) || !strings.HasSuffix(err.Error(), ": its output is longer than 4 MiB and was cut off") {
 		t.Errorf("kept %d bytes of an answer that is too long: %v", len(out), shorten(fmt.Sprint(err), 300))
 	}
 }
@@ -296,7 +296,7 @@ func TestCommandErrorsSayWhatIsKnown(t *testing.T) {
 
 func TestAStartedCommandThatEndsBadlySaysHow(t *testing.T) {
 	t.Parallel()
-	for e, want := range map[exitStatus]string{{code: 3}: "x: exit status 3: said", {signal: 9}: "x: ended by " + signalName(9, runtime.GOOS) + ": said"} {
+	for e, want := range map[exitStatus]string{{code: 3}: "x: exit status 3: said", {signal: 9}: "x: killed by " + signalName(9, runtime.GOOS) + ": said"} {
 		if err := endedBadly([]string{"x"}, e, "said"); err.Error() != want || exitCode(err) != map[int]int{0: 3, 9: -1}[e.signal] {
 			t.Errorf("%+v: got %v", e, err)
 		}
@@ -321,7 +321,7 @@ func TestExecutableSaysWhatIsWrong(t *testing.T) {
 	for path, mode := range map[string]os.FileMode{good: 0o755, plain: 0o644, filepath.Join(dir, "group"): 0o610} {
 		put(t, path, "", mode)
 	}
-	cases := map[string]string{good: "", dir: "a folder", filepath.Join(dir, "none"): "not there", filepath.Join(dir, "group"): ""}
+	cases := map[string]string{good: "", dir: "a directory", filepath.Join(dir, "none"): "missing", filepath.Join(dir, "group"): ""}
 	if runtime.GOOS != "windows" {
 		cases[plain] = "not executable"
 		if os.Getuid() != 0 { // root may run what anybody may, and the owner not what only the group may
@@ -333,7 +333,7 @@ func TestExecutableSaysWhatIsWrong(t *testing.T) {
 		must(t, os.Symlink(good, link))
 		cases[link] = ""
 		os.Symlink(filepath.Join(dir, "none"), link+"2")
-		cases[link+"2"] = "not there"
+		cases[link+"2"] = "missing"
 	}
 	for path, want := range cases {
 		got := ""

@@ -166,8 +166,8 @@ func interpreted() option {
 
 func noCollector() option {
 	return change("no collector", func(s *snapshot) {
-		s.candidate = programFacts{err: &failure{"Could not locate the `collector-server` binary", []string{"/opt/bin: not there"}}}
-		s.installed.err = errors.New("not there")
+		s.candidate = programFacts{err: &failure{"Could not locate the `collector-server` binary", []string{"/opt/bin: missing"}}}
+		s.installed.err = errors.New("missing")
 	})
 }
 
@@ -196,7 +196,7 @@ func heldBy(pid int, command string, more ...func(*holder)) holder {
 // allOptions are the options that the invariants are tried on, in pairs.
 func allOptions() []option {
 	return []option{
-		{"no mcp-server", func(s *snapshot) { s.mcp.err = errors.New("not there") }},
+		{"no mcp-server", func(s *snapshot) { s.mcp.err = errors.New("missing") }},
 		installed(), runningAs(4242), inPhase(stopped, "inactive", nil), inPhase(starting, "activating (start)", nil),
 		inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3}), inPhase(failed, "failed", &exitStatus{code: 3}), inPhase(unknown, "odd", nil),
 		startLimited(), ending(), noMainProcess(), empty(), masked(), maskedRuntime(), linked(), noManager(), noCollector(),
@@ -274,8 +274,8 @@ func allOptions() []option {
 		change("an alias", func(s *snapshot) { s.state.file.link, s.state.file.exists = "/home/ada/other.service", false }),
 		change("nobody knows whether enabled", func(s *snapshot) { s.state.enabled = nil }),
 		change("restarted", func(s *snapshot) { s.state.restarts = ptr(3) }),
-		change("the collector is gone", func(s *snapshot) { s.installed.err = errors.New("not there") }),
-		change("the collector cannot run", func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is not there", true }),
+		change("the collector is gone", func(s *snapshot) { s.installed.err = errors.New("missing") }),
+		change("the collector cannot run", func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is missing", true }),
 		change("the collector beside cannot run", func(s *snapshot) { s.candidate.why, s.candidate.certain = "the file is empty", true }),
 		change("the path is odd", func(s *snapshot) { s.candidate.cannotCarry = errors.New(`systemd cannot run "x": the character '"'`) }),
 		change("the path will not last", func(s *snapshot) { s.installed.wontLast, s.candidate.wontLast = "temporary", "temporary" }),

@@ -344,7 +344,7 @@ func (a *app) readFile() file {
 		f.dangling = f.link != "" && f.link != os.DevNull
 		return f
 	case err == nil && !info.Mode().IsRegular():
-		err = fmt.Errorf("%s is in the way: it is not a regular file", f.path)
+		err = fmt.Errorf("%s exists but is not a regular file", f.path)
 	}
 	text := []byte(nil)
 	if err == nil {

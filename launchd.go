@@ -291,9 +291,9 @@ func jobNext(s state) string {
 	if s.deferred != "" {
 		return "macOS has put the start off" + map[string]string{"inefficient": " (Low Power Mode or battery)"}[s.deferred]
 	}
-	return cmp.Or(map[phase]string{crashLooping: "launchd starts it again, ten seconds after the last start at the earliest",
-		failed: "launchd has stopped trying to start it", stopped: "launchd does not start it again after a clean end"}[s.phase],
-		"launchd has started it again already")
+	return cmp.Or(map[phase]string{crashLooping: "launchd restarts it, at most once every 10 seconds",
+		failed: "launchd no longer tries to start it", stopped: "launchd does not restart it after a clean exit"}[s.phase],
+		"launchd has already restarted it")
 }
 
 // surroundings tells whether a plist can be written, and whether it is loaded at the next login: a loaded one may be switched off.
@@ -320,7 +320,7 @@ func (m launchd) pathFault(path string, folder bool) error {
 	owner, ok := fileOwner(info)
 	switch mode := info.Mode().Perm(); {
 	case folder != info.IsDir():
-		return &hinted{error: fmt.Errorf("%s is in the way: it is %s", path, map[bool]string{true: "not a folder", false: "a folder"}[folder]), advice: "move it away"}
+		return &hinted{error: fmt.Errorf("%s exists but is %s", path, map[bool]string{true: "not a directory", false: "a directory"}[folder]), advice: "move it away"}
 	case ok && owner != m.uid:
 		return hint(fmt.Errorf("%s belongs to another user (uid %d)", path, owner), "sudo chown $USER "+inHome)
 	case ok && mode&need != need:

@@ -562,7 +562,7 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 	if err := os.Mkdir(m.logFiles()[1], 0o755); err != nil { // root may open anything else
 		t.Fatal(err)
 	}
-	why := "launchd cannot open its log: " + m.logFiles()[1] + " is in the way: it is a folder"
+	why := "launchd cannot open its log: " + m.logFiles()[1] + " exists but is a directory"
 	if errText(m.logFault()) != why || whyNot() != why {
 		t.Errorf("got %q, %q", m.logFault(), whyNot())
 	}
@@ -591,7 +591,7 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 			m.uid--
 		}
 	}
-	same(t, "", whyNot(), "/nowhere is not there")
+	same(t, "", whyNot(), "/nowhere is missing")
 	asked.outputs[launchdList] = fakebinText(t, "launchctl-list-exit-1.txt")
 	if s, err := m.state(context.Background(), asked); err != nil || s.notExecuted || s.whyNotExecuted != "" {
 		t.Errorf("a program that was run: %s, %v", systemdSummary(s), err)
@@ -825,8 +825,8 @@ func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 		same(t, e, parseJobState(fmt.Sprintf("{\n\t\"LastExitStatus\" = %d;\n}", e.code<<8|e.signal), "").notExecuted, want)
 	}
 	for p, want := range map[phase]string{
-		failed: "launchd has stopped trying to start it", crashLooping: "launchd starts it again, ten seconds after the last start at the earliest", stopped: "launchd does not start it again after a clean end",
-		running: "launchd has started it again already", starting: "launchd has started it again already",
+		failed: "launchd no longer tries to start it", crashLooping: "launchd restarts it, at most once every 10 seconds", stopped: "launchd does not restart it after a clean exit",
+		running: "launchd has already restarted it", starting: "launchd has already restarted it",
 	} {
 		same(t, p, jobNext(state{phase: p}), want)
 	}

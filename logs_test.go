@@ -307,7 +307,7 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"followed until nobody reads on", options{lines: 7, follow: true}, logsRunner{stdout: "one\n", end: &exitStatus{code: 1}}, "one\n", "", ""},
 		{"followed until it fails with a word", options{lines: 7, follow: true}, logsRunner{stderr: "no", end: &exitStatus{code: 1}}, "", "journalctl --no-pager --quiet --lines=7 --follow: exit status 1: no", ""},
 		{"what would steer a terminal", options{lines: 7}, logsRunner{stdout: "a\x1b[2Jb\u202ec\u2028d\rforged\tx\r\n\xff", end: clean}, "a\uFFFD[2Jb\uFFFDc\uFFFDd\uFFFDforged\tx\n\uFFFD", "", ""},
-		{"killed", options{lines: 7}, logsRunner{end: &exitStatus{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7 --all: ended by SIGKILL", ""},
+		{"killed", options{lines: 7}, logsRunner{end: &exitStatus{signal: 9}}, "", "journalctl --no-pager --quiet --lines=7 --all: killed by SIGKILL", ""},
 		{"ended by what the terminal sends", options{lines: 7}, logsRunner{end: &exitStatus{signal: 2}}, "", "interrupted", ""},
 		{"followed until the terminal goes", options{lines: 7, follow: true}, logsRunner{end: &exitStatus{signal: 1}}, "", "", ""},
 		{"followed until it ends without a line", options{lines: 7, follow: true}, logsRunner{end: clean}, "", "", ""},

@@ -16,7 +16,7 @@ const (
 // mcp becomes the MCP server, or where a program cannot do that, runs it and ends with its status. Its standard output is the
 // server's alone.
 func (a *app) mcp(ctx context.Context, o options) error {
-	path, err := a.findProgram(mcpName, "all its binaries live in the same directory")
+	path, err := a.findProgram(mcpName, "all its binaries are in the same directory")
 	if err != nil {
 		return errors.New(err.Error()) // in one line
 	}

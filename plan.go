@@ -258,7 +258,7 @@ type makeFolder struct {
 	mode fs.FileMode
 }
 
-func (f makeFolder) String() string { return fmt.Sprintf("make folder %s (%#o)", f.path, f.mode) }
+func (f makeFolder) String() string { return fmt.Sprintf("create directory %s (%#o)", f.path, f.mode) }
 
 func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) error, error) {
 	var missing []string // innermost first
@@ -268,13 +268,13 @@ func (f makeFolder) do(_ context.Context, m machine) (func(context.Context) erro
 			break
 		}
 		if err == nil {
-			return nil, fmt.Errorf("%s is in the way: it is not a folder", dir)
+			return nil, fmt.Errorf("%s exists but is not a directory", dir)
 		}
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) { // then one above is in the way
 			return nil, err
 		}
 		if _, err := os.Lstat(dir); err == nil {
-			return nil, fmt.Errorf("%s is a link to nowhere", dir)
+			return nil, fmt.Errorf("%s is a dangling symlink", dir)
 		}
 		missing = append(missing, dir)
 	}
@@ -344,10 +344,10 @@ func newWriteFile(m serviceManager, f file, text string) writeFile {
 func (f writeFile) String() string {
 	kept := ""
 	if f.kept != "" {
-		kept = ", keeping the present one as " + f.kept
+		kept = ", saving the current one as " + f.kept
 	}
 	if f.keptOlder != "" {
-		kept += " and the one of that name as " + f.keptOlder
+		kept += " and the one already there as " + f.keptOlder
 	}
 	return fmt.Sprintf("write %s (%04o)%s:\n%s", f.path, f.mode, kept, indent(f.shown))
 }

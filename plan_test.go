@@ -203,9 +203,9 @@ func TestWritingSaysWhatBecomesOfTheFilesThatAreThere(t *testing.T) {
 	}{
 		{map[string]string{}, ""},
 		{map[string]string{"x": "new", "x.bak": "older"}, ""},
-		{map[string]string{"x": "old"}, ", keeping the present one as PATH.bak"},
-		{map[string]string{"x": "old", "x.bak": "old"}, ", keeping the present one as PATH.bak"},
-		{map[string]string{"x": "old", "x.bak": "older", "x.bak.1": "1"}, ", keeping the present one as PATH.bak and the one of that name as PATH.bak.2"},
+		{map[string]string{"x": "old"}, ", saving the current one as PATH.bak"},
+		{map[string]string{"x": "old", "x.bak": "old"}, ", saving the current one as PATH.bak"},
+		{map[string]string{"x": "old", "x.bak": "older", "x.bak.1": "1"}, ", saving the current one as PATH.bak and the one already there as PATH.bak.2"},
 	} {
 		path := filepath.Join(planFill(t, c.before), "x")
 		f := file{path: path}
@@ -502,15 +502,15 @@ func TestMakingFoldersSaysWhatIsInTheWay(t *testing.T) {
 	t.Parallel()
 	dir := planFill(t, map[string]string{"file": "text"})
 	file := filepath.Join(dir, "file")
-	same(t, "a dry run", (makeFolder{file, 0o755}).String(), "make folder "+file+" (0755)")
+	same(t, "a dry run", (makeFolder{file, 0o755}).String(), "create directory "+file+" (0755)")
 	_, err := makeFolder{file, 0o755}.do(context.Background(), planMachine(osDisk{}))
-	if want := file + " is in the way: it is not a folder"; err == nil || err.Error() != want {
+	if want := file + " exists but is not a directory"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	link := filepath.Join(dir, "link")
 	symlink(t, "nowhere", link)
 	_, err = makeFolder{filepath.Join(link, "a"), 0o755}.do(context.Background(), planMachine(osDisk{}))
-	if want := link + " is a link to nowhere"; err == nil || err.Error() != want {
+	if want := link + " is a dangling symlink"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if runtime.GOOS != "windows" { // where a file in the way is said to be no folder at all
@@ -770,8 +770,8 @@ func TestADryRunShowsEveryStepInOrder(t *testing.T) {
 		await{"x is gone", 30 * time.Second, time.Second, nil},
 		truncateLog{"/h/log"}, removeFile{"/h/x"},
 	}}.blocks()
-	want := `would make folder /h/.config (0755)
-would make folder /h/logs (0700)
+	want := `would create directory /h/.config (0755)
+would create directory /h/logs (0700)
 would write /h/x y (0644):
     [Unit]
     

@@ -124,11 +124,11 @@ func (h holder) String() string {
 	case h.pid != 0:
 		return fmt.Sprintf("PID %d (%s)", h.pid, shorten(h.command, 160))
 	case h.user != "":
-		return "a process of the user " + h.user
+		return "a process of user " + h.user
 	case h.uid == -1:
-		return "a process that this user may not look into"
+		return "a process you cannot inspect"
 	}
-	return fmt.Sprintf("a process that this user may not look into (uid %d)", h.uid)
+	return fmt.Sprintf("a process you cannot inspect (uid %d)", h.uid)
 }
 
 // runs adds what runs: the words of a command line, and the file that the kernel runs.
@@ -258,11 +258,11 @@ func socketOwner(port int, f portFacts, uid int) ownership {
 	}
 	switch {
 	case len(f.holders) == 0:
-		return ownership{doubt: fmt.Sprintf("no process is seen to hold port %d", port)}
+		return ownership{doubt: fmt.Sprintf("no process found on port %d", port)}
 	case ours == len(f.holders):
 		return ownership{verified: true, elsewhere: f.holders[0].elsewhere}
 	case other.pid == 0 && other.uid == uid:
-		return ownership{doubt: fmt.Sprintf("the process that holds port %d may not be looked into", port)}
+		return ownership{doubt: fmt.Sprintf("no permission to inspect the process on port %d", port)}
 	case ours > 0:
 		return ownership{doubt: fmt.Sprintf("port %d is also held by %s", port, other)}
 	}

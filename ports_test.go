@@ -188,10 +188,10 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 		h                  holder
 		other, says, helps string
 	}{
-		{holder{uid: 33}, "X=1 " + installCommand, "a process that this user may not look into (uid 33)", find + ", or " + elsewhere},
-		{holder{uid: 33, user: "bob"}, "X=1 " + installCommand, "a process of the user bob", "X=1 " + installCommand},
-		{holder{uid: 33, user: "bob"}, "X=PORT " + installCommand, "a process of the user bob", find + ", or choose another port: X=PORT " + installCommand},
-		{holder{uid: 33, user: "bob"}, "", "a process of the user bob", find},
+		{holder{uid: 33}, "X=1 " + installCommand, "a process you cannot inspect (uid 33)", find + ", or " + elsewhere},
+		{holder{uid: 33, user: "bob"}, "X=1 " + installCommand, "a process of user bob", "X=1 " + installCommand},
+		{holder{uid: 33, user: "bob"}, "X=PORT " + installCommand, "a process of user bob", find + ", or choose another port: X=PORT " + installCommand},
+		{holder{uid: 33, user: "bob"}, "", "a process of user bob", find},
 		{socketUnits, "", "systemd for rs.socket", socketUnits.stop},
 	} {
 		if p := c.h.refusal(7001, c.other, unitName); p.summary != "port 7001 is held by "+c.says || p.help() != c.helps {

@@ -447,25 +447,25 @@ func (w wait) death(l startLog, idleCause string) string {
 	how, ran := s.exit(l)
 	switch {
 	case s.skipped != "", l.skipped != "":
-		return "The collector was not started: a condition of its unit does not hold" + cmp.Or(l.skipped, ". See: systemctl --user status "+unitName)
+		return "The collector was not started: a condition of its unit is not met" + cmp.Or(l.skipped, ". See: systemctl --user status "+unitName)
 	case !ran && s.notExecuted:
 		return "The collector could not be run: " + how
 	case !ran:
 		return "The collector was not started: " + how
 	case s.lastExit != nil && s.lastExit.signal != 0, s.lastExit == nil && s.lastName != "":
-		return "The collector was ended by " + how + " before it was ready"
+		return "The collector was killed by " + how + " before it was ready"
 	case s.lastExit != nil && !s.maybeNotStarted:
 		return "The collector exited with " + how + " before it was ready"
 	case s.deferred != "":
 		return "The collector has not been started"
 	case s.phase != stopped:
-		return "The collector ended before it was ready"
+		return "The collector exited before it was ready"
 	case w.forgotten():
-		return "The collector ended cleanly, or was stopped, before it was ready"
+		return "The collector exited cleanly, or was stopped, before it was ready"
 	case w.first.invocation == "" && len(l.lines) == 0 && idleCause != "":
 		return "The collector is not running: " + idleCause
 	}
-	return "The collector ended cleanly before it was ready"
+	return "The collector exited cleanly before it was ready"
 }
 
 // tooLate reports a collector that does not serve, or that its manager does not say runs. Of an earlier start nothing is told.
@@ -484,7 +484,7 @@ func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
 	case w.silent != nil:
 		return w.unheard()
 	case seen:
-		f.headline = fmt.Sprintf("The collector answers on %s, but %s did not say within %s that the service runs", url, a.manager.names().name, within)
+		f.headline = fmt.Sprintf("The collector answers on %s, but %s did not report the service as running within %s", url, a.manager.names().name, within)
 	}
 	switch {
 	case w.silent != nil:
@@ -492,7 +492,7 @@ func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
 	case seen:
 		f.notes = append(f.notes, fmt.Sprintf("The service is %s%s and stays installed.", w.state.rawState, inBrackets(w.state.pid)))
 	default:
-		f.notes = append(f.notes, "The service has not been started again yet, and stays installed.")
+		f.notes = append(f.notes, "The service has not been restarted yet and stays installed.")
 	}
 	if seen {
 		f.notes = append(f.notes, logNotes(a.manager.startLog(ctx, a.run, w.state, mark), 20)...)

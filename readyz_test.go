@@ -310,9 +310,9 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 		{"both", []holder{own, alien}, nil, ownership{doubt: "port 7001 is also held by PID 7 (vite)"}},
 		{"both, the other way round", []holder{alien, own}, nil, ownership{doubt: "port 7001 is also held by PID 7 (vite)"}},
 		{"ours and another user's", []holder{own, {uid: 33}}, nil, ownership{doubt: "port 7001 is also held by " + holder{uid: 33}.String()}},
-		{"one of this user that may not be looked into", []holder{{uid: 1000}}, nil, ownership{doubt: "the process that holds port 7001 may not be looked into"}},
+		{"one of this user that may not be looked into", []holder{{uid: 1000}}, nil, ownership{doubt: "no permission to inspect the process on port 7001"}},
 		{"one that lsof does not see", []holder{{uid: -1}}, nil, ownership{foreign: &holder{uid: -1}}},
-		{"nobody's", nil, nil, ownership{doubt: "no process is seen to hold port 7001"}},
+		{"nobody's", nil, nil, ownership{doubt: "no process found on port 7001"}},
 		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
 	} {
 		a := &app{uid: 1000, processes: readyzTable{held: slices.Clone(c.held), ours: []int{0, 5, 6}, err: c.err}}
@@ -376,23 +376,23 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 	}{
 		{"another has begun", first, state{phase: running, invocation: "2", pid: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "1", startLog{}},
 		{"another is about to begin", first, state{phase: crashLooping, invocation: "2", lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", startLog{}},
-		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastExit: &exitStatus{signal: 9}, lastName: "SIGKILL"}, "The collector was ended by SIGKILL before it was ready", "1", startLog{}},
+		{"the same", first, state{phase: failed, invocation: "1", pid: 7, lastExit: &exitStatus{signal: 9}, lastName: "SIGKILL"}, "The collector was killed by SIGKILL before it was ready", "1", startLog{}},
 		{"none was seen", state{}, state{phase: failed, invocation: "2", pid: 6, lastExit: crashed, lastName: "status 3"}, "The collector exited with status 3 before it was ready", "2", startLog{}},
-		{"a clean end", first, state{phase: stopped, invocation: "1"}, "The collector ended cleanly before it was ready", "1", startLog{}},
-		{"an end of which nothing is known", first, state{phase: failed, invocation: "1"}, "The collector ended before it was ready", "1", startLog{}},
-		{"it could not be run", first, refused(203, "EXEC", "/nowhere is not there"), "The collector could not be run: status 203/EXEC: /nowhere is not there", "1", startLog{}},
+		{"a clean end", first, state{phase: stopped, invocation: "1"}, "The collector exited cleanly before it was ready", "1", startLog{}},
+		{"an end of which nothing is known", first, state{phase: failed, invocation: "1"}, "The collector exited before it was ready", "1", startLog{}},
+		{"it could not be run", first, refused(203, "EXEC", "/nowhere is missing"), "The collector could not be run: status 203/EXEC: /nowhere is missing", "1", startLog{}},
 		{"why is not known", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC", "1", startLog{}},
 		{"systemd knows", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC: Failed at step EXEC spawning /x: Text file busy", "1", startLog{refusal: "Failed at step EXEC spawning /x: Text file busy"}},
 		{"systemd does not see it", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC: systemd does not see this file: Failed at step EXEC spawning /x: No such file or directory", "1", startLog{refusal: "Failed at step EXEC spawning /x: No such file or directory"}},
 		{"after a command that logged", first, refused(203, "EXEC", ""), "The collector could not be run: status 203/EXEC: Failed at step EXEC spawning /x: Permission denied", "1", startLog{lines: []string{"x"}, refusal: "Failed at step EXEC spawning /x: Permission denied"}},
-		{"it was run", first, refused(203, "EXEC", "/nowhere is not there"), "The collector exited with status 203 before it was ready", "1", startLog{lines: []string{"x"}}},
+		{"it was run", first, refused(203, "EXEC", "/nowhere is missing"), "The collector exited with status 203 before it was ready", "1", startLog{lines: []string{"x"}}},
 		{"another step", first, refused(216, "GROUP", ""), "The collector was not started: status 216/GROUP: Failed at step GROUP spawning /x: Operation not permitted", "1", startLog{refusal: "Failed at step GROUP spawning /x: Operation not permitted"}},
 		{"a status of its own", first, refused(216, "GROUP", ""), "The collector exited with status 216 before it was ready", "1", startLog{lines: []string{"x"}}},
 		{"nobody knows whose status", first, refused(216, "GROUP", ""), "The collector exited with status 216/GROUP before it was ready", "1", startLog{}},
 		{"a condition", first, state{phase: stopped, invocation: "1", lastExit: &exitStatus{}, lastName: "status 0", skipped: "Condition"},
-			"The collector was not started: a condition of its unit does not hold: ConditionUser=b", "", startLog{skipped: ": ConditionUser=b"}},
+			"The collector was not started: a condition of its unit is not met: ConditionUser=b", "", startLog{skipped: ": ConditionUser=b"}},
 		{"a condition without a name", state{}, state{phase: stopped, skipped: "Condition"},
-			"The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service", "", startLog{}},
+			"The collector was not started: a condition of its unit is not met. See: systemctl --user status runtimescope.service", "", startLog{}},
 	} {
 		var of state
 		a := &app{manager: logAsked{of: &of, log: c.log}}
@@ -417,11 +417,11 @@ func TestWhatIsSaidOfACollectorThatIsTooLate(t *testing.T) {
 			func(w *wait) { w.answer = refused }},
 		{"no main process", "Collector did not respond on /readyz within 1s.", url + ": answer 503|The service is activating (start) and stays installed.|It logged:|  its last words",
 			func(w *wait) { w.answer, w.state.pid = refused, 0 }},
-		{"an earlier start", "Collector did not respond on /readyz within 1s.", "The service has not been started again yet, and stays installed.",
+		{"an earlier start", "Collector did not respond on /readyz within 1s.", "The service has not been restarted yet and stays installed.",
 			func(w *wait) { w.state.invocation = "1" }},
 		{"never told what it does", "Collector did not respond on /readyz within 1ns.", url + ": answer 503|no bus|The service stays installed.",
 			func(w *wait) { w.answer, w.state, w.silent, w.timeout = refused, state{}, errors.New("no bus"), 1 }},
-		{"it answers", "The collector answers on " + url + ", but systemd did not say within 0.5s that the service runs",
+		{"it answers", "The collector answers on " + url + ", but systemd did not report the service as running within 0.5s",
 			"The service is activating (start) (PID 5) and stays installed.|It logged:|  its last words", func(w *wait) { w.timeout /= 2 }},
 		{"it answers, and the manager does not", url + " answers, but whether that is the service cannot be found out: no bus", "",
 			func(w *wait) { w.silent = errors.New("no bus") }},
@@ -571,13 +571,13 @@ func TestTheWaitEndsWithTheStartThatWasFirstSeen(t *testing.T) {
 		says    string
 		of      state // whose log is shown
 	}{
-		"another start":               {then(one, 3, two), nil, "The collector ended before it was ready", state{invocation: "1"}},
-		"the end":                     {then(one, 3, over), []string{"bye"}, "The collector ended cleanly before it was ready", over},
-		"the end, without a word":     {then(one, 3, over), nil, "The collector ended cleanly before it was ready", over},
-		"forgotten":                   {then(one, 3, state{phase: stopped}), nil, "The collector ended cleanly, or was stopped, before it was ready", state{}},
-		"never seen":                  {then(over, 1), nil, "The collector is not running: it ended cleanly at once, or a condition of its unit does not hold", over},
-		"never seen, but heard":       {then(over, 1), []string{"bye"}, "The collector ended cleanly before it was ready", over},
-		"seen, and then nobody knows": {then(one, 3, idle), nil, "The collector ended cleanly before it was ready", idle},
+		"another start":               {then(one, 3, two), nil, "The collector exited before it was ready", state{invocation: "1"}},
+		"the end":                     {then(one, 3, over), []string{"bye"}, "The collector exited cleanly before it was ready", over},
+		"the end, without a word":     {then(one, 3, over), nil, "The collector exited cleanly before it was ready", over},
+		"forgotten":                   {then(one, 3, state{phase: stopped}), nil, "The collector exited cleanly, or was stopped, before it was ready", state{}},
+		"never seen":                  {then(over, 1), nil, "The collector is not running: it exited cleanly right away, or a condition of its unit is not met", over},
+		"never seen, but heard":       {then(over, 1), []string{"bye"}, "The collector exited cleanly before it was ready", over},
+		"seen, and then nobody knows": {then(one, 3, idle), nil, "The collector exited cleanly before it was ready", idle},
 	} {
 		m := &scripted{answers: c.answers, logged: c.logged}
 		_, err := waitFor(t, m, nobody, holder{pid: 1}, nil)

@@ -41,7 +41,7 @@ func (a *app) foreground(ctx context.Context, o options) error {
 	p := a.shell().ports.orDefault()
 	if err := a.portsTaken(ctx, p, state{}); err != nil {
 		if s := a.service(ctx); s.up() && a.portsTaken(ctx, p, s) == nil {
-			return hint(fmt.Errorf("the service is running already (PID %d), and holds the ports", s.pid), stopCommand)
+			return hint(fmt.Errorf("the service is already running (PID %d) and holds the ports", s.pid), stopCommand)
 		}
 		return err
 	}
@@ -61,10 +61,10 @@ func (a *app) foreground(ctx context.Context, o options) error {
 		}
 		ended := &statusError{fmt.Errorf("the collector exited with status %d", e.code), e.code}
 		if e.signal != 0 {
-			ended = &statusError{fmt.Errorf("the collector was ended by %s", signalName(e.signal, a.platform)), 128 + e.signal}
+			ended = &statusError{fmt.Errorf("the collector was killed by %s", signalName(e.signal, a.platform)), 128 + e.signal}
 		}
 		if !s.asked {
-			a.out.warn("%v; it is started again in %s", ended, duration(a.timings.restart))
+			a.out.warn("%v; restarting in %s", ended, duration(a.timings.restart))
 			s.pause(a.timings.restart)
 		}
 		if s.asked {
@@ -254,7 +254,7 @@ func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
 		case sig := <-s.signals:
 			s.heed(sig)
 		case <-s.kill:
-			s.out.warn("The collector has not ended within %s and is killed", duration(s.timings.kill))
+			s.out.warn("The collector did not exit within %s and is killed", duration(s.timings.kill))
 			s.killing, givenUp = true, time.After(s.timings.unread)
 		case <-givenUp: // not even SIGKILL ends it
 			return exitStatus{signal: int(syscall.SIGKILL)}, nil

@@ -116,7 +116,7 @@ func TestRunEndsWhenTheCollectorEndsCleanly(t *testing.T) {
 func TestRunStartsAFailedCollectorAgain(t *testing.T) {
 	t.Parallel()
 	r := foregroundOf(t, "exit once 3")
-	r.says(1, "⚠ the collector exited with status 3; it is started again in ")
+	r.says(1, "⚠ the collector exited with status 3; restarting in ")
 	r.says(1, "Collector is healthy and serving on")
 	r.signals <- syscall.SIGTERM
 	r.ends(0)
@@ -125,7 +125,7 @@ func TestRunStartsAFailedCollectorAgain(t *testing.T) {
 func TestRunBetweenTwoStartsEndsWithTheStatusOfTheLast(t *testing.T) {
 	t.Parallel()
 	r := foregroundOf(t, "exit 7", func(_ *foregroundRun, b *bench) { b.timings.restart = time.Minute })
-	r.says(1, "⚠ the collector exited with status 7; it is started again in 1 min 0 s")
+	r.says(1, "⚠ the collector exited with status 7; restarting in 1m 0s")
 	r.signals <- syscall.SIGTERM
 	r.ends(7)
 }
@@ -135,7 +135,7 @@ func TestRunKillsACollectorThatDoesNotEnd(t *testing.T) {
 	r := foregroundOf(t, "deaf", func(_ *foregroundRun, b *bench) { b.timings.kill = time.Millisecond })
 	r.says(1, "Collector is healthy and serving on")
 	r.signals <- syscall.SIGTERM
-	r.says(1, "⚠ The collector has not ended within ")
+	r.says(1, "⚠ The collector did not exit within ")
 	r.ends(137)
 }
 
@@ -148,7 +148,7 @@ func TestRunTellsByWhichSignalTheCollectorEnded(t *testing.T) {
 	pid, _ := strconv.Atoi(strings.Fields(said)[0])
 	collector := need(os.FindProcess(pid))(t)
 	collector.Kill()
-	r.says(1, "⚠ the collector was ended by SIGKILL; it is started again in ")
+	r.says(1, "⚠ the collector was killed by SIGKILL; restarting in ")
 	r.says(2, "Collector is healthy and serving on")
 	r.signals <- syscall.SIGTERM
 	r.ends(0)
@@ -174,7 +174,7 @@ func TestRunSaysWhyTheCollectorCannotBeStarted(t *testing.T) {
 		b.write(b.collector(), "#!/nowhere/sh\n", 0o755)
 	})
 	r.ends(1)
-	r.says(1, ": its interpreter /nowhere/sh is not there")
+	r.says(1, ": its interpreter /nowhere/sh is missing")
 }
 
 func TestRunPassesOnEverySignalThatEnds(t *testing.T) {
@@ -217,7 +217,7 @@ func TestRunRefusesAPortThatIsTaken(t *testing.T) {
 func TestRunSaysThatTheServiceHasThePort(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
-		b.refused("service run", "✗ the service is running already (PID ", "and holds the ports", "Try: runtimescope service stop")
+		b.refused("service run", "✗ the service is already running (PID ", "and holds the ports", "Fix: runtimescope service stop")
 		elsewhere := freePort(t)
 		b.foreign(elsewhere, "python3 -m http.server")
 		b.env[httpPortEnv] = fmt.Sprint(elsewhere)

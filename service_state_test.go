@@ -161,7 +161,7 @@ func TestTheFileOfADefinition(t *testing.T) {
 		{"none", func(string) error { return nil }, false, "", "", ""},
 		{"a unit", func(path string) error { return os.WriteFile(path, []byte("[Service]\nExecStart=/x\n"), 0o600) }, true, "", "", "/x"},
 		{"an empty file", func(path string) error { return os.WriteFile(path, nil, 0o600) }, false, "", "", ""},
-		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, true, "", "is in the way: it is not a regular file", ""},
+		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, true, "", "exists but is not a regular file", ""},
 		{"a mask", func(path string) error { return os.Symlink(os.DevNull, path) }, false, os.DevNull, "", ""},
 		{"a link to nowhere", func(path string) error { return os.Symlink("/nowhere/x", path) }, false, "/nowhere/x", "", ""},
 		{"a link to a unit", func(path string) error {

@@ -53,11 +53,11 @@ func statusStates() []statusState {
 		{"stopped", stop, "stopped", 3, "⚠ Service state: inactive. Run: runtimescope service start",
 			"⚠ Service installed but not currently running. Run: runtimescope service start", false, true, "<nil>"},
 		{"crash-looping", func(b *bench) { b.installed().crashed("crash 3") }, "crash-looping", 3,
-			"⚠ Service state: activating (auto-restart) — crash-looping: systemd starts it again after 5s. See: runtimescope service logs",
-			"— crash-looping: launchd starts it again, ten seconds after the last start at the earliest", false, true, "map[code:3]"},
+			"⚠ Service state: activating (auto-restart) — crash-looping: systemd restarts it after 5s. See: runtimescope service logs",
+			"— crash-looping: launchd restarts it, at most once every 10 seconds", false, true, "map[code:3]"},
 		{"killed", func(b *bench) { b.installed().crashed("signal 9") }, "crash-looping", 3, "Last exit: SIGKILL", "Last exit: SIGKILL", false, true, "map[signal:SIGKILL]"},
 		{"gave up", func(b *bench) { b.installed().crashed("gave up 3") }, "failed", 3,
-			"⚠ Service state: failed — systemd has given up after 5 restarts. See: runtimescope service logs", "", false, true, "map[code:3]"},
+			"⚠ Service state: failed — systemd gave up after 5 restarts. See: runtimescope service logs", "", false, true, "map[code:3]"},
 		{"ended cleanly", func(b *bench) { b.installed().crashed("exit 0") }, "stopped", 3, "⚠ Service state: inactive", "⚠ Service installed but not currently running", false, true, "?"},
 		{"running, not ready", func(b *bench) { b.installed(); b.behaves("silent") }, "running", 3, "⚠ Collector does not answer on http://127.0.0.1:",
 			"⚠ Collector does not answer on http://127.0.0.1:", false, true, "<nil>"},
@@ -386,7 +386,7 @@ func TestStatusWithoutAnAnswerFromTheManager(t *testing.T) {
 // The very words for findings that no fake machine comes to by itself.
 func TestTheWordsOfStatus(t *testing.T) {
 	t.Parallel()
-	const headline, healthy, login, linger, upgrade = "✓ Service is active — PID 42, up 1 min 30 s\n", "✓ Collector is healthy and serving on http://127.0.0.1:6768 (version 0.11.2)\n",
+	const headline, healthy, login, linger, upgrade = "✓ Service is active — PID 42, up 1m 30s\n", "✓ Collector is healthy and serving on http://127.0.0.1:6768 (version 0.11.2)\n",
 		"Starts at login: yes\n", "Keeps running after logout: yes\n", "Survives upgrades: yes (the path has no version in it)\n"
 	const places = "Collector: /opt/bin/collector-server\nUnit file: /home/ada/.config/systemd/user/runtimescope.service\nLogs: journalctl --user -u runtimescope -f\n"
 	const tail, unit = login + linger + upgrade + places, "/home/ada/.config/systemd/user/runtimescope.service"
@@ -400,7 +400,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 	}{
 		"well": {nil, headline + healthy + tail},
 		"no main process": {[]option{change("", func(s *snapshot) { s.state.pid, s.state.activeFor = 0, ptr(61*time.Second) })},
-			strings.Replace(headline, "PID 42, up 1 min 30 s", "up 1 min 1 s", 1) + healthy + tail},
+			strings.Replace(headline, "PID 42, up 1m 30s", "up 1m 1s", 1) + healthy + tail},
 		"no process at all": {[]option{noAnswer, change("", func(s *snapshot) { s.state.pid, s.state.empty, s.state.rawState = 0, true, "active (exited)" })},
 			"⚠ Service state: active (exited) — no process of it runs. Run: runtimescope service restart\n⚠ Collector does not answer on http://127.0.0.1:6768: no answer\n" + tail},
 		"ending without a main process": {[]option{ending(), change("", func(s *snapshot) { s.state.pid = 0 })},
@@ -436,8 +436,8 @@ func TestTheWordsOfStatus(t *testing.T) {
 			s.state.program, s.state.file.definition.collector, s.installed.path = "", "%h/x", "%h/x"
 		})},
 			headline + healthy + strings.Replace(strings.Replace(tail, upgrade, "", 1), "/opt/bin/collector-server", "%h/x", 1)},
-		"cannot be started again": {[]option{change("gone", func(s *snapshot) { s.installed.err = errors.New("not there") })},
-			headline + healthy + strings.Replace(tail, upgrade, "", 1) + "⚠ cannot use the collector of the service, /opt/bin/collector-server: not there. Fix: runtimescope service install\n"},
+		"cannot be started again": {[]option{change("gone", func(s *snapshot) { s.installed.err = errors.New("missing") })},
+			headline + healthy + strings.Replace(tail, upgrade, "", 1) + "⚠ cannot use the collector of the service, /opt/bin/collector-server: missing. Fix: runtimescope service install\n"},
 		"gone": {[]option{change("gone", func(s *snapshot) { s.state.file.exists = false })},
 			headline + healthy + tail + "⚠ the unit of the service is gone: " + unit + ". Fix: runtimescope service install\n"},
 		"a link":          {[]option{linked()}, headline + healthy + tail + "⚠ " + unit + " is a symbolic link to /nix/store/x/runtimescope.service: something else manages it. Fix: change it there, or remove the link\n"},

@@ -140,8 +140,8 @@ func TestMacACrashIsReportedHoweverLaunchdIsAsked(t *testing.T) {
 	t.Parallel()
 	for behave, words := range map[string][2]string{ // with print, and without
 		"crash 3":  {"exited with status 3", "exited with status 3"},
-		"signal 9": {"was ended by SIGKILL", "was ended by SIGKILL"},
-		"exit 0":   {"exited with status 0", "ended cleanly"},
+		"signal 9": {"was killed by SIGKILL", "was killed by SIGKILL"},
+		"exit 0":   {"exited with status 0", "exited cleanly"},
 		"crash 78": {"could not be run: status 78/EX_CONFIG", "could not be run: status 78/EX_CONFIG"},
 	} {
 		for way, set := range map[string]func(l *fakeLaunchd){"over ssh": func(l *fakeLaunchd) { l.SSH = true }, "without print": func(l *fakeLaunchd) { l.Print = "missing" },
@@ -219,7 +219,7 @@ func TestMacAPlistThatLaunchdWouldNotTakeIsRefusedBeforeTheServiceIsStopped(t *t
 	} {
 		b := mac(t).installed()
 		if says := spoil(b, b.manager.names().path); says != "" {
-			b.refused("service restart", says, "Try: runtimescope service install")
+			b.refused("service restart", says, "Fix: runtimescope service install")
 			b.want(0, "service install", "healthy")
 		} else if what != "of another user" {
 			t.Error(what)
@@ -248,7 +248,7 @@ func TestMacWithoutAGUISessionNothingIsWritten(t *testing.T) {
 	for _, code := range []int{112, 125} {
 		b := mac(t)
 		b.set(func(l *fakeLaunchd) { l.NoGUI, l.SSH = code, true })
-		b.want(1, "service install", "user ada has no GUI session", "log in at the screen of this Mac", "Try: runtimescope service run")
+		b.want(1, "service install", "user ada has no GUI session", "log in at the screen of this Mac", "Fix: runtimescope service run")
 		b.wantCalls()
 		same(t, "files", b.files(), nil)
 		b.want(0, "service status", "⚠ user ada has no GUI session", "Service not installed.")
@@ -286,18 +286,18 @@ func TestMacAProgramThatCannotBeRunIsExplained(t *testing.T) {
 	b.want(1, "service install", "✗ The collector could not be run: status 78/EX_CONFIG", "macOS may have quarantined it")
 	b.want(0, "service status", "crash-looping")
 	b.write(collector, "#!/no/such/interpreter\n", 0o755)
-	b.want(1, "service doctor", "its interpreter /no/such/interpreter is not there")
-	b.want(1, "service restart", "cannot be run: its interpreter /no/such/interpreter is not there", "Try: reinstall the collector")
+	b.want(1, "service doctor", "its interpreter /no/such/interpreter is missing")
+	b.want(1, "service restart", "cannot be run: its interpreter /no/such/interpreter is missing", "Fix: reinstall the collector")
 }
 
 func TestMacALogThatCannotBeOpenedIsNamed(t *testing.T) {
 	b := onMac(t).installed()
 	log := filepath.Join(b.manager.names().logs, "collector.err.log")
-	fault := "launchd cannot open its log: " + log + " is in the way: it is a folder"
+	fault := "launchd cannot open its log: " + log + " exists but is a directory"
 	os.Remove(log)
 	must(t, os.Mkdir(log, 0o755))
 	for _, verb := range []string{"install", "restart"} {
-		b.want(1, "service "+verb, fault, "Try: move it away")
+		b.want(1, "service "+verb, fault, "Fix: move it away")
 	}
 	b.want(1, "service doctor", "✗ logs: "+fault, "process: running")
 	b.wantCalls()
@@ -316,11 +316,11 @@ func TestMacAFolderThatCannotBeWrittenIsNamed(t *testing.T) {
 	b.write(agents, "a file", 0o644)
 	b.calls()
 	for _, command := range []string{"install", "doctor"} {
-		b.want(1, "service "+command, agents+" is in the way: it is not a folder", "move it away")
+		b.want(1, "service "+command, agents+" exists but is not a directory", "move it away")
 	}
 	if os.Remove(agents); runtime.GOOS != "windows" { // and the folder above may not be written to
 		os.Chmod(filepath.Dir(agents), 0o500)
-		b.want(1, "service install", filepath.Dir(agents)+" may not be written to (mode 0500)", "Try: chmod u+wx ~/Library")
+		b.want(1, "service install", filepath.Dir(agents)+" may not be written to (mode 0500)", "Fix: chmod u+wx ~/Library")
 		os.Chmod(filepath.Dir(agents), 0o700)
 	}
 	b.wantCalls()
@@ -405,12 +405,12 @@ func TestMacWhatMacOSDoesToACollectorIsToldWithItsCauseAndWhatHelps(t *testing.T
 		behave, install, state string
 		help                   []string // also of doctor
 	}{
-		{"reason CODESIGNING", "was ended by SIGKILL (its code signature is not valid) before it was ready", "crash-looping",
+		{"reason CODESIGNING", "was killed by SIGKILL (its code signature is not valid) before it was ready", "crash-looping",
 			[]string{"its code signature is not valid", "codesign -f -s - COLLECTOR, or put the file in its place again with mv, not cp"}},
-		{"reason TCC", "was ended by SIGKILL (macOS denied it access to files (privacy)) before", "crash-looping", []string{"Privacy & Security › Files and Folders"}},
-		{"reason DYLD", "was ended by SIGKILL (a library that it needs is missing, or it needs a newer macOS) before", "crash-looping", []string{"built for this macOS"}},
-		{"reason GUARD", "was ended by SIGKILL (macOS says guard) before", "crash-looping", []string{"runtimescope service logs"}},
-		{"held CODESIGNING", "launchd has stopped trying to start it. The service stays installed.", "failed", []string{"codesign -f -s - COLLECTOR"}},
+		{"reason TCC", "was killed by SIGKILL (macOS denied it access to files (privacy)) before", "crash-looping", []string{"Privacy & Security › Files and Folders"}},
+		{"reason DYLD", "was killed by SIGKILL (a library that it needs is missing, or it needs a newer macOS) before", "crash-looping", []string{"built for this macOS"}},
+		{"reason GUARD", "was killed by SIGKILL (macOS says guard) before", "crash-looping", []string{"runtimescope service logs"}},
+		{"held CODESIGNING", "launchd no longer tries to start it. The service stays installed.", "failed", []string{"codesign -f -s - COLLECTOR"}},
 		{"pended inefficient", "exited with status 75 before it was ready", "crash-looping",
 			[]string{"macOS has put the start off (Low Power Mode or battery)", "runtimescope service start"}},
 	} {
@@ -423,7 +423,7 @@ func TestMacWhatMacOSDoesToACollectorIsToldWithItsCauseAndWhatHelps(t *testing.T
 		b.want(1, "service doctor", c.help...)
 		b.want(0, "service status", c.help...)
 		if !strings.HasPrefix(c.behave, "reason") {
-			b.silentOn("ten seconds after", "ended cleanly")
+			b.silentOn("at most once", "exited cleanly")
 		}
 		b.want(0, "service status --json", `"state":"`+c.state+`"`)
 		b.behaves("")
@@ -520,7 +520,7 @@ func TestMacAPortOfAnotherUserIsRefused(t *testing.T) {
 			b.calls()
 		}
 		b.foreign(port, "")
-		held := fmt.Sprintf("port %d is held by a process that this user may not look into", port)
+		held := fmt.Sprintf("port %d is held by a process you cannot inspect", port)
 		b.want(1, "service install", held, fmt.Sprintf("sudo lsof -nP -iTCP:%d -sTCP:LISTEN", port))
 		b.wantCalls()
 		b.want(1, "service doctor", "✗ ports: "+held)
@@ -551,7 +551,7 @@ func TestMacARealCrashIsReportedWithTheLinesOfThisStartOnly(t *testing.T) {
 	b.want(0, "service install")
 	old := fmt.Sprint("stand-in ", b.job().PID)
 	b.standIn("exit 3")
-	b.want(1, "service restart", "✗ The collector exited with status 3 before it was ready", "fatal: exits with 3", "it again") // "starts" or "has started": the throttle is short here
+	b.want(1, "service restart", "✗ The collector exited with status 3 before it was ready", "fatal: exits with 3", "launchd ") // "restarts it" or "has already": the throttle is short here
 	b.silentOn(old)
 	b.standIn("exit once 7")
 	until(t, func() bool { return b.runs("service", "status", "--exit-code") == 0 }, func() string { // launchd starts it again until it stays

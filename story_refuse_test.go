@@ -43,8 +43,8 @@ func TestAnInstallWithoutACollectorSaysWhereItLooked(t *testing.T) {
 		if runtime.GOOS == "windows" {
 			b.path = []string{"relative", b.fake.path("empty")}
 		}
-		b.refused("service install", "Could not locate the `collector-server` binary", b.collector()+": not there",
-			`"relative" on PATH: not an absolute folder`, filepath.Join(b.fake.path("empty"), collectorName)+": not there")
+		b.refused("service install", "Could not locate the `collector-server` binary", b.collector()+": missing",
+			`"relative" on PATH: skipped (not an absolute path)`, filepath.Join(b.fake.path("empty"), collectorName)+": missing")
 		if runtime.GOOS != "windows" {
 			b.refused("service install", filepath.Join(folder, collectorName)+": not executable")
 		}
@@ -70,8 +70,8 @@ func TestABadCollectorIsRefused(t *testing.T) {
 		plain := b.fake.path("plain")
 		b.write(plain, "data", 0o644)
 		for _, verb := range []string{"install", "run"} {
-			b.refused("service "+verb+" --collector "+b.home, "✗ cannot use the collector "+b.home+": a folder")
-			b.refused("service "+verb+" --collector "+b.fake.path("nowhere"), "nowhere: not there")
+			b.refused("service "+verb+" --collector "+b.home, "✗ cannot use the collector "+b.home+": a directory")
+			b.refused("service "+verb+" --collector "+b.fake.path("nowhere"), "nowhere: missing")
 			if runtime.GOOS != "windows" {
 				b.refused("service "+verb+" --collector "+plain, "plain: not executable")
 			}
@@ -83,8 +83,8 @@ func TestACollectorThatVanishedIsRefusedBeforeARestart(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
 		os.Remove(b.collector())
-		b.refused("service restart", "✗ cannot use the collector of the service, "+b.collector()+": not there", "Try: runtimescope service install")
-		b.refused("service start", b.collector()+": not there")
+		b.refused("service restart", "✗ cannot use the collector of the service, "+b.collector()+": missing", "Fix: runtimescope service install")
+		b.refused("service start", b.collector()+": missing")
 	})
 }
 
@@ -165,7 +165,7 @@ func TestSudoIsRefusedWithTheCommandWithoutIt(t *testing.T) {
 		b.env["SUDO_USER"] = "ada"
 		b.commandLine = "runtimescope service install --timeout 5s"
 		for _, verb := range []string{"install", "restart", "stop", "uninstall"} {
-			b.refused("service "+verb, "run it without sudo", "Try: runtimescope service install --timeout 5s")
+			b.refused("service "+verb, "run it without sudo", "Fix: runtimescope service install --timeout 5s")
 		}
 	})
 }
@@ -214,7 +214,7 @@ func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
 					b.foreign(port, c.command)
 					holder := fmt.Sprintf("✗ port %d is held by PID %d (%s)", port, foreignPID, c.command)
 					for _, args := range []string{"service install", "service install --dry-run", "service run"} {
-						b.refused(args, holder, c.says, "Try: "+c.try)
+						b.refused(args, holder, c.says, "Fix: "+c.try)
 					}
 				}
 				os.Remove(b.fake.path("foreign"))
@@ -237,7 +237,7 @@ func TestAMaskedUnitIsRefused(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Dir(b.manager.names().path), 0o755))
 	must(t, os.Symlink("/dev/null", b.manager.names().path))
 	for _, verb := range startingVerbs {
-		b.refused("service "+verb, "✗ the service is masked, so systemd will not start it", "Try: systemctl --user unmask runtimescope.service")
+		b.refused("service "+verb, "✗ the service is masked, so systemd will not start it", "Fix: systemctl --user unmask runtimescope.service")
 	}
 	b.want(0, "service uninstall", "Service is not installed.", "⚠ the service is masked") // a mask is not ours
 	b.want(0, "service status", "⚠ the service is masked, so systemd will not start it", "Fix: systemctl --user unmask runtimescope.service")
@@ -276,7 +276,7 @@ func TestAnUnreachableManagerIsSaidBeforeAnythingIsWritten(t *testing.T) {
 	} {
 		b := newBench(t, "systemd").quick()
 		b.fake.change(func(s *fakeState) { s.Busless = words })
-		b.refused("service install", "✗ cannot reach the user manager of systemd: ", words, "exit status 1", "Try: ")
+		b.refused("service install", "✗ cannot reach the user manager of systemd: ", words, "exit status 1", "Fix: ")
 		b.refused("dashboard --no-open", "✗ cannot reach the user manager of systemd: ")
 		for _, verb := range startingVerbs[1:] {
 			b.refused("service "+verb, words)
@@ -300,7 +300,7 @@ func TestAMissingSystemctlNamesTheForegroundRun(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd")
 	os.Remove(b.fake.path("bin/" + programFile("systemctl")))
-	b.refused("service install", "✗ systemctl is not installed: this system does not run systemd", "Try: runtimescope service run")
+	b.refused("service install", "✗ systemctl is not installed: this system does not run systemd", "Fix: runtimescope service run")
 }
 
 func TestAHungManagerEndsInAClearError(t *testing.T) {
@@ -314,7 +314,7 @@ func TestOtherSystemsAreNamed(t *testing.T) {
 	b := onSystemd(t)
 	b.manager, b.platform = nil, "plan9"
 	for _, verb := range []string{"install", "update", "restart", "start", "stop", "uninstall", "status", "doctor", "logs"} {
-		b.want(1, "service "+verb, "✗ Platform 'plan9' is not supported (macOS launchd / Linux systemd only).", "Try: runtimescope service run")
+		b.want(1, "service "+verb, "✗ Platform 'plan9' is not supported (macOS launchd / Linux systemd only).", "Fix: runtimescope service run")
 	}
 	b.fake.change(func(s *fakeState) { s.Behave = "silent" })
 	b.want(1, "dashboard --no-open", "Platform 'plan9' is not supported")
@@ -323,7 +323,7 @@ func TestOtherSystemsAreNamed(t *testing.T) {
 func TestAPortInTheManagersOwnEnvironmentIsRefusedByName(t *testing.T) {
 	b := onSystemd(t)
 	b.fake.change(func(s *fakeState) { s.Inherited = "RUNTIMESCOPE_PORT=7777" })
-	b.want(1, "service install", "RUNTIMESCOPE_PORT=7777 in its own environment", "Try: systemctl --user unset-environment RUNTIMESCOPE_PORT")
+	b.want(1, "service install", "RUNTIMESCOPE_PORT=7777 in its own environment", "Fix: systemctl --user unset-environment RUNTIMESCOPE_PORT")
 	same(t, "it wrote", b.files(), nil)
 	b.env[wsPortEnv] = "7778" // said in the unit, so the manager's does not matter
 	b.want(0, "service install", "✓ Collector is healthy")
@@ -383,7 +383,7 @@ func TestDashboardOnlyWaitsForAServiceThatIsStarting(t *testing.T) {
 func TestARestartIsTriedOnADefinitionThatWasMended(t *testing.T) {
 	b := onSystemd(t).installed()
 	b.fake.change(func(s *fakeState) { s.Extra = "LoadState=bad-setting\nLoadError=x\n" })
-	b.refused("service restart", "✗ systemd cannot load the unit (bad-setting): x", "Try: runtimescope service install")
+	b.refused("service restart", "✗ systemd cannot load the unit (bad-setting): x", "Fix: runtimescope service install")
 	b.fake.change(func(s *fakeState) { s.Extra += "NeedDaemonReload=yes\n" })
 	b.calls()
 	b.want(0, "service restart", "✓ Service restarted")

@@ -13,7 +13,7 @@ import (
 func TestADropInIsNamedAsTheCauseBeforeTheUnitIs(t *testing.T) {
 	b := onSystemd(t).installed()
 	b.fake.change(func(s *fakeState) { s.Extra = "LoadState=bad-setting\nLoadError=x\nDropInPaths=/x/y.conf\n" })
-	b.refused("service install", "✗ systemd cannot load the unit (bad-setting): x", "Try: edit or remove /x/y.conf")
+	b.refused("service install", "✗ systemd cannot load the unit (bad-setting): x", "Fix: edit or remove /x/y.conf")
 	b.want(0, "service status", "⚠ systemd cannot load the unit (bad-setting): x. Fix: edit or remove /x/y.conf")
 }
 
@@ -135,7 +135,7 @@ func TestTheServiceOfAnotherHomeIsLeftAlone(t *testing.T) {
 	m.home = b.home
 	b.manager = m
 	for _, args := range []string{"service install", "service uninstall", "service restart", "service update", "service stop"} {
-		b.refused(args, "✗ the user manager of systemd has the unit from /home/b b/.config/systemd/user/runtimescope.service: the HOME of this shell is another", "Try: export HOME='/home/b b'")
+		b.refused(args, "✗ the user manager of systemd has the unit from /home/b b/.config/systemd/user/runtimescope.service: the HOME of this shell is another", "Fix: export HOME='/home/b b'")
 	}
 }
 

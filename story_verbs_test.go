@@ -200,7 +200,7 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		b.want(0, "service update", "Nothing to adopt")
 		b.want(0, "dashboard --no-open")
 		b.want(0, "service install", "Collector: "+named) // which stays
-		b.want(1, "service update --collector "+b.collector(), "not there")
+		b.want(1, "service update --collector "+b.collector(), "missing")
 		same(t, "without another one it wrote", b.read(b.manager.names().path), text)
 		b.write(b.collector(), "#!/bin/sh\n", 0o755)
 		must(t, os.Remove(named))

@@ -13,8 +13,8 @@ import (
 func TestACrashIsToldAtOnceAndHow(t *testing.T) {
 	for _, c := range []struct{ behave, systemd, launchd string }{
 		{"crash 3", "✗ The collector exited with status 3 before it was ready", "✗ The collector exited with status 3 before it was ready"},
-		{"signal 9", "✗ The collector was ended by SIGKILL before it was ready", "✗ The collector was ended by SIGKILL before it was ready"},
-		{"signal 11", "✗ The collector was ended by SIGSEGV before it was ready", "✗ The collector was ended by SIGSEGV before it was ready"},
+		{"signal 9", "✗ The collector was killed by SIGKILL before it was ready", "✗ The collector was killed by SIGKILL before it was ready"},
+		{"signal 11", "✗ The collector was killed by SIGSEGV before it was ready", "✗ The collector was killed by SIGSEGV before it was ready"},
 		{"exit 0", "✗ The collector exited with status 0 before it was ready", "✗ The collector exited with status 0 before it was ready"},
 		{"gave up 3", "✗ The collector exited with status 3 before it was ready", ""},
 		{"crash 203", "✗ The collector could not be run: status 203/EXEC", ""},
@@ -49,7 +49,7 @@ func TestWaitWaitsForTheServiceAsItIs(t *testing.T) {
 		b.want(1, "service wait --timeout 0.1", "✗ Collector did not respond on /readyz within 0.1s.")
 		b.want(0, "service stop")
 		before := b.everything()
-		b.want(1, "service wait --timeout 1h", "✗ the service is not running: stopped", "Try: runtimescope service start")
+		b.want(1, "service wait --timeout 1h", "✗ the service is not running: stopped", "Fix: runtimescope service start")
 		if got := b.json(1, "service wait --json"); got["state"] != "stopped" || got["error"].(map[string]any)["id"] != "stopped" {
 			t.Errorf("it says %v", got)
 		}
@@ -69,11 +69,11 @@ func TestWaitWaitsForTheServiceAsItIs(t *testing.T) {
 func TestWhatTheManagerDoesNextIsTold(t *testing.T) {
 	t.Parallel()
 	for says, behave := range map[string]string{
-		"systemd starts it again after 5s":                          "crash 3",
-		"systemd does not start it again after a clean end":         "exit 0",
-		"systemd has given up after 5 restarts":                     "gave up 3",
-		"launchd starts it again, ten seconds after the last start": "crash 3",
-		"launchd does not start it again after a clean end":         "exit 0",
+		"systemd restarts it after 5s":                   "crash 3",
+		"systemd does not restart it after a clean exit": "exit 0",
+		"systemd gave up after 5 restarts":               "gave up 3",
+		"launchd restarts it, at most once":              "crash 3",
+		"launchd does not restart it after a clean exit": "exit 0",
 	} {
 		b := newBench(t, says[:len("systemd")]).quick()
 		b.behaves(behave)

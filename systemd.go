@@ -37,7 +37,7 @@ func (m systemd) names() managerNames {
 		upLabel: "Service is active", logs: "journalctl --user -u runtimescope -f", logsLabel: "Logs:",
 		unit: unitName, forbid: "systemctl --user mask " + unitName,
 		show:      "systemctl --user cat " + unitName,
-		idleCause: "it ended cleanly at once, or a condition of its unit does not hold (systemctl --user cat " + unitName + ")",
+		idleCause: "it exited cleanly right away, or a condition of its unit is not met (systemctl --user cat " + unitName + ")",
 	}
 }
 
@@ -381,7 +381,7 @@ func (p unitProps) readExit(s *state) {
 	}
 	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt
 	if s.phase == crashLooping && *s.restarts == 0 && s.startedAt != 0 && (lived >= time.Minute || s.lastExit.signal == 9) {
-		s.isolated = fmt.Sprintf("failed once (%s), starts again in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
+		s.isolated = fmt.Sprintf("failed once (%s), restarts in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
 	}
 	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
 }
@@ -403,19 +403,19 @@ func (p unitProps) toldToStop(s state) bool {
 func (p unitProps) next(s state) string {
 	switch {
 	case s.phase == crashLooping && p["RestartUSec"] != "":
-		return "systemd starts it again after " + p["RestartUSec"]
+		return "systemd restarts it after " + p["RestartUSec"]
 	case s.phase == crashLooping:
-		return "systemd starts it again"
+		return "systemd restarts it"
 	case s.startLimit:
-		return "systemd has given up: it was started too often"
+		return "systemd gave up: too many starts in a short time"
 	case s.phase == failed && p.number("NRestarts") > 0:
-		return "systemd has given up after " + count(p.number("NRestarts"), "restart")
+		return "systemd gave up after " + count(p.number("NRestarts"), "restart")
 	case s.phase == failed:
-		return "systemd does not start it again"
+		return "systemd does not restart it"
 	case s.phase == stopped, p["SubState"] == "exited":
-		return "systemd does not start it again after a clean end"
+		return "systemd does not restart it after a clean exit"
 	}
-	return "systemd has started it again already"
+	return "systemd has already restarted it"
 }
 
 // unmaskCommand takes a mask away.
@@ -592,7 +592,7 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n") // what comes then is where else to look
 	if s.skipped != "" {                          // so there is no log of this start
-		return &failure{fmt.Sprintf("The service did not start: a condition of its unit does not hold (%s)", first), []string{"See its " + s.skipped + " lines: " + m.names().show}}
+		return &failure{fmt.Sprintf("The service did not start: a condition of its unit is not met (%s)", first), []string{"See its " + s.skipped + " lines: " + m.names().show}}
 	}
 	l := m.startLog(ctx, run, s, logMark{})
 	text, _ := s.exit(l)

@@ -363,25 +363,25 @@ func TestTheStateOfARealUnit(t *testing.T) {
 	// what most of them have in common
 	unit := func(change func(s *state)) state {
 		s := state{phase: stopped, rawState: "inactive", restarts: ptr(0), enabled: ptr(true), maybeUnreached: true, loaded: systemdUnit, program: systemdApp,
-			next: "systemd does not start it again after a clean end", unmask: "systemctl --user unmask runtimescope.service"}
+			next: "systemd does not restart it after a clean exit", unmask: "systemctl --user unmask runtimescope.service"}
 		change(&s)
 		return s
 	}
 	up := func(pid int, start string, change func(s *state)) state {
 		return unit(func(s *state) {
 			s.phase, s.rawState, s.pid, s.invocation, s.cgroup = running, "active", pid, start, systemdTree
-			s.next = "systemd has started it again already"
+			s.next = "systemd has already restarted it"
 			change(s)
 		})
 	}
 	ended := func(s *state, e exitStatus, name string, next string) {
 		s.lastExit, s.lastName, s.next = &e, name, next
 	}
-	const again, givenUp = "systemd starts it again after 5s", "systemd does not start it again"
+	const again, givenUp = "systemd restarts it after 5s", "systemd does not restart it"
 	same := func(*state) {}
 	for name, want := range map[string]state{
 		"not-found": unit(func(s *state) {
-			s.phase, s.enabled, s.loaded, s.program, s.next = notInstalled, ptr(false), "", "", "systemd has started it again already"
+			s.phase, s.enabled, s.loaded, s.program, s.next = notInstalled, ptr(false), "", "", "systemd has already restarted it"
 		}),
 		"disabled-never-started": unit(func(s *state) { s.enabled = ptr(false) }),
 		"stopped": unit(func(s *state) {
@@ -417,7 +417,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 		}),
 		"failed-gave-up": unit(func(s *state) {
 			s.phase, s.rawState, s.restarts = failed, "failed", ptr(5)
-			ended(s, exitStatus{code: 3}, "status 3", "systemd has given up after 5 restarts")
+			ended(s, exitStatus{code: 3}, "status 3", "systemd gave up after 5 restarts")
 			s.invocation, s.unitEnv = "37fb2734b5524694be096d2ba8a36208", []string{"STANDIN_EXIT=3"}
 		}),
 		"failed-timeout": unit(func(s *state) {
@@ -428,7 +428,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 		}),
 		"start-limit-hit": unit(func(s *state) {
 			s.phase, s.rawState, s.startLimit = failed, "failed", true
-			ended(s, exitStatus{}, "status 0", "systemd has given up: it was started too often")
+			ended(s, exitStatus{}, "status 0", "systemd gave up: too many starts in a short time")
 			s.invocation = "72f4adfa0e9f4f879880dec0548463d6"
 		}),
 		"deactivating": unit(func(s *state) {
@@ -437,7 +437,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 		}),
 		"activating-start-pre": unit(func(s *state) {
 			s.phase, s.rawState, s.cgroup, s.enabled, s.invocation = starting, "activating (start-pre)", systemdTree, ptr(false), "0ff9339ad1514e91b14d6db2273b5ebb"
-			s.next = "systemd has started it again already"
+			s.next = "systemd has already restarted it"
 		}),
 		"masked": unit(func(s *state) { s.masked, s.program, s.enabled = true, "", ptr(false) }),
 		"bad-setting": unit(func(s *state) {
@@ -507,7 +507,7 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9", func(s state) bool { return s.lastName == "systemd: the TimeoutStartSec of its unit was over" }},
 		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9\nActiveEnterTimestampMonotonic=9", func(s state) bool { return s.lastName == "" }},
 		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool {
-			return s.phase == running && s.rawState == "active (exited)" && s.next == "systemd does not start it again after a clean end"
+			return s.phase == running && s.rawState == "active (exited)" && s.next == "systemd does not restart it after a clean exit"
 		}},
 		{"UnitFileState=enabled", "ActiveEnterTimestampMonotonic=5000000", func(s state) bool { return s.activeAt == 5*time.Second }},
 		{"MainPID=31275", "MainPID=many", func(s state) bool { return s.pid == 0 }},
@@ -641,7 +641,7 @@ func TestNoValueOfAPropertyIsTakenForAnother(t *testing.T) {
 		"a line that is none":      {real + "ExecStart={ path=/x ; argv[]=/x a\n\nb ; }\n", nil, false, []string{"/d"}, ""},
 		"a line that the rest has": {real + "FragmentPath=/x\nWantedBy=y\nFragmentPath=/y\n", nil, false, []string{"/d"}, ""},
 		"too long": {real, map[string]error{ask + unitProperties: tooLong, apart("Environment"): tooLong}, false, []string{"/d"},
-			"systemctl show --value: its answer is longer than 4 MiB and was cut off"},
+			"systemctl show --value: its output is longer than 4 MiB and was cut off"},
 	} {
 		var calls []string
 		run := planRunner{calls: &calls, answers: c.fails, outputs: map[string]string{ask + unitProperties: c.first, plain: real,
@@ -1022,16 +1022,16 @@ func TestWhatSystemdDoesNext(t *testing.T) {
 		phase phase
 		want  string
 	}{
-		{"ActiveState=activating SubState=auto-restart RestartUSec=5s", crashLooping, "systemd starts it again after 5s"},
-		{"ActiveState=activating SubState=auto-restart", crashLooping, "systemd starts it again"},
-		{"ActiveState=failed Result=start-limit-hit NRestarts=5", failed, "systemd has given up: it was started too often"},
-		{"ActiveState=failed NRestarts=5 RestartUSec=5s", failed, "systemd has given up after 5 restarts"},
-		{"ActiveState=failed NRestarts=1", failed, "systemd has given up after 1 restart"},
-		{"ActiveState=failed NRestarts=0", failed, "systemd does not start it again"},
-		{"ActiveState=failed", failed, "systemd does not start it again"},
-		{"ActiveState=inactive", stopped, "systemd does not start it again after a clean end"},
-		{"ActiveState=active", running, "systemd has started it again already"},
-		{"ActiveState=activating", starting, "systemd has started it again already"},
+		{"ActiveState=activating SubState=auto-restart RestartUSec=5s", crashLooping, "systemd restarts it after 5s"},
+		{"ActiveState=activating SubState=auto-restart", crashLooping, "systemd restarts it"},
+		{"ActiveState=failed Result=start-limit-hit NRestarts=5", failed, "systemd gave up: too many starts in a short time"},
+		{"ActiveState=failed NRestarts=5 RestartUSec=5s", failed, "systemd gave up after 5 restarts"},
+		{"ActiveState=failed NRestarts=1", failed, "systemd gave up after 1 restart"},
+		{"ActiveState=failed NRestarts=0", failed, "systemd does not restart it"},
+		{"ActiveState=failed", failed, "systemd does not restart it"},
+		{"ActiveState=inactive", stopped, "systemd does not restart it after a clean exit"},
+		{"ActiveState=active", running, "systemd has already restarted it"},
+		{"ActiveState=activating", starting, "systemd has already restarted it"},
 	} {
 		s, err := parseUnitState("LoadState=loaded\n" + strings.ReplaceAll(c.shown, " ", "\n"))
 		if err != nil || s.phase != c.phase || s.next != c.want {
@@ -1255,9 +1255,9 @@ func TestAStartThatSystemdRefusedIsExplained(t *testing.T) {
 		{"how it ended is not known", refused, stopped, refused.Error(), ""},
 		{"no answer", refused, "", refused.Error(), ""},
 		{"ended", refused, fakebinText(t, "systemctl-show-failed-gave-up.txt"), "The service did not start: status ", ""},
-		{"not run", refused, fakebinText(t, "systemctl-show-auto-restart-203.txt"), "The service did not start: status 203/EXEC: /home/ada/app/nowhere is not there (", ""},
+		{"not run", refused, fakebinText(t, "systemctl-show-auto-restart-203.txt"), "The service did not start: status 203/EXEC: /home/ada/app/nowhere is missing (", ""},
 		{"an assertion", planFailed(1, "Assertion failed on job for runtimescope.service.", "systemctl", "--user", "start"), stopped,
-			"The service did not start: a condition of its unit does not hold (systemctl --user start: exit status 1: Assertion", ""},
+			"The service did not start: a condition of its unit is not met (systemctl --user start: exit status 1: Assertion", ""},
 		{"a dependency", planFailed(1, "A dependency job for runtimescope.service failed. See", "systemctl", "--user", "start"),
 			stopped + "Requires=basic.target db.service a.slice\n", "The service did not start: it requires db.service, which failed", ""},
 		{"a dependency that nobody knows", planFailed(1, "A dependency job", "systemctl"), stopped, "systemctl: exit status 1: A dependency job", ""},

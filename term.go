@@ -153,13 +153,13 @@ func duration(d time.Duration) string {
 	s := int(d.Seconds())
 	switch {
 	case s < 60:
-		return fmt.Sprintf("%d s", s)
+		return fmt.Sprintf("%ds", s)
 	case s < 3600:
-		return fmt.Sprintf("%d min %d s", s/60, s%60)
+		return fmt.Sprintf("%dm %ds", s/60, s%60)
 	case s < 86400:
-		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+		return fmt.Sprintf("%dh %dm", s/3600, s/60%60)
 	}
-	return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+	return fmt.Sprintf("%dd %dh", s/86400, s/3600%24)
 }
 
 // count writes a number of things: "1 restart", "2 restarts".

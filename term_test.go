@@ -134,9 +134,9 @@ func TestIndent(t *testing.T) {
 func TestDurationsAreWrittenInTwoUnits(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		0: "0 s", 999 * time.Millisecond: "0 s", 42 * time.Second: "42 s", 59999 * time.Millisecond: "59 s", time.Minute: "1 min 0 s",
-		185 * time.Second: "3 min 5 s", 3599 * time.Second: "59 min 59 s", time.Hour: "1 h 0 min", 7980 * time.Second: "2 h 13 min",
-		86399 * time.Second: "23 h 59 min", 24 * time.Hour: "1 d 0 h", 97*time.Hour + 59*time.Minute: "4 d 1 h", 1000 * 24 * time.Hour: "1000 d 0 h",
+		0: "0s", 999 * time.Millisecond: "0s", 42 * time.Second: "42s", 59999 * time.Millisecond: "59s", time.Minute: "1m 0s",
+		185 * time.Second: "3m 5s", 3599 * time.Second: "59m 59s", time.Hour: "1h 0m", 7980 * time.Second: "2h 13m",
+		86399 * time.Second: "23h 59m", 24 * time.Hour: "1d 0h", 97*time.Hour + 59*time.Minute: "4d 1h", 1000 * 24 * time.Hour: "1000d 0h",
 	} {
 		same(t, d, duration(d), want)
 	}

@@ -20,7 +20,7 @@ func TestE2ECrashAtStartIsReportedAtOnceWithItsOwnLog(t *testing.T) {
 	e.standin("STANDIN_EXIT=4")
 	e.exits(1, "service install").says("✗ The collector exited with status 4")
 	e.standin("STANDIN_EXIT=3")
-	r := e.exits(1, "service restart").says("✗ The collector exited with status 3", "systemd starts it again after 5s", "The service stays installed")
+	r := e.exits(1, "service restart").says("✗ The collector exited with status 3", "systemd restarts it after 5s", "The service stays installed")
 	if r.took > 5*time.Second {
 		t.Errorf("not at once: %v", r)
 	}
@@ -41,7 +41,7 @@ func TestE2ECrashWithoutAnotherTryIsFailed(t *testing.T) {
 	e := newE2E(t)
 	e.standin("STANDIN_EXIT=3")
 	e.write(e.unit+".d/never.conf", "[Service]\nRestart=no\n", 0o644)
-	e.exits(1, "service install").says("✗ The collector exited with status 3", "systemd does not start it again")
+	e.exits(1, "service install").says("✗ The collector exited with status 3", "systemd does not restart it")
 	if got := e.agrees("failed"); fmt.Sprint(got["last_exit"]) != "map[code:3]" {
 		t.Errorf("status: %v", got)
 	}
@@ -60,7 +60,7 @@ func TestE2ECrashWithoutAnotherTryIsFailed(t *testing.T) {
 func TestE2ECleanEndAtStartIsReportedAtOnce(t *testing.T) {
 	e := newE2E(t)
 	e.standin("STANDIN_EXIT=0")
-	r := e.exits(1, "service install").says("✗ The collector", "systemd does not start it again")
+	r := e.exits(1, "service install").says("✗ The collector", "systemd does not restart it")
 	if r.took > 5*time.Second {
 		t.Errorf("not at once: %v", r)
 	}
@@ -76,7 +76,7 @@ func TestE2ECollectorThatEndsAsItsOrphanListensIsNotHealthy(t *testing.T) {
 	wrapper := filepath.Join(e.home, "daemon")
 	listens := fmt.Sprintf("grep -q ' 0100007F:%04X 00000000:0000 0A ' /proc/net/tcp", e.http)
 	e.write(wrapper, "#!/bin/sh\n("+e.collector+" &)\nuntil "+listens+"; do sleep 0.01; done\nsleep 0.1\n", 0o755)
-	e.exits(1, "service install --collector "+wrapper).says("✗ The collector ended cleanly").saysNot("✓ Collector is healthy")
+	e.exits(1, "service install --collector "+wrapper).says("✗ The collector exited cleanly").saysNot("✓ Collector is healthy")
 	e.write(wrapper, "#!/bin/sh\n("+e.collector+" &)\nsleep 1000\n", 0o755) // which stays
 	e.exits(0, "service restart").says("✓ Collector is healthy")
 }
@@ -89,16 +89,16 @@ func TestE2EWhatCertainlyCannotRunIsRefusedBeforeTheServiceIsStopped(t *testing.
 	foreign[18], foreign[19] = 22, 0 // e_machine: S/390
 	for _, c := range []struct{ text, why string }{
 		{"", "the file is empty"},
-		{"#!/no/such/interpreter\n", "its interpreter /no/such/interpreter is not there"},
+		{"#!/no/such/interpreter\n", "its interpreter /no/such/interpreter is missing"},
 		{program[:len(program)/2], "the file is cut off"},
 		{program[:len(program)-1], "the file is cut off"},
-		{string(foreign), "it was built for another kind of processor"},
+		{string(foreign), "it was built for a different CPU architecture"},
 	} {
 		e.write(e.collector+".new", c.text, 0o755)
 		e.ok(os.Rename(e.collector+".new", e.collector))
 		e.changes()
 		for _, verb := range []string{"update", "restart", "install"} {
-			e.exits(1, "service "+verb).says("✗ "+e.collector+" cannot be run: "+c.why, "Try: reinstall the collector")
+			e.exits(1, "service "+verb).says("✗ "+e.collector+" cannot be run: "+c.why, "Fix: reinstall the collector")
 		}
 		e.exits(0, "service status").says("⚠ " + e.collector + " cannot be run: " + c.why)
 		if e.wantChanges(); e.serves() != pid {
@@ -117,7 +117,7 @@ func TestE2EAMissingInterpreterIsNamed(t *testing.T) {
 	e := newE2E(t)
 	e.ok(os.Remove(e.collector))
 	e.write(e.collector, "#!nowhere\n", 0o755) // looked for in the service's folder, so that it is tried
-	r := e.exits(1, "service install").says("203/EXEC", "its interpreter nowhere is not there")
+	r := e.exits(1, "service install").says("203/EXEC", "its interpreter nowhere is missing")
 	if r.took > 5*time.Second {
 		t.Errorf("not at once: %v", r)
 	}
@@ -263,7 +263,7 @@ func TestE2EABoundPortWithoutAListenerIsFoundBeforeAnythingIsWritten(t *testing.
 			fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 			e.ok(err)
 			e.ok(syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}))
-			e.refused(args, fmt.Sprintf("✗ port %d cannot be bound, though nobody listens there: address already in use", port), "Try: choose another port: RUNTIMESCOPE_")
+			e.refused(args, fmt.Sprintf("✗ port %d cannot be bound, though nobody listens there: address already in use", port), "Fix: choose another port: RUNTIMESCOPE_")
 			e.run(filepath.Join(e.bin, "runtimescope"), "service", "doctor").says(fmt.Sprintf("✓ ports: no listener on %d and %d", e.http, e.ws))
 			e.ok(syscall.Close(fd))
 		}
@@ -282,7 +282,7 @@ func TestE2EWhoAnswersWithoutAServiceIsSaid(t *testing.T) {
 	kill := fmt.Sprintf("kill %d", cmd.Process.Pid)
 	e.exits(0, "service status").says("Service not installed. Run: runtimescope service install", answered, ", not by the service. Fix: "+kill)
 	e.exits(1, "service doctor").says("✗ ready: "+e.url()+" is answered by PID ", "Fix: "+kill)
-	e.refused("service install", "that is the collector of `runtimescope service run`", "Try: "+kill)
+	e.refused("service install", "that is the collector of `runtimescope service run`", "Fix: "+kill)
 	if e.mayUseNamespaces() {
 		e.prefix = inNamespace("mount -t tmpfs none /run") // as in a container
 		e.exits(0, "service status").says("was not booted with systemd", "⚠ "+e.url()).saysNot("Fix: runtimescope service run")
@@ -452,15 +452,15 @@ func TestE2EAStartThatEndsBeforeTheCollectorSaysWhy(t *testing.T) {
 		{"[Service]\nExecStartPre=/bin/sh -c 'kill -SEGV $$$$'\n", "ExecStartPre= failed: SIGSEGV", "", "ExecStartPre= failed: SIGSEGV"},
 		{"[Service]\nExecStartPost=/bin/sh -c 'exit 4'\n", "ExecStartPost= failed: status 4", "", "ExecStartPost= failed: status 4"},
 		{"[Service]\nExecCondition=/bin/sh -c 'exit 255'\n", "ExecCondition= failed: status 255", "", "ExecCondition= failed: status 255"},
-		{"[Service]\nExecCondition=/bin/false\n", "a condition of its unit does not hold", "", "see its ExecCondition lines: systemctl --user cat"},
+		{"[Service]\nExecCondition=/bin/false\n", "a condition of its unit is not met", "", "see its ExecCondition lines: systemctl --user cat"},
 		{"[Service]\nType=notify\nTimeoutStartSec=1\n", "(systemd stopped it: the TimeoutStartSec of its unit was over)", "", "TimeoutStartSec"},
 		{"[Service]\nType=forking\nTimeoutStartSec=1\n", "systemd: the TimeoutStartSec of its unit was over", "", "TimeoutStartSec"},
 		{"[Service]\nExecStartPre=/bin/sleep 9\nTimeoutStartSec=1\n", "ExecStartPre= failed: SIGTERM", "", "ExecStartPre="},
 		{"[Service]\nEnvironmentFile=/no/such/file\n", "Failed to load environment files: No such file or directory", "", "Failed to load environment files"},
-		{"[Unit]\nAssertPathExists=/no/such/file\n", "a condition of its unit does not hold (", "See its Assert lines: systemctl --user cat", "see its Assert lines"},
-		{"[Unit]\nRequires=nosuch.service\nAfter=nosuch.service\n", "✗ the unit requires nosuch.service, which systemd does not have", "Try: " + edit, edit},
-		{"[Unit]\nRequires=db.service\nAfter=db.service\n", "The service did not start: it requires db.service, which failed", "Try: see systemctl --user status db.service", "inactive"},
-		{"[Unit]\nRefuseManualStart=yes\n", "RefuseManualStart=yes", "Try: " + edit, edit},
+		{"[Unit]\nAssertPathExists=/no/such/file\n", "a condition of its unit is not met (", "See its Assert lines: systemctl --user cat", "see its Assert lines"},
+		{"[Unit]\nRequires=nosuch.service\nAfter=nosuch.service\n", "✗ the unit requires nosuch.service, which systemd does not have", "Fix: " + edit, edit},
+		{"[Unit]\nRequires=db.service\nAfter=db.service\n", "The service did not start: it requires db.service, which failed", "Fix: see systemctl --user status db.service", "inactive"},
+		{"[Unit]\nRefuseManualStart=yes\n", "RefuseManualStart=yes", "Fix: " + edit, edit},
 	} {
 		e.dropIn(c.dropIn)
 		e.systemctl("stop", "runtimescope.service")
@@ -481,7 +481,7 @@ func TestE2EAUnitThatStartsTheServiceAgainIsNamed(t *testing.T) {
 	e.systemctl("start", "runtimescope.socket")
 	e.exits(0, "service restart")
 	for _, verb := range []string{"stop", "uninstall"} {
-		e.exits(1, "service "+verb).says("runtimescope.socket starts the service", "Try: systemctl --user disable --now runtimescope.socket")
+		e.exits(1, "service "+verb).says("runtimescope.socket starts the service", "Fix: systemctl --user disable --now runtimescope.socket")
 	}
 	e.serves()
 	e.systemctl("disable", "--now", "runtimescope.socket")

@@ -201,7 +201,7 @@ func TestE2EReadOnlyUnitFolderChangesNothing(t *testing.T) {
 	config := e.config
 	e.ok(os.Rename(config, config+".away"))
 	e.write(config, "", 0o644)
-	e.exits(1, "service install").says("✗ " + config + " is in the way: it is not a folder").saysNot("rolled back")
+	e.exits(1, "service install").says("✗ " + config + " exists but is not a directory").saysNot("rolled back")
 	e.ok(os.Remove(config))
 	e.ok(os.Mkdir(config, 0o555))
 	e.exits(1, "service install").says("✗ mkdir " + config + "/systemd: permission denied").saysNot("rolled back")

@@ -69,11 +69,11 @@ func TestE2EAConditionThatFailsOnRestartIsNamedWithoutTheLogOfTheOldStart(t *tes
 	e := newE2E(t)
 	e.exits(0, "service install")
 	e.dropIn("[Unit]\nConditionPathExists=/nowhere\nConditionPathExists=/\n")
-	r := e.exits(1, "service restart").says("a condition of its unit does not hold").saysNot("exited with", "Collector stopped")
+	r := e.exits(1, "service restart").says("a condition of its unit is not met").saysNot("exited with", "Collector stopped")
 	if said, _ := e.tool("journalctl", "--no-pager", "--lines=50", "--output=cat"); strings.Contains(said, " unmet condition check ") {
-		r.says("✗ The collector was not started: a condition of its unit does not hold: ConditionPathExists=/nowhere\n")
+		r.says("✗ The collector was not started: a condition of its unit is not met: ConditionPathExists=/nowhere\n")
 	} else if e.journal() { // 247 does not say which
-		r.says("✗ The collector was not started: a condition of its unit does not hold. See: systemctl --user status runtimescope.service\n")
+		r.says("✗ The collector was not started: a condition of its unit is not met. See: systemctl --user status runtimescope.service\n")
 	}
 	e.agrees("stopped")
 }
@@ -98,7 +98,7 @@ func TestE2EOneKillIsNoCrashLoop(t *testing.T) {
 	e.exits(0, "service install")
 	e.kill(e.serves())
 	e.until("systemd knows", func() bool { return e.show("ActiveState") == "activating" })
-	e.exits(0, "service status").says("failed once (SIGKILL), starts again in 5 s").saysNot("crash-looping")
+	e.exits(0, "service status").says("failed once (SIGKILL), restarts in 5s").saysNot("crash-looping")
 	e.agrees("crash-looping")
 	e.until("it is back", func() bool { return e.show("ActiveState") == "active" && e.answers() })
 	if e.journal() {
@@ -172,7 +172,7 @@ func TestE2EOfManyDropInsTheBrokenOneIsNamed(t *testing.T) {
 	bad := e.unit + ".d/17.conf"
 	e.write(bad, "[Service]\nExecStart=\nExecStart=not/absolute\n", 0o644)
 	e.systemctl("daemon-reload")
-	r := e.exits(1, "service install").says("systemd cannot load the unit", "Try: edit or remove "+bad+"\n")
+	r := e.exits(1, "service install").says("systemd cannot load the unit", "Fix: edit or remove "+bad+"\n")
 	if len(r.err) > 2000 {
 		t.Errorf("%d bytes", len(r.err))
 	}

@@ -161,7 +161,7 @@ func TestE2EProcessesLeftBehindAreNotTheService(t *testing.T) {
 	for _, args := range []string{"service stop", "service uninstall"} {
 		e.exits(0, args).says("⚠ Still: port " + strconv.Itoa(e.http) + " is held by PID ")
 	}
-	e.refused("service install", "an earlier start of the service has left it behind", "Try: kill ")
+	e.refused("service install", "an earlier start of the service has left it behind", "Fix: kill ")
 	for pid := range e.processes() {
 		if target, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); target == program {
 			e.kill(pid)
@@ -270,7 +270,7 @@ func TestE2ETooLongAnAnswerIsCalledCut(t *testing.T) {
 		e.write(fmt.Sprintf("%s.d/%02d.conf", e.unit, i), fmt.Sprintf("[Service]\nEnvironment=V%d=%s\n", i, strings.Repeat("x", 50_000)), 0o644)
 	}
 	e.systemctl("daemon-reload")
-	e.exits(0, "service status").says("✓ Service is active — PID ", "-p Environment: its answer is longer than 4 MiB and was cut off")
+	e.exits(0, "service status").says("✓ Service is active — PID ", "-p Environment: its output is longer than 4 MiB and was cut off")
 	e.exits(0, "service stop").says("✓ Service stopped")
 	e.stopped()
 }
@@ -278,14 +278,14 @@ func TestE2ETooLongAnAnswerIsCalledCut(t *testing.T) {
 func TestE2EAConditionThatDoesNotHoldIsNamed(t *testing.T) {
 	e := newE2E(t)
 	e.dropIn("[Unit]\nConditionPathExists=/nowhere\n")
-	e.exits(1, "service install").says("a condition of its unit does not hold")
+	e.exits(1, "service install").says("a condition of its unit is not met")
 }
 
 func TestE2ECrashOfAUnitThatChecksItsStartIsExplained(t *testing.T) {
 	e := newE2E(t)
 	e.dropIn("[Service]\nType=exec\n")
 	e.write(e.collector, "#!nowhere\n", 0o755) // looked for in the service's folder, so that it is tried
-	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter nowhere is not there", "Changes were rolled back")
+	e.exits(1, "service install").says("✗ The service did not start: status 203/EXEC: its interpreter nowhere is missing", "Changes were rolled back")
 	if _, err := os.Lstat(e.unit); err == nil || e.show("UnitFileState") == "enabled" {
 		t.Error("the unit was left behind")
 	}
@@ -298,7 +298,7 @@ func TestE2EABrokenDropInIsNamedBeforeAnythingIsWritten(t *testing.T) {
 	e.systemctl("daemon-reload")
 	fix := "edit or remove " + e.unit + ".d/x.conf"
 	e.refused("service install", "bad unit file setting", fix)
-	e.exits(1, "service restart").says("bad unit file setting", "Try: "+fix)
+	e.exits(1, "service restart").says("bad unit file setting", "Fix: "+fix)
 	e.exits(1, "service doctor").says("✗ definition", "Fix: "+fix)
 	e.ok(os.Remove(e.unit + ".d/x.conf"))
 	e.exits(0, "service restart").says("✓ Service restarted")
@@ -344,7 +344,7 @@ func TestE2EAnotherHomeDoesNotTouchTheService(t *testing.T) {
 	e.env["HOME"] = filepath.Join(e.home, "another")
 	e.mkdir(e.env["HOME"])
 	for _, args := range []string{"service uninstall", "service install", "service update", "service restart", "service stop"} {
-		e.refused(args, "the user manager of systemd has the unit from "+e.unit, "Try: export HOME="+home)
+		e.refused(args, "the user manager of systemd has the unit from "+e.unit, "Fix: export HOME="+home)
 	}
 	same(t, "PID", e.serves(), pid)
 }
@@ -378,15 +378,15 @@ func TestE2EACollectorOfAnotherUnitIsStoppedByItsUnit(t *testing.T) {
 	e.systemctl("start", "other.service")
 	e.until("it serves", e.answers)
 	e.exits(0, "dashboard --no-open").says(" is answered by PID ", "not by the service")
-	e.refused("service install", "that is another collector", "Try: systemctl --user stop other.service")
+	e.refused("service install", "that is another collector", "Fix: systemctl --user stop other.service")
 	e.systemctl("stop", "other.service")
 	e.exits(0, "service install")
-	e.exits(1, "service run").says("✗ the service is running already", "Try: runtimescope service stop")
+	e.exits(1, "service run").says("✗ the service is already running", "Fix: runtimescope service stop")
 }
 
 func TestE2EWhatHoldsAPortIsEndedByTheAdvice(t *testing.T) {
 	try := func(r e2eResult) string {
-		_, fix, _ := strings.Cut(r.err, "Try: ")
+		_, fix, _ := strings.Cut(r.err, "Fix: ")
 		return strings.Split(strings.TrimSpace(fix), ", or ")[0]
 	}
 	for _, c := range []struct{ what, unit, text, says, fix string }{
@@ -472,7 +472,7 @@ func TestE2EABrokenUnitIsWrittenAnewWithTheRightProgram(t *testing.T) {
 	e.write(e.unit, strings.Replace(e.read(e.unit), "Restart=", "ExecStart=/bin/true\nRestart=", 1), 0o644)
 	e.systemctl("daemon-reload")
 	e.exits(1, "service doctor").says("✗ definition: systemd cannot load the unit", "Fix: runtimescope service install").saysNot("x.conf")
-	e.exits(1, "service restart").says("Try: runtimescope service install")
+	e.exits(1, "service restart").says("Fix: runtimescope service install")
 	e.exits(0, "service install").says("Collector: "+e.collector, "✓ Collector is healthy")
 	e.runs(e.collector)
 }
@@ -536,7 +536,7 @@ func TestE2EATransientUnitAndAnAliasAreNamed(t *testing.T) {
 		}
 		begin()
 		e.exits(0, "service status").says("the service is a transient unit", "Fix: systemctl --user stop runtimescope.service")
-		e.refused("service install", "the service is a transient unit", "Try: systemctl --user stop runtimescope.service")
+		e.refused("service install", "the service is a transient unit", "Fix: systemctl --user stop runtimescope.service")
 		e.exits(0, "service restart").says("✓ Service restarted")
 		e.exits(0, "service stop").says("✓ Service stopped (its unit was transient, and is gone")
 		begin()

@@ -33,7 +33,7 @@ func TestE2EAStopThatSystemdRefusesIsAFailure(t *testing.T) {
 	e.systemctl("daemon-reload")
 	e.exits(0, "service status").says("RefuseManualStop=yes. Fix: edit or remove " + e.unit + ".d/x.conf")
 	for _, verb := range []string{"stop", "uninstall", "restart", "install"} {
-		e.exits(1, "service "+verb).says("RefuseManualStop=yes", "Try: edit or remove "+e.unit+".d/x.conf").saysNot("✓")
+		e.exits(1, "service "+verb).says("RefuseManualStop=yes", "Fix: edit or remove "+e.unit+".d/x.conf").saysNot("✓")
 		if e.serves() != pid || e.show("UnitFileState") != "enabled" {
 			t.Errorf("%s: it is not as it was", verb)
 		}
@@ -156,7 +156,7 @@ func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--net"}
 	const why = "the collector is in another network namespace than this shell"
 	for _, args := range []string{"service install", "service restart", "service start", "dashboard --no-open"} {
-		e.exits(1, args).says("✗ running; readiness cannot be checked: "+why, "Try: run this outside the sandbox or container")
+		e.exits(1, args).says("✗ running; readiness cannot be checked: "+why, "Fix: run this outside the sandbox or container")
 	}
 	e.exits(0, "service status").says("⚠ Collector is running; readiness cannot be checked: "+why).saysNot("does not hold", "Fix: runtimescope service restart")
 	e.exits(1, "service doctor").says(why).saysNot("does not hold")
@@ -166,7 +166,7 @@ func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
 	}
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--pid", "--fork", "--mount-proc"}
 	e.exits(1, "service status").says("this shell is in another PID namespace").saysNot("systemctl start user@", "root has no")
-	e.refused("service restart", "this shell is in another PID namespace", "Try: run this outside the container")
+	e.refused("service restart", "this shell is in another PID namespace", "Fix: run this outside the container")
 }
 
 func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
@@ -178,7 +178,7 @@ func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
 	pid := e.serves()
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", `mount -t tmpfs none "$HOME/.config" && exec "$@"`, "sh"}
 	for _, verb := range []string{"install", "uninstall"} {
-		e.refused("service "+verb, "other file systems are mounted here", "Try: run this outside the sandbox or container")
+		e.refused("service "+verb, "other file systems are mounted here", "Fix: run this outside the sandbox or container")
 	}
 	e.exits(0, "service status").says("✓ Service is active", "other file systems are mounted here").saysNot("is gone", "Starts at login: no")
 	e.prefix = nil
@@ -195,7 +195,7 @@ func TestE2EAUnitBeforeTheUsersOwnIsNamed(t *testing.T) {
 	e.write(before, e.read(e.unit), 0o644)
 	e.systemctl("daemon-reload")
 	e.exits(0, "service status").says("another unit of this name stands before the user's own: " + before).saysNot("package")
-	e.refused("service install", "another unit of this name", "Try: remove it")
+	e.refused("service install", "another unit of this name", "Fix: remove it")
 	e.ok(os.Remove(before))
 	e.systemctl("daemon-reload")
 	e.exits(0, "service install")
@@ -217,7 +217,7 @@ func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T
 			e.exits(0, "service restart")
 			pid := e.serves()
 			e.changes()
-			e.refused("service install", "✗ the drop-in "+e.unit+".d/a.conf cannot be read", "Try: edit or remove it")
+			e.refused("service install", "✗ the drop-in "+e.unit+".d/a.conf cannot be read", "Fix: edit or remove it")
 			e.exits(0, "service status").says("⚠ the drop-in " + e.unit + ".d/a.conf cannot be read").saysNot("Restart needed")
 			e.exits(0, "service update").says("✓ Nothing to adopt")
 			if _, err := os.Lstat(e.wants); err != nil || e.serves() != pid {

@@ -112,7 +112,7 @@ func TestE2ERunLeavesNothingOfItsCollectorBehind(t *testing.T) {
 func TestE2ERunStartsAWrapperAgainWhenNothingIsLeftOfTheLastStart(t *testing.T) {
 	f := newE2E(t).foreground("setsid SLEEP & COLLECTOR & wait", nil).says(1, "✓ Collector is healthy")
 	f.kill(f.child())
-	f.says(1, "Collector stopped").says(1, "⚠ the collector was ended by SIGKILL; it is started again in 5 s")
+	f.says(1, "Collector stopped").says(1, "⚠ the collector was killed by SIGKILL; restarting in 5s")
 	f.stopped()
 	f.says(2, "✓ Collector is healthy")
 	f.signal(syscall.SIGTERM)

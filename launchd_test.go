@@ -30,7 +30,7 @@ func TestThePlistIsWrittenLikeThis(t *testing.T) {
 	}{
 		"plist-default.plist": {"/Users/ada", definition{collector: "/usr/local/bin/collector-server", ports: ports{}}},
 		"plist-ports.plist":   {"/Users/ada", definition{collector: "/usr/local/bin/collector-server", ports: ports{7001, 7002}}},
-		"plist-hostile.plist": {"/Users/a & <b>", definition{collector: launchdHostile + "\r\n\t", ports: ports{7001, 6767}}},
+		"plist-hostile.plist": {"/Users/a & <b>", definition{collector: launchdHostile + "\r\n\t", ports: ports{7001, 6767}, env: hostileVariables(t).env}},
 	} {
 		text, err := launchd{home: c.home}.render(c.d)
 		if err != nil {
@@ -84,11 +84,14 @@ func FuzzPlistCarriesTheVeryText(f *testing.F) {
 }
 
 func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
-	f.Add("/usr/local/bin/collector-server", "/Users/ada", 0, 0)
-	f.Add(launchdHostile, "/Users/a & b", 7001, 7002)
-	f.Add("/a\r\n</string><string>/b", "/<!-- -->", 6768, 6767)
-	f.Fuzz(func(t *testing.T, program, home string, http, ws int) {
+	f.Add("/usr/local/bin/collector-server", "/Users/ada", "\ufffe", 0, 0)
+	for _, value := range hostileValues(f) {
+		f.Add(launchdHostile, "/Users/a & b", value, 7001, 7002)
+	}
+	f.Add("/a\r\n</string><string>/b", "/<!-- -->", "\r", 6768, 6767)
+	f.Fuzz(func(t *testing.T, program, home, value string, http, ws int) {
 		d := definition{collector: program, ports: ports{abs(http) % 65536, abs(ws) % 65536}}
+		variable := givesVariable(&d, value)
 		m := launchd{home: home}
 		text, err := m.render(d)
 		if err != nil {
@@ -105,6 +108,9 @@ func FuzzLaunchdRunsTheVeryProgram(f *testing.F) {
 		for _, word := range d.ports.environment() {
 			key, value, _ := strings.Cut(word, "=")
 			environment[key] = value
+		}
+		if variable != nil {
+			environment["V"] = value
 		}
 		want := map[string]any{"Label": label, "ProgramArguments": []any{program}, "RunAtLoad": true, "KeepAlive": map[string]any{"SuccessfulExit": false, "Crashed": true},
 			"StandardOutPath": logs[1], "StandardErrorPath": logs[0], "EnvironmentVariables": environment, "ProcessType": "Background", "ThrottleInterval": 10,

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -30,12 +31,27 @@ func fakebinText(t testing.TB, name string) string {
 // systemdHostile is a path of all that is allowed in one and means something somewhere.
 const systemdHostile = "/home/ada/my apps/100% %h $HOME ${x} & <é日本> #;=~*?[]{}()!|`/collector-server"
 
+// hostileValues are of variables V0, V1 and so on; .ci/plists reads the same file.
+func hostileValues(t testing.TB) (values []string) {
+	t.Helper()
+	must(t, json.Unmarshal(need(os.ReadFile("testdata/values.json"))(t), &values))
+	return values
+}
+
+func hostileVariables(t testing.TB) (d definition) {
+	t.Helper()
+	for i, value := range hostileValues(t) {
+		d.setVariables(fmt.Sprintf("V%d=%s", i, value))
+	}
+	return d
+}
+
 func TestTheUnitIsWrittenLikeThis(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]definition{
 		"unit-default.service": {collector: "/usr/local/bin/collector-server", ports: ports{}},
 		"unit-ports.service":   {collector: "/usr/local/bin/collector-server", ports: ports{7001, 7002}},
-		"unit-hostile.service": {collector: systemdHostile, ports: ports{0, 65535}},
+		"unit-hostile.service": {collector: systemdHostile, ports: ports{0, 65535}, env: hostileVariables(t).env},
 	} {
 		text, err := systemd{}.render(d)
 		if err != nil {
@@ -52,7 +68,23 @@ func TestTheUnitIsWrittenLikeThis(t *testing.T) {
 // systemdProgram reads the program out of what stands after ExecStart=, as systemd.syntax(7) and systemd.service(5) say
 // and systemd 252 does: extract a word, unquote and unescape it, expand specifiers, then check the path.
 func systemdProgram(text, home string) (string, bool) {
-	text = strings.TrimLeft(strings.TrimSpace(text), "-@:+!")
+	got, ok := systemdWord(strings.TrimLeft(strings.TrimSpace(text), "-@:+!"), home)
+	for _, r := range got {
+		if r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) {
+			return "", false
+		}
+	}
+	if !ok || !utf8.ValidString(got) || !strings.HasPrefix(got, "/") || strings.HasSuffix(got, "/") {
+		return "", false
+	}
+	for strings.Contains(got, "//") {
+		got = strings.ReplaceAll(got, "//", "/")
+	}
+	return got, true
+}
+
+// systemdWord reads the first word.
+func systemdWord(text, home string) (string, bool) {
 	var word []byte
 	quote := byte(0)
 	i := 0
@@ -94,19 +126,7 @@ func systemdProgram(text, home string) (string, bool) {
 			program.WriteString("%" + string(rune(next)))
 		}
 	}
-	got := program.String()
-	for _, r := range got {
-		if r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) {
-			return "", false
-		}
-	}
-	if !utf8.ValidString(got) || !strings.HasPrefix(got, "/") || strings.HasSuffix(got, "/") {
-		return "", false
-	}
-	for strings.Contains(got, "//") {
-		got = strings.ReplaceAll(got, "//", "/")
-	}
-	return got, true
+	return program.String(), true
 }
 
 // systemdEscape decodes what follows a backslash; an unknown escape stays as it is.
@@ -206,17 +226,20 @@ func TestWhatSystemdCannotRunIsRefusedByItsCharacter(t *testing.T) {
 
 func FuzzSystemdRunsTheVeryProgram(f *testing.F) {
 	for _, said := range systemdSaid(f) {
-		f.Add(said[1], 7001, 0)
+		f.Add(said[1], "x", 7001, 0)
 	}
-	f.Add(systemdHostile, 0, 65535)
-	f.Add("a\\\nExecStart=/b", 1, 2)
-	f.Add("%\xff%%", 6768, 6767)
-	f.Fuzz(func(t *testing.T, name string, http, ws int) {
+	for _, value := range hostileValues(f) {
+		f.Add(systemdHostile, value, 0, 65535)
+	}
+	f.Add("a\\\nExecStart=/b", "\n", 1, 2)
+	f.Add("%\xff%%", "\xff", 6768, 6767)
+	f.Fuzz(func(t *testing.T, name, value string, http, ws int) {
 		program := path.Clean("/" + name)
 		if program == "/" {
 			return
 		}
 		d := definition{collector: program, ports: ports{abs(http) % 65536, abs(ws) % 65536}}
+		environment := givesVariable(&d, value)
 		text, err := systemd{}.render(d)
 		if err != nil {
 			if utf8.ValidString(program) && !strings.ContainsFunc(program, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) }) {
@@ -230,13 +253,27 @@ func FuzzSystemdRunsTheVeryProgram(f *testing.F) {
 				got, ok := systemdProgram(value, "/home/ada")
 				read = append(read, fmt.Sprint(got, " ", ok))
 			}
+			if value, ok := strings.CutPrefix(line, `Environment="`); ok {
+				got, ok := systemdWord(`"`+value, "/home/ada")
+				read = append(read, fmt.Sprint(got, " ", ok))
+			}
 		}
-		same(t, "systemd reads", read, []string{program + " true"})
+		same(t, "systemd reads", read, append([]string{program + " true"}, environment...))
 		if got := (systemd{}).parse(text); got != systemdSaidPorts(d) {
 			t.Errorf("read back as %+v, want %+v", got, d)
 		}
-		same(t, "", strings.Count(text, "\n"), strings.Count(systemdPlain(t), "\n")+len(d.ports.environment()))
+		same(t, "", strings.Count(text, "\n"), strings.Count(systemdPlain(t), "\n")+len(d.ports.environment())+len(environment))
 	})
+}
+
+// givesVariable sets a variable, unless --env refuses its value, and says how that is read.
+func givesVariable(d *definition, value string) []string {
+	words, err := (&app{}).givenVariables([]string{"V=" + value})
+	if err != nil || value == "" {
+		return nil
+	}
+	d.setVariables(words...)
+	return []string{"V=" + value + " true"}
 }
 
 func abs(n int) int { return max(n, -(n + 1)) }

@@ -593,3 +593,28 @@ func TestE2EWhatComesFromOutsideForgesNoLine(t *testing.T) {
 	forged(e.exits(0, "service status"))
 	forged(e.exits(1, "service doctor"))
 }
+
+func TestE2EACollectorOnAnotherAddressCannotBeAsked(t *testing.T) {
+	e := newE2E(t)
+	const says = "⚠ Collector is running; readiness cannot be checked: it does not listen on 127.0.0.1 (RUNTIMESCOPE_HOST)"
+	e.exits(0, "service install --env RUNTIMESCOPE_HOST=127.0.0.2").says(says)
+	e.exits(0, "service status --exit-code").says(says, "Limits: MemoryMax=256M, CPUQuota=50%")
+	e.exits(0, "service wait").says(says)
+	e.exits(1, "dashboard --no-open").says("it does not listen on 127.0.0.1")
+	e.exits(0, "service install --env RUNTIMESCOPE_HOST=").says("✓ Collector is healthy")
+}
+
+func TestE2ECollectorBehindAnInterpreterIsShownWholeAndKept(t *testing.T) {
+	e := newE2E(t)
+	script, program := filepath.Join(e.home, "x.sh"), filepath.Join(e.home, "real")
+	e.ok(os.Rename(e.collector, program))
+	e.write(script, "exec "+program+"\n", 0o644)
+	unit := e2eUnit("/bin/sh\" "+script+" --token=hush \"A=hush", fmt.Sprintf("Environment=RUNTIMESCOPE_HTTP_PORT=%d RUNTIMESCOPE_PORT=%d\n", e.http, e.ws))
+	e.write(e.unit, unit, 0o644)
+	e.systemctl("daemon-reload")
+	e.exits(0, "dashboard --no-open").says("✓ Collector is healthy")
+	e.exits(0, "service status").says("Collector: /bin/sh "+script+" --token=… A=…").saysNot("hush", "Survives")
+	e.exits(0, "service update").says("Nothing to adopt")
+	e.refused("service install", "Could not locate the `collector-server` binary")
+	same(t, "the unit is", e.read(e.unit), unit)
+}

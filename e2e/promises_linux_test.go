@@ -2,8 +2,10 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,11 +70,28 @@ func TestE2EAManagerThatHangsIsAClearError(t *testing.T) {
 
 func TestE2ETheValueOfAVariableIsNeverPrinted(t *testing.T) {
 	e := newE2E(t)
-	const secret = `s3 cr%t "$' \ é` + "\tt"
-	e.env["RUNTIMESCOPE_TOKEN_SECRET"] = secret
+	values := map[string]string{"RUNTIMESCOPE_TOKEN_SECRET": `s3 cr%t "$' \ é` + "\tt"}
+	for i, value := range []string{" s3 cr ", "\ts3 cr\t", "#s3 cr", ";s3 cr", `s3 cr\`, "%h%%%n s3 cr", "$HOME ${HOME} $$ s3 cr", `"s3 cr"`, "'s3 cr'", `\x41\s\101 s3 cr`, " ", "é\u2028日本🙂 s3 cr",
+		"=s3 cr=", "-s3 cr", "~/s3 cr", "<&>]]>s3 cr`id`", "s3 cr" + strings.Repeat("x", 5000)} {
+		values[fmt.Sprintf("RUNTIMESCOPE_V%d", i)] = value
+	}
+	install := []string{filepath.Join(e.bin, "runtimescope"), "service", "install"}
+	for name, value := range values {
+		if e.env[name] = value; len(install)%4 == 1 {
+			install = append(install, "--env", name)
+		} else {
+			install = append(install, "--env", name+"="+value)
+		}
+	}
 	said := ""
-	for _, args := range []string{"service install --env RUNTIMESCOPE_TOKEN_SECRET --dry-run", "service install --env RUNTIMESCOPE_TOKEN_SECRET", "service status",
-		"service status --json", "service update --dry-run", "service restart", "service logs", "service install", "service stop", "service start"} {
+	for _, more := range []string{"--dry-run", "--timeout=60"} {
+		r := e.run(append(slices.Clone(install), more)...)
+		if said += r.out + r.err; r.code != 0 {
+			t.Fatal(r)
+		}
+	}
+	for _, args := range []string{"service status", "service status --json", "service update --dry-run", "service restart", "service logs", "service install",
+		"service stop", "service start"} {
 		r := e.exits(0, args)
 		said += r.out + r.err
 	}
@@ -92,8 +111,10 @@ func TestE2ETheValueOfAVariableIsNeverPrinted(t *testing.T) {
 	e.ok(os.Remove(filepath.Join(e.bin, "standin")))
 	e.exits(0, "service restart")
 	environ := e.read("/proc/" + strconv.Itoa(e.serves()) + "/environ")
-	if !strings.Contains("\x00"+environ, "\x00RUNTIMESCOPE_TOKEN_SECRET="+secret+"\x00") {
-		t.Error("the service was not given the very value")
+	for name, value := range values {
+		if !strings.Contains("\x00"+environ, "\x00"+name+"="+value+"\x00") {
+			t.Errorf("the service was not given the very value %q", value)
+		}
 	}
 }
 

@@ -66,7 +66,8 @@ func main() {
 
 func serve(get func(key, otherwise string) string, wait func(string) time.Duration) {
 	start := time.Now()
-	ws, err := net.Listen("tcp", "127.0.0.1:"+get("RUNTIMESCOPE_PORT", "6767"))
+	host := get("RUNTIMESCOPE_HOST", "127.0.0.1")
+	ws, err := net.Listen("tcp", host+":"+get("RUNTIMESCOPE_PORT", "6767"))
 	if err != nil && get("STANDIN_MOVE", "") != "" { // as the collector for Node does
 		ws, err = net.Listen("tcp", "127.0.0.1:0")
 	}
@@ -77,7 +78,7 @@ func serve(get func(key, otherwise string) string, wait func(string) time.Durati
 		http.Error(w, "Upgrade Required", http.StatusUpgradeRequired)
 	}))
 	time.Sleep(wait("STANDIN_BIND")) // before the HTTP port is bound
-	listener, err := net.Listen("tcp", "127.0.0.1:"+get("RUNTIMESCOPE_HTTP_PORT", "6768"))
+	listener, err := net.Listen("tcp", host+":"+get("RUNTIMESCOPE_HTTP_PORT", "6768"))
 	if err != nil {
 		fail("%v", err)
 	}

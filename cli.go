@@ -183,7 +183,7 @@ func (c subcommand) parse(args []string) (options, error) {
 		return o, plainFlagError(err, names)
 	}
 	if f.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument: %s", f.Arg(0))
+		return o, fmt.Errorf("unexpected argument: %s", shownCommand(f.Args()[:1])) // NAME=VALUE, where --env is missing
 	}
 	if o.systemd && o.launchd {
 		return o, errors.New("--systemd and --launchd cannot be used together")
@@ -225,7 +225,11 @@ func plainFlagError(err error, names []string) error {
 func didYouMean(word, before string, names []string) string {
 	best, least := "", min(3, len(word)) // a third of a short word is another word
 	for _, name := range names {
-		if d := editDistance(word, name); d < least {
+		d := editDistance(word, name)
+		if len(word) > 1 && strings.HasPrefix(name, word) {
+			d = 1
+		}
+		if d < least {
 			best, least = name, d
 		}
 	}
@@ -235,25 +239,26 @@ func didYouMean(word, before string, names []string) string {
 	return fmt.Sprintf(". Did you mean: %s%s?", before, best)
 }
 
-// editDistance is how many bytes have to be changed, put in or left out to make b of a (Levenshtein).
+// editDistance is how many bytes have to be changed, put in, left out or swapped with the next one to make b of a (Damerau, Levenshtein).
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		for j := range d[i] {
+			switch {
+			case i == 0 || j == 0:
+				d[i][j] = i + j
+			case a[i-1] == b[j-1]:
+				d[i][j] = d[i-1][j-1]
+			default:
+				d[i][j] = 1 + min(d[i-1][j-1], d[i-1][j], d[i][j-1])
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, diagonal+1, row[j]+1)
+			if i > 1 && j > 1 && a[i-2:i] == string([]byte{b[j-1], b[j-2]}) {
+				d[i][j] = min(d[i][j], 1+d[i-2][j-2])
+			}
 		}
 	}
-	return row[len(b)]
+	return d[len(a)][len(b)]
 }
 
 // A misuse is a command line that means nothing, with the command that prints the help for it.
@@ -322,7 +327,7 @@ func lookUp(args []string) (c subcommand, prefix string, own []string, wantsHelp
 	}
 	i := slices.IndexFunc(table, func(c subcommand) bool { return c.name == name })
 	if i < 0 {
-		return subcommand{name: name, flags: []string{"json"}}, prefix, args, false, unknownCommand(what, prefix, name, table)
+		return subcommand{name: name, flags: []string{"json"}}, prefix, args, false, unknownCommand(what, name)
 	}
 	return table[i], prefix, args, wantsHelp, nil
 }
@@ -360,21 +365,20 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	return nil
 }
 
-// unknownCommand names the command that may have been meant, also one of "service" that lacks that word.
-func unknownCommand(what, prefix, name string, table []subcommand) error {
-	names := func(table []subcommand) (all []string) {
+// unknownCommand names the command that may have been meant, also one of the other table.
+func unknownCommand(what, name string) error {
+	near := func(prefix string, table []subcommand) string {
+		var names []string
 		for _, c := range table {
-			all = append(all, c.name)
+			names = append(names, c.name)
 		}
-		return all
+		return didYouMean(name, prefix, names)
 	}
-	near := ""
-	if what == "command" && slices.Contains(names(serviceCommands()), name) {
-		near = didYouMean(name, prefix+" service ", names(serviceCommands()))
-	} else {
-		near = didYouMean(name, prefix+" ", names(table))
+	top, below := near("runtimescope ", commands()), near("runtimescope service ", serviceCommands())
+	if what == "subcommand" {
+		top, below = below, top
 	}
-	return &failure{headline: "Unknown " + what + ": " + name + near}
+	return &failure{headline: "Unknown " + what + ": " + shownCommand([]string{name}) + cmp.Or(top, below)}
 }
 
 // A statusError is a result that its exit status tells, with the words for it, if any.

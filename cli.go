@@ -101,9 +101,17 @@ func flagRows() map[string]flagRow {
 	return map[string]flagRow{
 		"dry-run": {"-n, --dry-run", "show what would be done, without doing it",
 			yes(func(o *options) *bool { return &o.dryRun }, "n", "dry-run")},
-		"collector": {"--collector PATH", "use the collector at PATH (default: search for it)", text(readCollector, "collector")},
+		"collector": {"--collector PATH", "use the collector at PATH (default: search for it)", text(func(o *options, path string) (err error) {
+			if o.collector = path; path == "" {
+				err = errors.New("a path is missing")
+			}
+			return err
+		}, "collector")},
 		"timeout":   {"--timeout D", "how long the start may take, e.g. 90s (default 60s)", text(readTimeout, "timeout")},
-		"env":       {"--env NAME[=VALUE]", "give the collector a variable; NAME= takes it away", text(readEnv, "env")},
+		"env":       {"--env NAME[=VALUE]", "give the collector a variable; NAME= takes it away", text(func(o *options, text string) error {
+			o.env = append(o.env, text)
+			return nil
+		}, "env")},
 		"json":      {"--json", "print one JSON object", yes(func(o *options) *bool { return &o.json }, "json")},
 		"exit-code": {"--exit-code", "exit 0: healthy, 3: not healthy, 4: not installed",
 			yes(func(o *options) *bool { return &o.exitCode }, "exit-code")},
@@ -114,19 +122,6 @@ func flagRows() map[string]flagRow {
 		"systemd": {"--systemd", "print the systemd unit", yes(func(o *options) *bool { return &o.systemd }, "systemd")},
 		"launchd": {"--launchd", "print the launchd plist", yes(func(o *options) *bool { return &o.launchd }, "launchd")},
 	}
-}
-
-func readCollector(o *options, path string) error {
-	if path == "" {
-		return errors.New("a path is missing")
-	}
-	o.collector = path
-	return nil
-}
-
-func readEnv(o *options, text string) error {
-	o.env = append(o.env, text)
-	return nil
 }
 
 // readTimeout takes a number alone for seconds.

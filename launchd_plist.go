@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 )
 
+// plistPath is the PATH of a collector, unless the plist that is there has another.
+const plistPath = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
+
 // render writes the plist. With default ports and an ordinary path its bytes are those of the first version of this tool.
 func (m launchd) render(d definition) (string, error) {
 	for _, path := range []string{d.collector, m.home} {
@@ -17,9 +20,13 @@ func (m launchd) render(d definition) (string, error) {
 			return "", err
 		}
 	}
-	environment := ""
+	environment, path := "", plistPath
 	for _, v := range append(d.ports.environment(), d.variables()...) {
 		key, value, _ := strings.Cut(v, "=")
+		if key == "PATH" {
+			path = value
+			continue
+		}
 		environment += "    <key>" + key + "</key>\n    <string>" + xmlText(value) + "</string>\n"
 	}
 	logs := m.logFiles()
@@ -55,7 +62,7 @@ func (m launchd) render(d definition) (string, error) {
   <key>EnvironmentVariables</key>
   <dict>
     <key>PATH</key>
-    <string>/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin</string>
+    <string>` + xmlText(path) + `</string>
     <key>HOME</key>
     <string>` + xmlText(m.home) + `</string>
 ` + environment + `  </dict>
@@ -115,7 +122,7 @@ func (m launchd) parse(text string) (d definition) {
 	}
 	environment, _ := top["EnvironmentVariables"].(map[string]any)
 	for key, value := range environment {
-		if value, ok := value.(string); ok && key != "PATH" && key != "HOME" {
+		if value, ok := value.(string); ok && key != "HOME" && (key != "PATH" || value != plistPath) {
 			d.read(key + "=" + value)
 		}
 	}

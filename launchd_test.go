@@ -151,6 +151,7 @@ func TestAPlistThatSomebodyEditedIsRead(t *testing.T) {
 		{head + `<key>RUNTIMESCOPE_HTTP_PORT</key><string>7001</string>` + foot, definition{}},
 		{strings.Repeat("<dict>", 10000), definition{}},
 		{head + `<key>Deep</key>` + strings.Repeat("<array>", 60) + strings.Repeat("</array>", 60) + program + foot, definition{}},
+		{need(launchd{home: "/h"}.render(definition{collector: "/x", env: "A=\x00PATH=/y & z\x00"}))(t), definition{collector: "/x", env: "A=\x00PATH=/y & z\x00"}},
 	} {
 		if got := (launchd{}).parse(c.text); got != c.want {
 			t.Errorf("%.200q: got %+v, want %+v", c.text, got, c.want)

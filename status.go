@@ -422,31 +422,27 @@ func (a *app) sayFacts(s snapshot, problems []problem) {
 
 // sayLogin says what happens at login and at logout.
 func (a *app) sayLogin(s snapshot, problems []problem) {
-	fixes := map[string]string{}
-	for _, p := range problems {
-		fixes[p.id] = p.help()
-	}
-	yesNo := func(what string, is *bool, fix string) {
-		switch {
-		case is == nil:
-			a.out.info("%s: unknown", what)
-		case *is:
-			a.out.info("%s: yes", what)
-		case fix == "":
-			a.out.info("%s: no", what)
-		default:
-			a.out.info("%s: no. Fix: %s", what, fix)
+	yesNo := func(what string, is *bool, otherwise string) {
+		answer := "unknown"
+		if is != nil {
+			answer = map[bool]string{true: "yes", false: "no"}[*is]
 		}
+		for _, p := range problems {
+			if p.id == otherwise && p.help() != "" {
+				answer += ". Fix: " + p.help()
+			}
+		}
+		a.out.info("%s: %s", what, answer)
 	}
 	switch {
 	case s.state.static:
 		a.out.info("Starts at login: no, the unit has no [Install] section")
 	case s.state.enabled != nil:
-		yesNo("Starts at login", s.state.enabled, fixes["not-enabled"])
+		yesNo("Starts at login", s.state.enabled, "not-enabled")
 	}
 	if s.names.sessionEnd != "" {
 		a.out.info("Keeps running after logout: no, %s", s.names.sessionEnd)
 		return
 	}
-	yesNo("Keeps running after logout", s.state.linger, fixes["no-linger"])
+	yesNo("Keeps running after logout", s.state.linger, "no-linger")
 }

@@ -196,12 +196,21 @@ func (p unitProps) span(key string) time.Duration {
 	return d
 }
 
+// limit is one of memory, as a unit says it; "" for none.
+func (p unitProps) limit(key string) string {
+	n, err := strconv.ParseInt(p[key], 10, 64)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%.4gM", float64(n)/(1<<20))
+}
+
 // limits are those of the unit, in the words that set them.
 func (p unitProps) limits() string {
 	var all []string
 	for _, key := range []string{"MemoryHigh", "MemoryMax"} {
-		if limit, err := strconv.ParseInt(p[key], 10, 64); err == nil {
-			all = append(all, key+"="+mebibytes(limit))
+		if limit := p.limit(key); limit != "" {
+			all = append(all, key+"="+limit)
 		}
 	}
 	if quota := p.span("CPUQuotaPerSecUSec"); quota > 0 {
@@ -209,9 +218,6 @@ func (p unitProps) limits() string {
 	}
 	return strings.Join(all, ", ")
 }
-
-// mebibytes writes a limit as a unit does.
-func mebibytes(limit int64) string { return fmt.Sprintf("%.4gM", float64(limit)/(1<<20)) }
 
 // readUnitProps reads "systemctl show": one Key=Value a line. clear is false where a line is none that was asked for, or there twice
 // (but for files of variables): then a value goes on over several lines.
@@ -375,8 +381,8 @@ func (p unitProps) readExit(s *state) {
 	}
 	if p["Result"] == "oom-kill" {
 		s.lastName += " (out of memory)"
-		if limit, err := strconv.ParseInt(p["MemoryMax"], 10, 64); err == nil {
-			s.lastName = fmt.Sprintf("%s (out of memory: the unit's MemoryMax is %s)", unitExitName(*s.lastExit), mebibytes(limit))
+		if limit := p.limit("MemoryMax"); limit != "" {
+			s.lastName = fmt.Sprintf("%s (out of memory: the unit's MemoryMax is %s)", unitExitName(*s.lastExit), limit)
 		}
 	}
 	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt

@@ -107,12 +107,12 @@ func flagRows() map[string]flagRow {
 			}
 			return err
 		}, "collector")},
-		"timeout":   {"--timeout D", "how long the start may take, e.g. 90s (default 60s)", text(readTimeout, "timeout")},
-		"env":       {"--env NAME[=VALUE]", "give the collector a variable; NAME= takes it away", text(func(o *options, text string) error {
+		"timeout": {"--timeout D", "how long the start may take, e.g. 90s (default 60s)", text(readTimeout, "timeout")},
+		"env": {"--env NAME[=VALUE]", "give the collector a variable; NAME= takes it away", text(func(o *options, text string) error {
 			o.env = append(o.env, text)
 			return nil
 		}, "env")},
-		"json":      {"--json", "print one JSON object", yes(func(o *options) *bool { return &o.json }, "json")},
+		"json": {"--json", "print one JSON object", yes(func(o *options) *bool { return &o.json }, "json")},
 		"exit-code": {"--exit-code", "exit 0: healthy, 3: not healthy, 4: not installed",
 			yes(func(o *options) *bool { return &o.exitCode }, "exit-code")},
 		"lines":   {"-n, --lines N", "print the last N lines (default 50)", text(readLines, "n", "lines")},

@@ -116,6 +116,7 @@ type osRunner struct {
 	path    []string      // where commands are looked for, in order
 	env     []string      // the environment they get, LC_ALL=C among it
 	timeout time.Duration // for a Run whose context has no deadline of its own
+	drain   time.Duration // that output is read after a command's end where a grandchild holds the pipe; 0: to its end
 }
 
 // commandEnv is what commands get of an environment: nothing that changes what they print, or what code they load.
@@ -139,6 +140,7 @@ func (r osRunner) command(ctx context.Context, b bond, argv, env []string) (*exe
 	cmd.Args[0] = argv[0]
 	cmd.Env = append(append([]string{}, r.env...), env...)
 	cmd.SysProcAttr = b.attributes()
+	cmd.WaitDelay = r.drain
 	return cmd, nil
 }
 
@@ -156,7 +158,6 @@ func (r osRunner) Run(ctx context.Context, argv ...string) (string, error) {
 	var stdout, stderr limitedBuffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGKILL) } // with what it started
-	cmd.WaitDelay = 200 * time.Millisecond                                             // a grandchild that holds the pipe must not hold us
 	err = cmd.Run()
 	if (err == nil || errors.Is(err, exec.ErrWaitDelay)) && stdout.cut {
 		return stdout.String(), &commandError{argv: argv, code: -1, cause: errCut}
@@ -183,7 +184,6 @@ func (r osRunner) Start(b bond, stdout, stderr io.Writer, env []string, argv ...
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, &commandError{argv: argv, code: -1, cause: err}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -437,8 +438,7 @@ func (m fakeMachine) writeProc(s fakeState) {
 	}
 	table := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 	for port, pid := range m.held(s) {
-		address := map[string]string{"127.0.0.1": "0100007F", fakeLAN: "0A09090A"}[s.address(pid)]
-		table += fmt.Sprintf("   0: %s:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000  %4d        0 %d 1 0000000000000000 100 0 0 10 0\n", address, port, s.Uid, 90000+port)
+		table += procTCPLine(netip.MustParseAddr(s.address(pid)), port, s.Uid, 90000+port)
 		fd := filepath.Join(proc, strconv.Itoa(pid), "fd")
 		if err := os.MkdirAll(fd, 0o755); err != nil {
 			panic(err)

@@ -28,6 +28,7 @@ const logLimit = 10 << 20
 type launchd struct {
 	home, user string
 	uid        int
+	returns    time.Duration // that a job has to be loaded once more, after a bootstrap that puts it back
 }
 
 func (m launchd) names() managerNames {
@@ -413,7 +414,7 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 	p := plan{retry: []step{kickstart}}
 	if st.loaded != "" && st.there() && v != stop {
 		p.restore = []step{m.until(hasEnded, domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}},
-			m.until(isLoaded, domain, -5*time.Second)}
+			m.until(isLoaded, domain, m.returns-10*time.Second)}
 	}
 	if starts {
 		p.steps = m.logSteps(s)

@@ -699,7 +699,7 @@ func errorsUnwrapFirst(err error) error {
 func TestThePlansForLaunchd(t *testing.T) {
 	t.Parallel()
 	notOnWindows(t, "paths have another separator here")
-	m := launchd{home: "/nowhere/ada", uid: 501}
+	m := launchd{home: "/nowhere/ada", uid: 501, returns: 5 * time.Second}
 	there := file{path: m.path(), text: "old", exists: true, folder: true, kept: m.path() + ".bak"}
 	states := []struct {
 		name string

@@ -139,7 +139,7 @@ func parseKinfoProc(raw []byte, pid int) (time.Time, error) {
 func parseElapsed(text string) (total time.Duration, err error) {
 	parts := strings.Split(strings.Replace(text, "-", ":", 1), ":")
 	for i, part := range parts {
-		n, err := strconv.ParseUint(part, 10, 32)
+		n, err := strconv.ParseUint(part, 10, 16)
 		if err != nil || len(parts) > 4 {
 			return 0, fmt.Errorf("ps: no elapsed time: %q", text)
 		}

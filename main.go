@@ -110,6 +110,7 @@ func main() {
 		path:    commandPath(runtime.GOOS, path),
 		env:     environ,
 		timeout: 10 * time.Second,
+		drain:   2 * time.Second,
 	}
 	if t, ok := w.processes.(lsofTable); ok {
 		t.run = w.run

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -293,6 +294,25 @@ func TestFlagsAreRead(t *testing.T) {
 	if _, err := serviceCommands()[0].parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v", err)
 	}
+}
+
+func FuzzTheCommandLine(f *testing.F) {
+	for _, text := range []string{"install -n", "logs\n-n5\n-f", "install\n--timeout\n90", "install\n--timeout=-1", "logs\n-n\n2147483648", "run\n--env\nA=b", "x", "--", "-\n--\n---", "logs\n-n=0x10"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		args := strings.Split(text, "\n")
+		for _, c := range append(serviceCommands(), commands()...) {
+			if o, err := c.parse(args[1:]); err == nil && (o.timeout <= 0 || o.lines < 0 || o.lines > math.MaxInt32) {
+				t.Errorf("%s %q: %+v", c.name, args[1:], o)
+			} else if err != nil && err.Error() == "" {
+				t.Errorf("%s %q: an error without a word", c.name, args[1:])
+			}
+		}
+		if c, _, _, wantsHelp, err := lookUp(args); err == nil && !wantsHelp && c.do == nil && c.name != "help" && c.name != "service" {
+			t.Errorf("%q: %s does nothing", args, c.name)
+		}
+	})
 }
 
 func TestEveryCommandButHelpDoesSomething(t *testing.T) {

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -323,19 +322,24 @@ func (p *portsProc) link(target, name string) {
 	p.t.Helper()
 	path := filepath.Join(p.root, name)
 	must(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	os.Remove(path)
 	symlink(p.t, target, path)
+}
+
+// procTCPLine is a listening socket as /proc/net/tcp shows it: each four bytes of the address as one number of this machine.
+func procTCPLine(addr netip.Addr, port, uid, inode int) string {
+	raw := addr.AsSlice()
+	for i := 0; i < len(raw); i += 4 {
+		binary.BigEndian.PutUint32(raw[i:], binary.NativeEndian.Uint32(raw[i:]))
+	}
+	return fmt.Sprintf("   0: %X:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000  %4d        0 %d 1 0 100 0 0 10 0\n", raw, port, uid, inode)
 }
 
 // listens adds a listening socket.
 func (p *portsProc) listens(addr string, port, uid, inode int) {
 	p.t.Helper()
-	raw := netip.MustParseAddr(addr).AsSlice()
-	for i := 0; i < len(raw); i += 4 {
-		binary.BigEndian.PutUint32(raw[i:], binary.NativeEndian.Uint32(raw[i:]))
-	}
-	line := fmt.Sprintf("   0: %s:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000  %4d        0 %d 1 0 100 0 0 10 0\n",
-		strings.ToUpper(hex.EncodeToString(raw)), port, uid, inode)
-	if len(raw) == 4 {
+	line := procTCPLine(netip.MustParseAddr(addr), port, uid, inode)
+	if !strings.Contains(addr, ":") {
 		p.tcp += line
 		p.put("net/tcp", p.tcp)
 	} else {
@@ -528,11 +532,11 @@ func TestTheUnitOfAHolderIsTheAdviceOnlyWhereItIsItsMainProcess(t *testing.T) {
 	} {
 		p.process(7, 1, c.command)
 		p.put("7/cgroup", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/"+c.unit+"\n")
-		run := planRunner{calls: new([]string), outputs: map[string]string{ask + quoteArgv([]string{c.unit}): c.answer, askSockets: c.answer, quoteArgv(strings.Fields(askSockets)): c.answer}}
+		run := planRunner{calls: new([]string), outputs: map[string]string{ask + c.unit: c.answer, askSockets: c.answer}}
 		same(t, fmt.Sprintf("%s of %s", c.command, c.unit), p.describe(context.Background(), run, 7000, p.holder(7)).stop, c.stop)
 	}
 	run := planRunner{calls: new([]string), outputs: map[string]string{
-		quoteArgv(strings.Fields("systemctl show -p Id,Listen,ActiveState,UnitFileState *.socket")): "Id=web.socket\nListen=127.0.0.1:7000 (Stream)\nActiveState=active\nUnitFileState=enabled\n"}}
+		"systemctl show -p Id,Listen,ActiveState,UnitFileState *.socket": "Id=web.socket\nListen=127.0.0.1:7000 (Stream)\nActiveState=active\nUnitFileState=enabled\n"}}
 	if h := p.describe(context.Background(), run, 7000, holder{}); h.unit != "web.socket" || h.stop != "sudo systemctl disable --now web.socket" {
 		t.Errorf("a socket of the system: %+v", h)
 	}
@@ -705,8 +709,19 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}
 }
 
+// wholeTimes skips where an emulator cuts off the times of files.
+func wholeTimes(t *testing.T) {
+	t.Helper()
+	path := logsFile(t, "")
+	info := need(os.Stat(path))(t)
+	if birth(path, info).Nanosecond() != 0 && changeTime(info).Nanosecond() == 0 {
+		t.Skip("the times of files are cut off here, as an emulator does")
+	}
+}
+
 func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 	t.Parallel()
+	wholeTimes(t)
 	p, dir := newPortsProc(t), t.TempDir()
 	p.process(5, 1, "x")
 	file := filepath.Join(dir, "file")
@@ -749,7 +764,8 @@ func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 
 func TestALinkOnTheWayToAProgramCountsAsItsChange(t *testing.T) {
 	t.Parallel()
-	notOnWindows(t, "links need a privilege here")
+	needsLinks(t)
+	wholeTimes(t)
 	var dir string
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	file := func(name string) func() error {
@@ -935,6 +951,45 @@ func FuzzWhatLsofSays(f *testing.F) {
 			}
 			seen[h.pid] = true
 		}
+	})
+}
+
+func FuzzWhatPsSays(f *testing.F) {
+	for _, text := range []string{"00:05", "3-04:05:06", "10-00:00:00", "4294967295-00:00:00", "    1     0 /sbin/launchd\n   10     1 a b\n", "5 5 5\n\n 6\n", "99999999999999999999 1 x"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := parseElapsed(text); d < 0 || err != nil && d != 0 {
+			t.Errorf("%q: elapsed are %s, %v", text, d, err)
+		}
+		up := lsofTable{run: planRunner{outputs: map[string]string{"ps -axo pid=,ppid=,command=": text}}}.parents(t.Context())
+		for pid := range 20 {
+			if h := up(pid); strings.ContainsAny(h.command, "\n\x1b") {
+				t.Errorf("%q: %+v", text, h)
+			}
+		}
+		if at, err := parseKinfoProc([]byte(text), 5); err == nil && len(text) != kinfoProcSize {
+			t.Errorf("%q: started at %s", text, at)
+		}
+	})
+}
+
+func FuzzWhatProcSaysOfAProcess(f *testing.F) {
+	f.Add("5 (a) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 986700 1000000 1525 0 0 0", "0::/user.slice/user@1000.service/app.slice/x.service\n", "node\x00/a/b.js\x00run\x00")
+	f.Add("5 (a) b) S", "12:pids:/_x.service\n::\n0::\n", "\x00\x00")
+	f.Add(") S -1 - - - - - - - - - - - - - - - - - -986700 x 99999999999999999999", "0::/.service/../user@.service", "sh\x00-c\x00x\x1b[2J\n")
+	p := newPortsProc(f)
+	f.Fuzz(func(t *testing.T, stat, cgroup, cmdline string) {
+		for name, text := range map[string]string{"5/stat": stat, "5/cgroup": cgroup, "5/cmdline": cmdline} {
+			put(t, filepath.Join(p.root, name), text, 0o600)
+		}
+		if h := p.holder(5); strings.ContainsAny(h.command, "\n\x1b") || h.unit != "" && (!strings.HasSuffix(h.unit, ".service") || strings.Contains(h.unit, "/")) {
+			t.Errorf("%q %q: %+v", cgroup, cmdline, h)
+		}
+		if age, _, err := p.facts(t.Context(), 5); age < 0 || err != nil && age != 0 {
+			t.Errorf("%q: %s, %v", stat, age, err)
+		}
+		p.parent(5)
 	})
 }
 

@@ -86,8 +86,14 @@ func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
 	s := snapshot{shell: a.shell(), ports: map[int]portFacts{}}
 	s.shell.ports, s.state = p, st
 	s.state.phase = notInstalled // what it will do is no question here
-	for _, port := range []int{p.http, p.ws} {
-		a.portFacts(ctx, s, nil, port)
+	for i, port := range []int{p.http, p.ws} {
+		if a.portFacts(ctx, s, nil, port); s.ports[port].err == nil || a.unbound == nil {
+			continue
+		}
+		if err := a.unbound(port); err != nil { // by whom cannot be told
+			variable := []string{httpPortEnv, wsPortEnv}[i]
+			return problem{id: "port-held", summary: fmt.Sprintf("port %d is taken: %v", port, err), advice: "set " + variable + " to another port"}.refusal()
+		}
 	}
 	a.conflictFacts(ctx, &s)
 	for _, find := range []func(snapshot) (problem, bool){findPortsSame, findPortHeld} {

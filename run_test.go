@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,9 +48,7 @@ type foregroundRun struct {
 // foregroundOf starts a run whose collector behaves as told, after the last preparations.
 func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *bench)) *foregroundRun {
 	t.Helper()
-	notOnWindows(t, "signals")
-	b := newBench(t, "systemd")
-	b.manager = nil // as in a container
+	b := newBench(t, "") // as in a container
 	b.standIn(behave)
 	self := need(os.Executable())(t)
 	os.Remove(b.collector())
@@ -224,4 +225,66 @@ func TestRunSaysThatTheServiceHasThePort(t *testing.T) {
 		b.refused("service run", fmt.Sprintf("✗ port %d is held by PID 666", elsewhere))
 		b.silentOn("the service is running")
 	})
+}
+
+// unreadable are processes of which nothing is known, as without /proc, or on a system that is not asked.
+type unreadable struct{ procfs }
+
+func (unreadable) holders(context.Context, int) (func(int) []holder, error) { return nil, errPlanDisk }
+
+// chosen is an app on this very system.
+func chosen() *app {
+	a := &app{getenv: func(string) string { return "" }}
+	a.choose()
+	return a
+}
+
+func TestRunRefusesAPortThatIsTakenByWhomeverAndGoesWithoutKnowingWhoHoldsIt(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{httpPortEnv, wsPortEnv} {
+		listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
+		defer listener.Close()
+		r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) {
+			b.processes, b.unbound = unreadable{}, chosen().unbound
+			b.env[key] = fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+		})
+		r.ends(1)
+		r.says(1, fmt.Sprintf("✗ port %d is taken: ", listener.Addr().(*net.TCPAddr).Port))
+		r.says(1, "set "+key+" to another port")
+	}
+	r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) { b.processes = unreadable{} })
+	r.says(1, "Collector is healthy and serving on")
+	r.signals <- syscall.SIGTERM
+	r.ends(0)
+}
+
+func TestTheCollectorEndsWithTheRunThatStartedItHoweverThatEnds(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" && runtime.GOOS != "windows" {
+		t.Skip("no system but Linux and Windows binds a child to its parent")
+	}
+	dir, ports := t.TempDir(), []int{freePort(t), freePort(t)}
+	self := need(os.Executable())(t)
+	program := filepath.Join(dir, programFile("runtimescope"))
+	link(t, self, program)
+	link(t, self, filepath.Join(dir, programFile(collectorName)))
+	cmd := exec.Command(program, "service", "run")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", fakeFolderEnv+"="+dir, fmt.Sprintf("%s=%d", httpPortEnv, ports[0]), fmt.Sprintf("%s=%d", wsPortEnv, ports[1]))
+	out := &sharedBuffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	must(t, cmd.Start())
+	answers := func() bool {
+		conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", ports[1]))
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}
+	until(t, func() bool { return strings.Contains(out.String(), "Collector is healthy") && answers() }, func() string { return "it is not healthy:\n" + out.String() })
+	if text := out.String(); runtime.GOOS == "windows" && strings.Contains(text, "proc") {
+		t.Errorf("it speaks of what is not there:\n%s", text)
+	}
+	must(t, cmd.Process.Kill())
+	until(t, func() bool { return !answers() }, func() string { return "the collector lives on" })
+	cmd.Wait()
 }

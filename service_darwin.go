@@ -38,7 +38,7 @@ func (b bond) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Se
 
 // choose gives the app launchd. The commands need nothing in their environment besides our own.
 func (a *app) choose() (environ []string) {
-	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER")}
+	a.manager = launchd{home: a.home, uid: a.uid, user: a.getenv("USER"), returns: 5 * time.Second}
 	a.processes = lsofTable{started: startTime, answers: a.answers}
 	a.lock = folderLock(filepath.Join(a.home, "Library"), a.home)
 	a.unbound = unbound

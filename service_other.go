@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -42,7 +43,24 @@ func birth(string, fs.FileInfo) time.Time { return time.Time{} }
 
 // dial connects to a port of 127.0.0.1.
 func dial(port int, deadline time.Time) (connection, error) {
-	return (&net.Dialer{Deadline: deadline, KeepAlive: -1}).Dial("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	conn, err := (&net.Dialer{Deadline: deadline, KeepAlive: -1}).Dial("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	if errors.Is(err, syscall.Errno(10061)) { // WSAECONNREFUSED
+		err = syscall.ECONNREFUSED
+	}
+	return conn, err
+}
+
+// unbound says why a port cannot be bound; nil where it can. On Windows it can also where somebody listens on all addresses.
+func unbound(port int) error {
+	if conn, err := dial(port, time.Now().Add(500*time.Millisecond)); err == nil {
+		conn.Close()
+		return errors.New("something answers there already")
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	if err == nil {
+		listener.Close()
+	}
+	return err
 }
 
 // alive cannot tell here, so that the wait asks at its own pace.
@@ -57,7 +75,18 @@ func folderLock(...string) func(context.Context, func()) (func(), error) {
 }
 
 func (a *app) choose() (environ []string) {
-	a.processes = procfs{root: os.DevNull}
-	a.lock = folderLock()
+	a.processes, a.unbound, a.lock = otherProcesses{}, unbound, folderLock()
+	if windows, ok := any(a).(interface {
+		ownJob() (died <-chan os.Signal, strays func(keep, group int) []int)
+	}); ok {
+		a.adopt = windows.ownJob
+	}
 	return nil
+}
+
+// otherProcesses are those of a system that is not asked for them.
+type otherProcesses struct{ procfs }
+
+func (otherProcesses) holders(context.Context, int) (func(int) []holder, error) {
+	return nil, errors.New("that cannot be told on this system")
 }

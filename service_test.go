@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,7 +55,44 @@ func TestMain(m *testing.M) {
 	if !asked && runtime.GOMAXPROCS(0) < 8 {
 		flag.Set("test.parallel", "8") // most tests wait, rather than compute
 	}
+	if err := lacking(); err != nil {
+		fmt.Fprintf(os.Stderr, "The tests cannot run here: %v.\n", err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
+}
+
+// lacking is what this machine lacks that nearly every test needs.
+func lacking() error {
+	if _, err := os.Executable(); err != nil {
+		return fmt.Errorf("they start themselves again, and cannot tell by which path: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "runtimescope")
+	if err != nil {
+		return fmt.Errorf("no folder can be made in %s, so set TMPDIR to another: %w", os.TempDir(), err)
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "program")
+	if err := cmp.Or(os.WriteFile(program, nil, 0o700), executable(program)); err != nil {
+		return fmt.Errorf("no program can be run from %s, so set TMPDIR to another folder: %w", os.TempDir(), err)
+	}
+	for range 256 {
+		file, err := os.Open(program)
+		if err != nil {
+			return fmt.Errorf("they need 256 open files, so raise ulimit -n: %w", err)
+		}
+		defer file.Close()
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("they need the loopback network: %w", err)
+	}
+	defer listener.Close()
+	conn, err := net.DialTimeout("tcp4", listener.Addr().String(), time.Minute)
+	if err != nil {
+		return fmt.Errorf("they need the loopback network, so bring lo up: %w", err)
+	}
+	return conn.Close()
 }
 
 // A fakeMachine is a machine whose state is a folder: home/, proc/, state.json, calls, plants.
@@ -357,7 +395,7 @@ func (p endedProcess) Pid() int                  { return foreignPID }
 func (p endedProcess) Signal(os.Signal) error    { return os.ErrProcessDone }
 func (p endedProcess) Wait() (exitStatus, error) { return p.e, nil }
 
-// newBench makes a machine with a healthy collector to install and nothing installed. manager is "systemd" or "launchd".
+// newBench makes a machine with a healthy collector to install and nothing installed. manager is "systemd" or "launchd"; "": there is none.
 func newBench(t testing.TB, manager string) *bench {
 	t.Helper()
 	return newBenchIn(t, manager, t.TempDir())
@@ -365,6 +403,9 @@ func newBench(t testing.TB, manager string) *bench {
 
 func newBenchIn(t testing.TB, manager, dir string) *bench {
 	t.Helper()
+	if manager != "" && !filepath.IsAbs("/") {
+		t.Skip("no unit and no plist can carry a path such as", dir)
+	}
 	b := &bench{t: t, fake: fakeMachine{dir: dir}, env: map[string]string{}}
 	home := filepath.Join(dir, "home")
 	for _, folder := range []string{home, filepath.Join(dir, "bin"), filepath.Join(dir, "proc/net"), filepath.Join(dir, "app")} {
@@ -386,7 +427,7 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		getenv:      func(key string) string { return b.env[key] },
 		home:        home,
 		uid:         os.Getuid(),
-		platform:    map[string]string{"systemd": "linux", "launchd": "darwin"}[manager],
+		platform:    map[string]string{"systemd": "linux", "launchd": "darwin", "": runtime.GOOS}[manager],
 		executables: func() []string { return []string{filepath.Join(dir, "app", programFile("runtimescope"))} },
 		commandLine: "runtimescope service x",
 		run: osRunner{path: []string{filepath.Join(dir, "bin")}, timeout: time.Hour,
@@ -404,9 +445,9 @@ func newBenchIn(t testing.TB, manager, dir string) *bench {
 		b.manager = systemd{home: home, uid: b.uid, user: ada, root: filepath.Join(dir, "root"), getenv: b.app.getenv}
 		b.processes = procfs{root: filepath.Join(dir, "proc"), boot: func() time.Duration { return 10000 * time.Second }}
 	case "launchd":
-		b.manager = launchd{home: home, uid: b.uid, user: "ada"}
+		b.manager = launchd{home: home, uid: b.uid, user: "ada", returns: 50 * time.Millisecond}
 	}
-	if manager == "launchd" || runtime.GOOS == "windows" { // where a test may not make the links of /proc
+	if manager == "launchd" {
 		b.processes = lsofTable{run: b.app.run, answers: b.heldByAny}
 	}
 	self := need(os.Executable())(t)
@@ -498,12 +539,31 @@ func notOnWindows(t testing.TB, why string) {
 	}
 }
 
+// linksWork tells whether links can be made, read and removed here: Windows asks for a privilege, and wine forgets what they are.
+var linksWork = sync.OnceValue(func() bool {
+	dir, err := os.MkdirTemp("", "runtimescope")
+	link := filepath.Join(dir, "link")
+	if err == nil {
+		err = os.Symlink("x", link)
+	}
+	target, _ := os.Readlink(link)
+	info, _ := os.Lstat(link)
+	return err == nil && target == "x" && info.Mode()&os.ModeSymlink != 0 && os.RemoveAll(dir) == nil
+})
+
+// needsLinks skips what cannot do without.
+func needsLinks(t testing.TB) {
+	t.Helper()
+	if !linksWork() {
+		t.Skip("there are no links here")
+	}
+}
+
 // symlink makes a link, where links are to be had.
 func symlink(t testing.TB, target, path string) {
 	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		t.Skip("no links here:", err)
-	}
+	needsLinks(t)
+	must(t, os.Symlink(target, path))
 }
 
 // put writes a file, and makes the folder that it is in.
@@ -538,7 +598,8 @@ func until(t testing.TB, holds func() bool, why func() string) {
 // link makes a link, or a copy where links are not to be had.
 func link(t testing.TB, from, to string) {
 	t.Helper()
-	if os.Symlink(from, to) == nil {
+	if linksWork() {
+		must(t, os.Symlink(from, to))
 		return
 	}
 	text, err := os.ReadFile(from)

@@ -61,9 +61,7 @@ func TestWhatOthersMayOpenIsNotLocked(t *testing.T) {
 	for range 2 { // at the same time
 		need(folderLock(dirs...)(t.Context(), func() { t.Error("it waits") }))(t)
 	}
-	if os.Getuid() == 0 {
-		other := private(t, t.TempDir())
-		must(t, os.Chown(other, 65534, -1))
+	if other := private(t, t.TempDir()); os.Getuid() == 0 && os.Chown(other, 65534, -1) == nil {
 		dirs = append(dirs, other)
 	}
 	own := private(t, t.TempDir())

@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,9 @@ import (
 var faultVerbs = []string{"service install", "service update", "service restart", "service start", "service stop", "service uninstall", "dashboard"}
 
 func TestNoFaultMakesItLieOrLeaveAMess(t *testing.T) {
+	if !filepath.IsAbs("/") {
+		t.Skip("no unit and no plist can carry the paths of this system")
+	}
 	var cases atomic.Int64
 	var wait sync.WaitGroup // not t.Parallel: what waits for a poll should not keep others from working
 	for _, manager := range faultManagers {

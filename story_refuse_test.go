@@ -232,7 +232,7 @@ func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
 
 func TestAMaskedUnitIsRefused(t *testing.T) {
 	t.Parallel()
-	notOnWindows(t, "links")
+	needsLinks(t)
 	b := newBench(t, "systemd").quick()
 	must(t, os.MkdirAll(filepath.Dir(b.manager.names().path), 0o755))
 	must(t, os.Symlink("/dev/null", b.manager.names().path))
@@ -245,7 +245,7 @@ func TestAMaskedUnitIsRefused(t *testing.T) {
 }
 
 func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
-	notOnWindows(t, "links")
+	needsLinks(t)
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed().want(0, "service stop")
 		target := b.fake.path("dotfiles/definition")

@@ -343,8 +343,8 @@ func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown
 			} // else Ctrl-C has reached it before us
 			return e, interrupted
 		case <-over:
-			if n := shown.n.Load(); shown.waits.Load() || n > before { // a pager takes its time to read
-				over, before = nil, n
+			if shown.waits.Load() || shown.n.Load() > before { // a pager takes its time to read
+				over, before = nil, shown.n.Load()
 				continue
 			}
 			p.Signal(os.Kill)
@@ -368,7 +368,7 @@ type countingWriter struct {
 func (w *countingWriter) Write(p []byte) (int, error) {
 	w.waits.Store(true)
 	n, err := w.Writer.Write(p)
+	w.n.Add(int64(n)) // first: who looks meanwhile sees one of the two
 	w.waits.Store(false)
-	w.n.Add(int64(n))
 	return n, err
 }

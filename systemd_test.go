@@ -1190,6 +1190,24 @@ func TestALineOfTheJournalIsOfThisStart(t *testing.T) {
 	}
 }
 
+func FuzzTheLogOfOneStart(f *testing.F) {
+	for _, text := range []string{`{"MESSAGE":"a\nb","_SYSTEMD_INVOCATION_ID":"i"}`, `{"MESSAGE":[104,105,256,-1],"__MONOTONIC_TIMESTAMP":"5"}{"MESSAGE":null}`,
+		`{"MESSAGE":{"a":1},"MESSAGE_ID":["x","y"],"USER_INVOCATION_ID":7}`, `{"MESSAGE":"x: Failed at step EXEC spawning /x","MESSAGE_ID":"` + spawnFailed + `"}`,
+		`{"MESSAGE":"x skipped because of an unmet condition check (ConditionPathExists=/x).","MESSAGE_ID":"x"}`, `[{"MESSAGE":"x"}]`, `{"MESSAGE":"x"`} {
+		f.Add(text, "i")
+	}
+	f.Fuzz(func(t *testing.T, text, invocation string) {
+		entries, err := journalEntries(context.Background(), systemdJournal{says: []string{text}, argv: new([]string)}, 9)
+		must(t, err)
+		l, _ := readStart(entries, state{invocation: invocation}, logMark{})
+		for _, line := range l.lines {
+			if strings.Contains(line, "\n") {
+				t.Errorf("%q: a line of two: %q", text, line)
+			}
+		}
+	})
+}
+
 // A systemdJournal is a journalctl that says one thing after the other, the last one for good.
 type systemdJournal struct {
 	planRunner

@@ -1,11 +1,14 @@
 // Command mutate measures the tests: it makes one small fault at a time in the code, runs the tests that reach the place,
 // and lists the faults that none of them notices.
 //
-//	go run ./.ci/mutate [FILE.go …]    in the folder of the module; without files, all that compile here
+//	go run ./.ci/mutate [-logic] [FILE.go …]    in the folder of the module; without files, all that compile here
 //
 // All faults are compiled into one test binary, each behind a switch, so that trying one takes as long as its tests do.
-// The kinds: a comparison or condition the other way round; a bound off by one; && for ||, and each side of them left out;
-// an operator of arithmetic for its opposite; a statement that calls, assigns, breaks or continues left out; ++ for --.
+// Each is tried in a TMPDIR and a process group of its own, and has ten seconds and five times what its tests take.
+// The kinds, of logic: a comparison or condition the other way round; a bound off by one; && for ||, and each side of them
+// left out; an operator of arithmetic for its opposite; a statement that calls, assigns, breaks or continues left out; ++ for --.
+// Those of values, which are counted apart, and left out with -logic: a number one larger, true for false; a time twice as long,
+// or half; one flag of several left out; a word NAME=… for the environment left empty; two statements that call in the other order.
 package main
 
 import (
@@ -22,6 +25,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,8 +35,11 @@ import (
 	"time"
 )
 
-// A mutant is one fault: what it is, and where.
-type mutant struct{ what, where string }
+// A mutant is one fault: what it is, where, and of which kinds.
+type mutant struct {
+	what, where string
+	value       bool // of the kinds of values
+}
 
 // A mutator rewrites one file. Edits are insertions only, so that line numbers stay as they are.
 type mutator struct {
@@ -40,6 +48,8 @@ type mutator struct {
 	text    []byte
 	edits   []edit
 	mutants []mutant
+	values  bool // the kinds of values, too
+	imports map[string]bool
 }
 
 // An edit inserts text at an offset. Of two at the same place the one with the lower order comes first.
@@ -56,12 +66,16 @@ func main() {
 }
 
 func run(wanted []string) error {
+	values := len(wanted) == 0 || wanted[0] != "-logic"
+	if !values {
+		wanted = wanted[1:]
+	}
 	work, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	mutants, binary, err := compile(work, wanted)
+	mutants, binary, err := compile(work, wanted, values)
 	if err != nil {
 		return err
 	}
@@ -70,22 +84,25 @@ func run(wanted []string) error {
 	if err != nil {
 		return err
 	}
-	killed, unreached := 0, 0
+	var killed, unreached, all [2]int // of the kinds of logic, and of values
+	for _, m := range mutants {
+		all[m.class()]++
+	}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	next := make(chan int)
-	for range 3 {
+	for range runtime.NumCPU() + 1 {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
 			for id := range next {
-				dead := len(reach[id]) > 0 && kills(binary, id, reach[id], took)
+				dead, class := len(reach[id]) > 0 && kills(work, binary, id, reach[id], took), mutants[id].class()
 				mu.Lock()
 				switch {
 				case dead:
-					killed++
+					killed[class]++
 				case len(reach[id]) == 0:
-					unreached++
+					unreached[class]++
 					fmt.Printf("not reached  %s: %s\n", mutants[id].where, mutants[id].what)
 				default:
 					fmt.Printf("survived     %s: %s\n", mutants[id].where, mutants[id].what)
@@ -99,14 +116,17 @@ func run(wanted []string) error {
 	}
 	close(next)
 	wait.Wait()
-	all := len(mutants)
-	fmt.Printf("%d of %d killed, %.1f %%; %d were not reached, %d survived; of those reached %.1f %% were killed\n",
-		killed, all, 100*float64(killed)/float64(all), unreached, all-killed-unreached, 100*float64(killed)/float64(all-unreached))
+	for class, kinds := range []string{"logic", "values"} {
+		if all, killed, unreached := all[class], killed[class], unreached[class]; all > unreached {
+			fmt.Printf("%s: %d of %d killed, %.1f %%; %d were not reached, %d survived; of those reached %.1f %% were killed\n", kinds,
+				killed, all, 100*float64(killed)/float64(all), unreached, all-killed-unreached, 100*float64(killed)/float64(all-unreached))
+		}
+	}
 	return nil
 }
 
 // compile builds the test binary with all mutants in it.
-func compile(work string, wanted []string) (mutants []mutant, binary string, err error) {
+func compile(work string, wanted []string, values bool) (mutants []mutant, binary string, err error) {
 	fset := token.NewFileSet()
 	var files []*ast.File
 	var paths []string
@@ -142,7 +162,11 @@ func compile(work string, wanted []string) (mutants []mutant, binary string, err
 		if err != nil {
 			return nil, "", err
 		}
-		m := &mutator{fset: fset, info: info, text: text, mutants: mutants}
+		m := &mutator{fset: fset, info: info, text: text, mutants: mutants, values: values, imports: map[string]bool{"main": true}}
+		for _, spec := range file.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			m.imports[path] = true
+		}
 		for _, decl := range file.Decls {
 			if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil {
 				ast.Inspect(f.Body, m.visit)
@@ -194,9 +218,16 @@ func mutantIs(n int) bool {
 }
 `
 
+func (m mutant) class() int {
+	if m.value {
+		return 1
+	}
+	return 0
+}
+
 // mutant makes a new mutant and returns the condition under which it is on.
 func (m *mutator) mutant(node ast.Node, what string) string {
-	m.mutants = append(m.mutants, mutant{what, m.fset.Position(node.Pos()).String()})
+	m.mutants = append(m.mutants, mutant{what: what, where: m.fset.Position(node.Pos()).String()})
 	return fmt.Sprintf("mutantIs(%d)", len(m.mutants)-1)
 }
 
@@ -213,7 +244,22 @@ func (m *mutator) wrap(node ast.Node, before, after string) {
 }
 
 func (m *mutator) visit(node ast.Node) bool {
+	if e, ok := node.(ast.Expr); ok && m.info.Types[e].Value != nil {
+		if m.values {
+			m.constant(e)
+		}
+		return false
+	}
 	switch n := node.(type) {
+	case *ast.DeclStmt:
+		return n.Decl.(*ast.GenDecl).Tok != token.CONST
+	case *ast.ArrayType: // its length must be a constant
+		return false
+	case *ast.KeyValueExpr:
+		if m.info.Types[n.Key].Value != nil { // so must the key of an array's literal
+			ast.Inspect(n.Value, m.visit)
+			return false
+		}
 	case *ast.BinaryExpr:
 		m.binary(n)
 	case *ast.IfStmt:
@@ -230,6 +276,15 @@ func (m *mutator) visit(node ast.Node) bool {
 		m.statements(n.List)
 	case *ast.CaseClause:
 		m.statements(n.Body)
+		for _, s := range n.Body { // what it is compared with stays
+			ast.Inspect(s, m.visit)
+		}
+		for _, e := range n.List {
+			if m.info.Types[e].Value == nil {
+				ast.Inspect(e, m.visit)
+			}
+		}
+		return false
 	case *ast.CommClause:
 		m.statements(n.Body)
 	}
@@ -273,17 +328,101 @@ func (m *mutator) binary(n *ast.BinaryExpr) {
 		if !ok || !isBasic || basic.Info()&types.IsNumeric == 0 {
 			return
 		}
-		kind := types.TypeString(m.info.Types[n].Type, func(p *types.Package) string {
-			if p.Name() == "main" {
-				return ""
+		m.wrap(n, fmt.Sprintf("func() %s { if %s { return (%s) %s (%s) }; return ", m.typeName(m.info.Types[n].Type), m.mutant(n, op+" in "+text), x, op, y), "}()")
+	}
+}
+
+// typeName is a type as this package writes it.
+func (m *mutator) typeName(t types.Type) string {
+	return types.TypeString(t, func(p *types.Package) string {
+		if p.Name() == "main" {
+			return ""
+		}
+		return p.Name()
+	})
+}
+
+// environmentWord is a K=V word.
+var environmentWord = regexp.MustCompile(`^"[A-Z_]+=`)
+
+// constant gives a constant other values.
+func (m *mutator) constant(e ast.Expr) {
+	value := m.info.Types[e]
+	basic, ok := value.Type.Underlying().(*types.Basic)
+	if !ok || basic.Info()&types.IsUntyped != 0 {
+		return
+	}
+	if named, ok := value.Type.(interface{ Obj() *types.TypeName }); ok && named.Obj().Pkg() != nil && !m.imports[named.Obj().Pkg().Path()] {
+		return // its file cannot name its type
+	}
+	text, kind := m.source(e), m.typeName(value.Type)
+	var others []string
+	switch {
+	case kind == "time.Duration":
+		others = []string{"2 * (" + text + ")", "(" + text + ") / 2"}
+	case basic.Info()&types.IsInteger != 0:
+		if flags := m.flags(e); len(flags) > 1 {
+			for i := range flags {
+				others = append(others, strings.Join(slices.Delete(slices.Clone(flags), i, i+1), " | "))
 			}
-			return p.Name()
+		} else {
+			others = []string{"(" + text + ") + 1"}
+		}
+	case basic.Info()&types.IsBoolean != 0:
+		others = []string{"!" + text}
+	case environmentWord.MatchString(text):
+		others = []string{`""`}
+	}
+	if len(others) == 0 {
+		return
+	}
+	before := "func() " + kind + " { "
+	for _, other := range others {
+		before += "if " + m.mutant(e, other+" for "+text) + " { var x " + kind + " = " + text + "; _ = x; return " + strings.ReplaceAll(other, "("+text+")", "x") + " }; "
+		m.mutants[len(m.mutants)-1].value = true
+	}
+	m.wrap(e, before+"return ", " }()")
+}
+
+// flags are the sides of all the | in a constant.
+func (m *mutator) flags(e ast.Expr) []string {
+	if n, ok := ast.Unparen(e).(*ast.BinaryExpr); ok && n.Op == token.OR {
+		return append(m.flags(n.X), m.flags(n.Y)...)
+	}
+	return []string{m.source(e)}
+}
+
+// orders swaps two neighbours of statements that call something, on a line each.
+func (m *mutator) orders(list []ast.Stmt) {
+	calls := func(s ast.Stmt) (found bool) {
+		assign, assigns := s.(*ast.AssignStmt)
+		_, runs := s.(*ast.ExprStmt)
+		if !runs && !(assigns && assign.Tok != token.DEFINE) || strings.Contains(m.source(s), "\n") {
+			return false
+		}
+		ast.Inspect(s, func(n ast.Node) bool {
+			_, call := n.(*ast.CallExpr)
+			found = found || call
+			return !found
 		})
-		m.wrap(n, fmt.Sprintf("func() %s { if %s { return (%s) %s (%s) }; return ", kind, m.mutant(n, op+" in "+text), x, op, y), "}()")
+		return found
+	}
+	for i := 0; i+1 < len(list); i++ {
+		if a, b := list[i], list[i+1]; calls(a) && calls(b) {
+			first, second := m.source(a), m.source(b)
+			on := m.mutant(a, "after the next: "+first)
+			m.mutants[len(m.mutants)-1].value = true
+			m.edits = append(m.edits, edit{m.offset(a.Pos()), -int(b.End() - a.Pos()), "if " + on + " { " + second + "; " + first + " } else { "},
+				edit{m.offset(b.End()), int(b.End() - a.Pos()), " }"})
+			i++
+		}
 	}
 }
 
 func (m *mutator) statements(list []ast.Stmt) {
+	if m.values {
+		m.orders(list)
+	}
 	for _, s := range list {
 		switch s := s.(type) {
 		case *ast.ExprStmt:
@@ -368,7 +507,12 @@ func trace(work, binary string, count int) (reach [][]string, took map[string]ti
 }
 
 // kills tells whether one of the tests notices a mutant.
-func kills(binary string, id int, tests []string, took map[string]time.Duration) bool {
+func kills(work, binary string, id int, tests []string, took map[string]time.Duration) bool {
+	folder := filepath.Join(work, strconv.Itoa(id))
+	defer os.RemoveAll(folder)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		panic(err)
+	}
 	for len(tests) > 0 {
 		n, expected := 0, time.Duration(0)
 		for n < len(tests) && (n == 0 || expected+took[tests[n]] < time.Second) {
@@ -377,11 +521,15 @@ func kills(binary string, id int, tests []string, took map[string]time.Duration)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second+5*expected)
 		cmd := exec.CommandContext(ctx, binary, "-test.run", "^("+strings.Join(tests[:n], "|")+")$", "-test.failfast")
-		cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id))
+		cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id), "TMPDIR="+folder)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // some mutants kill the group they are in
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 		cmd.WaitDelay = time.Second
 		err := cmd.Run()
 		cancel()
+		if cmd.Process != nil {
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what its tests left behind
+		}
 		if err != nil {
 			return true
 		}

@@ -35,6 +35,7 @@ func TestTheManagerIsAskedForItsSurroundingsWhenTheStateDoesNotSayAll(t *testing
 
 func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 	t.Parallel()
+	notOnWindows(t, "no path in here is an absolute one there")
 	m := snapManager("systemd")
 	const other, mine = "/opt/other/collector-server", snapProgram
 	up, down := []option{installed(), runningAs(4242)}, []option{installed()}

@@ -176,6 +176,7 @@ func TestNoValueIsToldAndAFixRunsAsItStands(t *testing.T) {
 // causes are words that may stand in a summary only where a fact says so.
 func TestACauseIsNamedOnlyWhereAFactSaysSo(t *testing.T) {
 	t.Parallel()
+	notOnWindows(t, "no path in here is an absolute one there")
 	causes := []struct {
 		word string
 		fact func(snapshot) bool
@@ -213,6 +214,7 @@ func (s snapshot) holds(port int, h holder) bool { return slices.Contains(s.port
 
 func TestWhatEachProblemRefuses(t *testing.T) {
 	t.Parallel()
+	notOnWindows(t, "no path in here is an absolute one there")
 	const all = "install update restart stop uninstall ensure"
 	run := []option{installed(), runningAs(4242)}
 	down := []option{installed()}

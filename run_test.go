@@ -48,6 +48,7 @@ type foregroundRun struct {
 // foregroundOf starts a run whose collector behaves as told, after the last preparations.
 func foregroundOf(t *testing.T, behave string, last ...func(*foregroundRun, *bench)) *foregroundRun {
 	t.Helper()
+	needsSignals(t)
 	b := newBench(t, "") // as in a container
 	b.standIn(behave)
 	self := need(os.Executable())(t)
@@ -281,8 +282,13 @@ func TestTheCollectorEndsWithTheRunThatStartedItHoweverThatEnds(t *testing.T) {
 		return err == nil
 	}
 	until(t, func() bool { return strings.Contains(out.String(), "Collector is healthy") && answers() }, func() string { return "it is not healthy:\n" + out.String() })
-	if text := out.String(); runtime.GOOS == "windows" && strings.Contains(text, "proc") {
+	if text := out.String(); runtime.GOOS == "windows" && strings.Contains(text, "/proc") {
 		t.Errorf("it speaks of what is not there:\n%s", text)
+	}
+	second := exec.Command(program, "service", "run")
+	second.Env = cmd.Env
+	if said, err := second.CombinedOutput(); err == nil || !strings.Contains(string(said), fmt.Sprintf("✗ port %d is ", ports[0])) || strings.Contains(string(said), "starting") {
+		t.Errorf("a second one: %v, %s", err, said)
 	}
 	must(t, cmd.Process.Kill())
 	until(t, func() bool { return !answers() }, func() string { return "the collector lives on" })

@@ -88,5 +88,5 @@ func (a *app) choose() (environ []string) {
 type otherProcesses struct{ procfs }
 
 func (otherProcesses) holders(context.Context, int) (func(int) []holder, error) {
-	return nil, errors.New("that cannot be told on this system")
+	return nil, errors.New("this system is not asked")
 }

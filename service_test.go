@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -494,7 +495,8 @@ func freePort(t testing.TB) int {
 func silentPort(t testing.TB) int {
 	t.Helper()
 	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
-	conn := need(net.Dial("tcp4", listener.Addr().String()))(t)
+	here := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} // bound to it: no other connection may begin at this port, or even be one with itself
+	conn := need((&net.Dialer{LocalAddr: here}).Dial("tcp4", listener.Addr().String()))(t)
 	t.Cleanup(func() { conn.Close(); listener.Close() })
 	return conn.LocalAddr().(*net.TCPAddr).Port
 }
@@ -559,6 +561,23 @@ func needsLinks(t testing.TB) {
 	}
 }
 
+// needsSignals skips what sends them.
+func needsSignals(t testing.TB) {
+	t.Helper()
+	if self, err := os.FindProcess(os.Getpid()); err != nil || self.Signal(syscall.Signal(0)) != nil {
+		t.Skip("no signal can be sent here")
+	}
+}
+
+// words splits a command line into words, of which those that name something in the temporary folder may have spaces.
+func words(line string) []string {
+	words := strings.Fields(strings.ReplaceAll(line, os.TempDir(), "\x00"))
+	for i := range words {
+		words[i] = strings.ReplaceAll(words[i], "\x00", os.TempDir())
+	}
+	return words
+}
+
 // symlink makes a link, where links are to be had.
 func symlink(t testing.TB, target, path string) {
 	t.Helper()
@@ -571,6 +590,7 @@ func put(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	must(t, os.WriteFile(path, []byte(text), mode))
+	must(t, os.Chmod(path, mode)) // whatever the umask says
 }
 
 // appendTo writes at the end of a file.
@@ -691,7 +711,7 @@ func (b *bench) checkWords(code int) {
 // want runs the whole program and fails the test unless it exits with code and says every one of the texts.
 func (b *bench) want(code int, args string, texts ...string) {
 	b.t.Helper()
-	got := b.runs(strings.Fields(args)...)
+	got := b.runs(words(args)...)
 	if got != code {
 		b.t.Fatalf("%s: exit %d, want %d\n%s%s", args, got, code, b.stdout.String(), b.stderr.String())
 	}

@@ -386,6 +386,7 @@ func TestStatusWithoutAnAnswerFromTheManager(t *testing.T) {
 // The very words for findings that no fake machine comes to by itself.
 func TestTheWordsOfStatus(t *testing.T) {
 	t.Parallel()
+	notOnWindows(t, "no path in here is an absolute one there")
 	const headline, healthy, login, linger, upgrade = "✓ Service is active — PID 42, up 1m 30s\n", "✓ Collector is healthy and serving on http://127.0.0.1:6768 (version 0.11.2)\n",
 		"Starts at login: yes\n", "Keeps running after logout: yes\n", "Survives upgrades: yes (the path has no version in it)\n"
 	const places = "Collector: /opt/bin/collector-server\nUnit file: /home/ada/.config/systemd/user/runtimescope.service\nLogs: journalctl --user -u runtimescope -f\n"

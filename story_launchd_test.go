@@ -485,7 +485,7 @@ func TestMacABinaryPlistIsRecognised(t *testing.T) {
 	path := b.manager.names().path
 	b.write(path, "bplist00\xd1\x01", 0o644)
 	for _, verb := range []string{"install", "restart"} {
-		b.want(1, "service "+verb, path+" is a binary plist", "plutil -convert xml1 "+path)
+		b.want(1, "service "+verb, path+" is a binary plist", "plutil -convert xml1 "+quoteArgv([]string{path}))
 	}
 	b.want(1, "service doctor", "✗ definition: "+path+" is a binary plist")
 	b.silentOn("well-formed")

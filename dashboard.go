@@ -55,7 +55,7 @@ func (a *app) dashboard(ctx context.Context, o options) error {
 	}
 	if err := a.open(url); err != nil {
 		a.out.info("%s", url)
-		a.out.info("Open it in a browser: %v", err)
+		a.out.info("Open this URL in a browser (%v)", err)
 		return nil
 	}
 	a.out.info("Opening %s", url)
@@ -81,7 +81,7 @@ func (a *app) dashboardSnapshot(ctx context.Context) snapshot {
 func (a *app) mayOpen(ctx context.Context, s snapshot, printed bool) error {
 	f, url := s.ports[s.ready.port], collectorURL(s.ready.port)
 	if f.err != nil || len(f.holders) == 0 {
-		return fmt.Errorf("%s answers, but whose answer that is cannot be found out: %s", url, s.owner().doubt)
+		return fmt.Errorf("%s answers, but could not check whose process that is: %s", url, s.owner().doubt)
 	}
 	for _, h := range f.holders {
 		mine := h.pid != 0 && h.uid == -1 && s.shell.uid != 0 // nobody else's may be looked into, but by root
@@ -109,7 +109,7 @@ func (a *app) sayNetwork(s snapshot) error {
 	addresses, _ := net.InterfaceAddrs()
 	address := lanAddress(addresses)
 	if address == "" {
-		return errors.New("this machine has no address on a network")
+		return errors.New("this machine has no network address")
 	}
 	a.out.info("http://%s:%d%s", address, s.ready.port, dashboardPath)
 	a.out.info("The collector must listen on the network, with a token that keeps others out:")
@@ -136,7 +136,7 @@ func (a *app) ensureRunning(ctx context.Context, elsewhere bool, o options) erro
 	switch {
 	case o.dryRun:
 	case elsewhere: // or it does not answer yet
-		a.out.info("The service does not answer on the port that this shell asks for — installing it there…")
+		a.out.info("The service does not answer on this shell's port — installing it there…")
 	default:
 		a.out.info("No collector is running — installing + starting the background service…")
 	}
@@ -156,7 +156,7 @@ func (a *app) open(url string) error {
 			commands = append(commands, "xdg-open", "wslview")
 		}
 	}
-	first := errors.New("there is no desktop here")
+	first := errors.New("no graphical session")
 	for i, command := range commands {
 		argv := strings.Fields(strings.ReplaceAll(command, "%s", url))
 		if !strings.Contains(command, "%s") {

@@ -92,7 +92,7 @@ func TestDashboardOpensNothingThatAnotherUserAnswers(t *testing.T) {
 	port := b.httpPort()
 	for says, held := range map[string]portFacts{
 		"✗ " + b.page() + " is answered by a process of user eve: that is not yours, so it is not opened": {holders: []holder{{uid: b.uid + 1, user: "eve"}}},
-		"✗ " + b.page() + " answers, but whose answer that is cannot be found out: ":                      {err: errors.New("no /proc")},
+		"✗ " + b.page() + " answers, but could not check whose process that is: ":                         {err: errors.New("no /proc")},
 		"no process found on port": {},
 	} {
 		s := b.dashboardSnapshot(t.Context())
@@ -156,7 +156,7 @@ func TestDashboardForOtherMachinesIsOnlySaid(t *testing.T) {
 
 func TestDashboardWithoutADesktopPrintsThePage(t *testing.T) {
 	b := onSystemd(t).installed()
-	b.want(0, "dashboard", b.page(), "there is no desktop here")
+	b.want(0, "dashboard", b.page(), "no graphical session")
 	b.wantCalls()
 	b.env["WAYLAND_DISPLAY"] = "wayland-0"
 	b.want(0, "dashboard", "Opening "+b.page())
@@ -186,13 +186,13 @@ func TestTheCommandsThatMayOpenAPageAreTriedInTurn(t *testing.T) {
 	}{
 		{map[string]string{"DISPLAY": ":0"}, "", "xdg-open U", "Opening"},
 		{map[string]string{"DISPLAY": ":0"}, "xdg-open", "xdg-open U|wslview U", "Opening"},
-		{map[string]string{"DISPLAY": ":0"}, "xdg-open wslview", "xdg-open U|wslview U", "Open it in a browser: xdg-open: command not found"},
+		{map[string]string{"DISPLAY": ":0"}, "xdg-open wslview", "xdg-open U|wslview U", "Open this URL in a browser (xdg-open: command not found)"},
 		{map[string]string{"WSL_DISTRO_NAME": "Debian"}, "xdg-open", "xdg-open U|wslview U", "Opening"},
 		{map[string]string{"BROWSER": "open"}, "", "open U", "Opening"}, // an editor over ssh sets it
-		{map[string]string{"BROWSER": "open"}, "open", "open U", "Open it in a browser: open: command not found"},
+		{map[string]string{"BROWSER": "open"}, "open", "open U", "Open this URL in a browser (open: command not found)"},
 		{map[string]string{"BROWSER": ":lynx -x %s:open --new", "DISPLAY": ":0"}, "lynx", "lynx -x U|open --new U", "Opening"},
 		{map[string]string{"BROWSER": "lynx", "DISPLAY": ":0"}, "lynx", "lynx U|xdg-open U", "Opening"},
-		{map[string]string{"BROWSER": ":"}, "", "", "there is no desktop here"},
+		{map[string]string{"BROWSER": ":"}, "", "", "no graphical session"},
 	} {
 		b := newBench(t, "systemd").quick().installed()
 		maps.Copy(b.env, c.env)

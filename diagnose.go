@@ -151,20 +151,20 @@ func commandEffects(fix string) effects {
 func commonChecks() []check {
 	return []check{
 		{"environment", func(snapshot) (bool, string) {
-			return true, "no RUNTIMESCOPE_* variable of this shell differs from the service's"
+			return true, "no RUNTIMESCOPE_* variable in this shell differs from the service's"
 		}},
 		{"manager", func(s snapshot) (bool, string) { return true, s.names.name + " answers" }},
 		{"collector", func(s snapshot) (bool, string) {
 			return true, cmp.Or(s.state.command(), s.installed.path, s.candidate.path)
 		}},
 		{"definition", func(s snapshot) (bool, string) {
-			return foundOut(s.silent == nil, s.state.loaded+" is loaded", s.state.file.path+" is there; whether it is loaded")
+			return foundOut(s.silent == nil, s.state.loaded+" is loaded", "whether "+s.state.file.path+" is loaded")
 		}},
 		{"enabled", func(s snapshot) (bool, string) {
 			return foundOut(s.state.enabled != nil && s.silent == nil, "starts at login", "whether the service starts at login")
 		}},
 		{"process", func(s snapshot) (bool, string) {
-			return foundOut(s.silent == nil, "running"+inBrackets(s.state.pid)+s.uptimeText(" for "), "whether the service runs")
+			return foundOut(s.silent == nil, "running"+inBrackets(s.state.pid)+s.uptimeText(" for "), "whether the service is running")
 		}},
 		{"ready", readyEvidence},
 		{"ports", portsEvidence},
@@ -177,7 +177,7 @@ func foundOut(is bool, found, question string) (bool, string) {
 	if is {
 		return true, found
 	}
-	return false, question + " cannot be found out"
+	return false, "could not check " + question
 }
 
 func allChecks(own judgements) []check { return append(commonChecks(), own.checks...) }
@@ -186,11 +186,11 @@ func readyEvidence(s snapshot) (bool, string) {
 	url := collectorURL(s.ready.port)
 	switch {
 	case s.answered() && s.owner().foreign != nil:
-		return false, fmt.Sprintf("%s is answered by %s; whether that is the service cannot be found out", url, s.owner().foreign)
+		return false, fmt.Sprintf("%s is answered by %s; could not check whether that is the service", url, s.owner().foreign)
 	case s.answered():
-		return foundOut(s.silent == nil, url+"/readyz answers", url+"/readyz answers; whether that is the service")
+		return foundOut(s.silent == nil, url+"/readyz answers", "whether the service is what answers on "+url+"/readyz")
 	}
-	return false, "nothing runs that could answer on " + url
+	return false, "nothing is running that could answer on " + url
 }
 
 // portsEvidence says who holds the ports where nobody who is known to be in the way does.
@@ -199,11 +199,11 @@ func portsEvidence(s snapshot) (bool, string) {
 	for _, port := range []int{s.live().http, s.live().ws} {
 		f := s.ports[port]
 		if f.err != nil {
-			return false, fmt.Sprintf("who holds port %d cannot be found out: %v", port, f.err)
+			return false, fmt.Sprintf("could not check who holds port %d: %v", port, f.err)
 		}
 		for _, h := range f.holders {
 			if h.conflict(f, s.state, s.shell.uid) && s.silent != nil || h.maybeService(s.state, s.shell.uid) {
-				return false, fmt.Sprintf("port %d is held by %s; whether that is the service cannot be found out", port, h)
+				return false, fmt.Sprintf("port %d is held by %s; could not check whether that is the service", port, h)
 			}
 		}
 		if len(f.holders) == 0 {
@@ -299,7 +299,7 @@ func findPortInvalid(s snapshot) (problem, bool) {
 // findPortsDiffer compares the ports of this shell with those of the service, not with those of another collector.
 func findPortsDiffer(s snapshot) (problem, bool) {
 	p := s.live()
-	found := problem{severity: warning, summary: fmt.Sprintf("%s and %s of this shell differ from the service's ports, %d and %d",
+	found := problem{severity: warning, summary: fmt.Sprintf("%s and %s in this shell do not match the service's ports, %d and %d",
 		httpPortEnv, wsPortEnv, p.http, p.ws), fix: installCommand}
 	if s.state.portsFromDropIn() {
 		found.fix, found.advice = "", editDropIns(nil, s.state.dropIns)
@@ -392,7 +392,7 @@ func findCollectorReplaced(s snapshot) (problem, bool) {
 }
 
 func findCollectorOverridden(s snapshot) (problem, bool) {
-	return problem{severity: warning, summary: fmt.Sprintf("What runs is %s: a drop-in of the %s says so (%s)", s.state.program, s.names.definition, s.names.show)},
+	return problem{severity: warning, summary: fmt.Sprintf("The service runs %s, set by a drop-in of the %s (%s)", s.state.program, s.names.definition, s.names.show)},
 		s.state.overridden()
 }
 
@@ -427,17 +427,17 @@ func findNotInstalled(s snapshot) (problem, bool) {
 	st := s.state
 	p := problem{severity: failing, summary: "not installed: there is no " + st.file.path, fix: installCommand, blocks: starts | stops}
 	if st.vendor() {
-		p.summary = "not installed: " + st.loaded + " came with a package and is not enabled"
+		p.summary = "not installed: " + st.loaded + " belongs to a package and is not enabled"
 	}
 	return p, st.phase == notInstalled && st.file.err == nil && !st.masked && st.file.link == ""
 }
 
 func findLinked(s snapshot) (problem, bool) {
 	f := s.state.file
-	p := problem{severity: failing, summary: fmt.Sprintf("%s is a symbolic link to %s: something else manages it", f.path, f.link),
+	p := problem{severity: failing, summary: fmt.Sprintf("%s is a symlink to %s, so something else manages it", f.path, f.link),
 		advice: "change it there, or remove the link", blocks: writes}
 	if f.dangling {
-		p.summary, p.blocks = fmt.Sprintf("%s is a symbolic link to %s, which is not there", f.path, f.link), writes|starts
+		p.summary, p.blocks = fmt.Sprintf("%s is a dangling symlink to %s", f.path, f.link), writes|starts
 	} else if name := filepath.Base(f.link); s.names.unit != "" && name != s.names.unit && strings.HasSuffix(name, ".service") { // by Alias=
 		p.summary = fmt.Sprintf("%s is an alias of %s (%s)", s.names.unit, name, f.link)
 		p.fix, p.advice = "systemctl --user disable --now "+quoteArgv([]string{name}), "change it there"
@@ -473,7 +473,7 @@ func editDropIns(guilty, all []string) string {
 	if len(guilty) <= 3 {
 		return "edit or remove " + strings.Join(guilty, ", ")
 	}
-	return fmt.Sprintf("edit or remove %s and the %d others that systemctl --user cat %s shows", guilty[0], len(guilty)-1, unitName)
+	return fmt.Sprintf("edit or remove %s and the %d others shown by systemctl --user cat %s", guilty[0], len(guilty)-1, unitName)
 }
 
 // portsFromDropIn tells whether a drop-in sets the ports: a definition that install writes would not change them.
@@ -538,7 +538,7 @@ func findFailed(s snapshot) (problem, bool) {
 func findStopped(s snapshot) (problem, bool) {
 	p := problem{severity: warning, summary: "stopped", fix: startCommand}
 	if s.state.skipped != "" { // and would be again
-		p.summary, p.fix, p.advice = "stopped: a condition of its unit did not hold", "", "see its "+s.state.skipped+" lines: "+s.names.show
+		p.summary, p.fix, p.advice = "stopped: a condition of its unit is not met", "", "see its "+s.state.skipped+" lines: "+s.names.show
 	}
 	if broken, ok := findDefinitionBroken(s); ok { // a start fails
 		p.fix, p.advice = broken.fix, broken.advice

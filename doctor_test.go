@@ -186,7 +186,7 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 	silent := func(s *snapshot, err error) {
 		s.silent, s.state = err, state{phase: unknown, linger: ptr(false), file: s.state.file}
 	}
-	const idle = "\nready unknown nothing runs that could answer on http://127.0.0.1:7000\nports ok no listener on 7000 and 7001"
+	const idle = "\nready unknown nothing is running that could answer on http://127.0.0.1:7000\nports ok no listener on 7000 and 7001"
 	for name, c := range map[string]struct {
 		change func(s *snapshot)
 		want   string // those checks that are not as they are for a service that is well
@@ -200,7 +200,7 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 		"other ports in this shell, and a variable": {func(s *snapshot) {
 			s.shell.ports.http, s.shell.variables = 7002, []string{httpPortEnv + "=7002", "RUNTIMESCOPE_TOKEN=x"}
 			s.ports[7002] = portFacts{}
-		}, `environment warn RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT of this shell differ from the service's ports, 7000 and 7001 [runtimescope service install]
+		}, `environment warn RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT in this shell do not match the service's ports, 7000 and 7001 [runtimescope service install]
 environment warn set in this shell but missing or different in the service: RUNTIMESCOPE_TOKEN [runtimescope service install --env RUNTIMESCOPE_TOKEN]`},
 		"no collector": {func(s *snapshot) {
 			down(s, notInstalled)
@@ -208,14 +208,14 @@ environment warn set in this shell but missing or different in the service: RUNT
 			s.state = state{phase: notInstalled, linger: ptr(false), file: file{path: "/unit"}}
 		}, `collector fail Could not locate it [runtimescope service install --collector PATH]
 definition fail not installed: there is no /unit [runtimescope service install --collector PATH]
-enabled unknown whether the service starts at login cannot be found out
+enabled unknown could not check whether the service starts at login
 process fail not installed, so not running [runtimescope service install --collector PATH]` + idle},
 		"a collector that no unit can name": {func(s *snapshot) { s.candidate = programFacts{path: `/a"b`, cannotCarry: errors.New("cannot run it")} },
 			"collector fail cannot run it"},
 		"a collector that may not last": {func(s *snapshot) { s.installed.wontLast = "it is in a cache" },
 			"collector warn /bin/sh may not last: it is in a cache [runtimescope service install --collector PATH]"},
 		"another collector by a drop-in": {func(s *snapshot) { s.state.file.definition.collector, s.state.dropIns = "/other", []string{"/x.conf"} },
-			"collector warn What runs is /bin/sh: a drop-in of the unit says so (systemctl --user cat runtimescope.service)"},
+			"collector warn The service runs /bin/sh, set by a drop-in of the unit (systemctl --user cat runtimescope.service)"},
 		"replaced": {func(s *snapshot) { s.process.replaced = true },
 			"collector warn Restart needed: the binary has been replaced since it was started [runtimescope service restart]"},
 		"replaced and stale": {func(s *snapshot) { s.process.replaced, s.state.stale = true, true },
@@ -231,13 +231,13 @@ process warn stopped [runtimescope service start]` + idle},
 			"definition warn Restart needed: the definition has changed since the collector was started [runtimescope service restart]"},
 		"stopping": {func(s *snapshot) { s.state.phase, s.ready.err = stopped, unreached },
 			`process warn stopping (PID 42)
-ready unknown nothing runs that could answer on http://127.0.0.1:7000`},
+ready unknown nothing is running that could answer on http://127.0.0.1:7000`},
 		"started too often": {func(s *snapshot) { down(s, failed); s.state.startLimit, s.state.next = true, "started too often" },
 			"process fail failed: started too often [runtimescope service start]" + idle},
 		"static": {func(s *snapshot) { s.state.enabled, s.state.static = ptr(false), true },
 			"enabled warn does not start at login: the unit has no [Install] section"},
 		"a link, and not enabled": {func(s *snapshot) { s.state.file.link, s.state.enabled = "/elsewhere", ptr(false) },
-			`definition fail /unit is a symbolic link to /elsewhere: something else manages it [change it there, or remove the link]
+			`definition fail /unit is a symlink to /elsewhere, so something else manages it [change it there, or remove the link]
 enabled warn does not start at login [change it there, or remove the link]`},
 		"not enabled": {func(s *snapshot) { s.state.enabled = ptr(false) }, "enabled warn does not start at login [runtimescope service install]"},
 		"cannot be run": {func(s *snapshot) { s.installed.why, s.installed.certain = "its interpreter is missing", true },
@@ -260,11 +260,11 @@ ports fail RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both 6767: they must
 		"a package's that nobody took": {func(s *snapshot) {
 			down(s, notInstalled)
 			s.shell.ports, s.state.file.exists, s.state.loaded, s.state.enabled = ports{7000, 7001}, false, "/usr/unit", ptr(false)
-		}, `definition fail not installed: /usr/unit came with a package and is not enabled [runtimescope service install]
+		}, `definition fail not installed: /usr/unit belongs to a package and is not enabled [runtimescope service install]
 enabled warn does not start at login [runtimescope service install]
 process fail not installed, so not running [runtimescope service install]` + idle},
 		"a link": {func(s *snapshot) { s.state.file.link = "/elsewhere" },
-			"definition fail /unit is a symbolic link to /elsewhere: something else manages it [change it there, or remove the link]"},
+			"definition fail /unit is a symlink to /elsewhere, so something else manages it [change it there, or remove the link]"},
 		"masked": {func(s *snapshot) { s.state.masked, s.state.unmask = true, "systemctl unmask it" },
 			"definition fail the service is masked, so systemd will not start it (/unit) [systemctl unmask it]"},
 		"masked, and the command that unmasks": {func(s *snapshot) { s.state.masked, s.state.unmask = true, unmaskCommand("", false) },
@@ -275,7 +275,7 @@ process fail not installed, so not running [runtimescope service install]` + idl
 			`definition fail the service is masked, so systemd will not start it (/unit) [systemctl unmask it]
 definition warn Restart needed: the definition has changed since the collector was started [systemctl unmask it]`},
 		"the unit of another home": {func(s *snapshot) { s.state.otherHome, s.state.loaded = "/home/e ve", "/home/e ve/unit" },
-			"definition fail the user manager of systemd has the unit from /home/e ve/unit: the HOME of this shell is another [export HOME='/home/e ve']"},
+			"definition fail systemd loaded the unit from /home/e ve/unit, but HOME in this shell is a different directory [export HOME='/home/e ve']"},
 		"broken": {func(s *snapshot) { s.state.loadError = "systemd cannot read it" },
 			"definition fail systemd cannot read it [runtimescope service install]"},
 		"broken beside a drop-in": {func(s *snapshot) {
@@ -329,59 +329,59 @@ ports fail port 7000 is held by PID 666 (python3), which is not a RuntimeScope c
 ports warn the service does not hold both 7000 and 7001 [runtimescope service restart]`},
 		"no manager": {func(s *snapshot) { silent(s, hint(unreached, "mend it")); s.ready.err = unreached; held(s, theirs) },
 			`manager fail no answer [mend it]
-definition unknown /unit is there; whether it is loaded cannot be found out
-enabled unknown whether the service starts at login cannot be found out
-process unknown whether the service runs cannot be found out
+definition unknown could not check whether /unit is loaded
+enabled unknown could not check whether the service starts at login
+process unknown could not check whether the service is running
 ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]
-ports unknown port 7000 is held by PID 666 (python3); whether that is the service cannot be found out`},
+ports unknown port 7000 is held by PID 666 (python3); could not check whether that is the service`},
 		"no manager, no definition": {func(s *snapshot) {
 			down(s, notInstalled)
 			silent(s, hint(unreached, "mend it"))
 			s.state.phase, s.state.file, s.shell.ports = notInstalled, file{path: "/unit"}, ports{7000, 7001}
 		}, `manager fail no answer [mend it]
 definition fail not installed: there is no /unit [mend it]
-enabled unknown whether the service starts at login cannot be found out
-process unknown whether the service runs cannot be found out` + idle},
+enabled unknown could not check whether the service starts at login
+process unknown could not check whether the service is running` + idle},
 		"no manager, somebody answers": {func(s *snapshot) { silent(s, unreached); held(s, theirs) },
 			`manager fail no answer
-definition unknown /unit is there; whether it is loaded cannot be found out
-enabled unknown whether the service starts at login cannot be found out
-process unknown whether the service runs cannot be found out
-ready unknown http://127.0.0.1:7000 is answered by PID 666 (python3); whether that is the service cannot be found out
-ports unknown port 7000 is held by PID 666 (python3); whether that is the service cannot be found out`},
+definition unknown could not check whether /unit is loaded
+enabled unknown could not check whether the service starts at login
+process unknown could not check whether the service is running
+ready unknown http://127.0.0.1:7000 is answered by PID 666 (python3); could not check whether that is the service
+ports unknown port 7000 is held by PID 666 (python3); could not check whether that is the service`},
 		"the manager looks elsewhere": {func(s *snapshot) { s.around.err = &hinted{error: unreached, advice: "look there"} }, "manager fail no answer [look there]"},
 		"the manager hands on a port": {func(s *snapshot) {
 			s.state.unitEnv, s.state.file.definition.ports, s.around.inherited = []string{httpPortEnv + "=7000"}, ports{7000, 0}, ports{0, 9000}
 			s.ports[6767] = s.ports[7001]
-		}, `manager fail the user manager of systemd has RUNTIMESCOPE_PORT=9000 in its own environment, which the service would take instead of 6767 [systemctl --user unset-environment RUNTIMESCOPE_PORT]
+		}, `manager fail the systemd user manager sets RUNTIMESCOPE_PORT=9000 in its environment, so the service would use that port instead of 6767 [systemctl --user unset-environment RUNTIMESCOPE_PORT]
 ports ok 7000 and 6767 are held by the service`},
 		"both ports the same": {func(s *snapshot) { s.state.unitEnv = []string{httpPortEnv + "=7000", wsPortEnv + "=7000"} },
 			"ports fail RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both 7000: they must differ [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]"},
 		"the holders are not known": {func(s *snapshot) {
 			s.ports = map[int]portFacts{7000: {err: errors.New("no table")}, 7001: {err: errors.New("no table")}}
 		}, `ready warn http://127.0.0.1:7000/readyz answers — unverified: cannot find out which process holds port 7000: no table
-ports unknown who holds port 7000 cannot be found out: no table`},
+ports unknown could not check who holds port 7000: no table`},
 		"a holder that may not be looked into": {func(s *snapshot) { held(s, holder{uid: me}) },
 			`ready warn http://127.0.0.1:7000/readyz answers — unverified: no permission to inspect the process on port 7000
-ports unknown port 7000 is held by a process you cannot inspect (uid 1000); whether that is the service cannot be found out`},
+ports unknown port 7000 is held by a process you cannot inspect (uid 1000); could not check whether that is the service`},
 		"such a one of another user": {func(s *snapshot) { held(s, holder{uid: me + 1}) },
 			`ready fail http://127.0.0.1:7000 is answered by a process you cannot inspect (uid 1001), not by the service [LSOF]
 ports fail port 7000 is held by a process you cannot inspect (uid 1001) [LSOF]`},
 		"such a one, and the service is stopped": {func(s *snapshot) { down(s, stopped); held(s, holder{uid: me}) },
 			`process warn stopped [LSOF]
-ready unknown nothing runs that could answer on http://127.0.0.1:7000
+ready unknown nothing is running that could answer on http://127.0.0.1:7000
 ports fail port 7000 is held by a process you cannot inspect (uid 1000) [LSOF]`},
 		"linger":                     {func(s *snapshot) { s.state.linger = ptr(true) }, "linger ok the service keeps running after logout"},
-		"a linger that nobody knows": {func(s *snapshot) { s.state.linger = nil }, "linger unknown whether the service keeps running after logout cannot be found out"},
+		"a linger that nobody knows": {func(s *snapshot) { s.state.linger = nil }, "linger unknown could not check whether the service keeps running after logout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := running()
 			c.change(&s)
-			want := map[string]string{"environment": "ok no RUNTIMESCOPE_* variable of this shell differs from the service's", "manager": "ok systemd answers",
+			want := map[string]string{"environment": "ok no RUNTIMESCOPE_* variable in this shell differs from the service's", "manager": "ok systemd answers",
 				"collector": "ok /bin/sh", "definition": "ok /unit is loaded", "enabled": "ok starts at login", "process": "ok running (PID 42) for 1m 30s",
 				"ready": "ok http://127.0.0.1:7000/readyz answers", "ports": "ok 7000 and 7001 are held by the service",
-				"linger": "warn the service ends when the user logs out [sudo loginctl enable-linger $USER]", "mcp": "unknown not looked for"}
+				"linger": "warn the service stops when you log out [sudo loginctl enable-linger $USER]", "mcp": "unknown not looked for"}
 			for id, text := range byCheck(strings.ReplaceAll(c.want, "LSOF",
 				"find it with sudo lsof -nP -iTCP:7000 -sTCP:LISTEN and stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install")) {
 				want[id] = text
@@ -423,7 +423,7 @@ func TestDoctorComparesTheVariablesOfThisShell(t *testing.T) {
 	t.Parallel()
 	serves := state{phase: running, pid: 42, processEnv: []string{"RUNTIMESCOPE_HTTP_PORT=7000", "RUNTIMESCOPE_PORT=7001"},
 		unitEnv: []string{"RUNTIMESCOPE_HOST=::1", "RUNTIMESCOPE_X=1", "RUNTIMESCOPE_HTTP_PORT=7002", "RUNTIMESCOPE_PORT=7002"}}
-	const portsDiffer = "RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT of this shell differ from the service's ports, 7000 and 7001"
+	const portsDiffer = "RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT in this shell do not match the service's ports, 7000 and 7001"
 	for _, c := range []struct {
 		environ []string
 		ports   bool   // those differ
@@ -485,7 +485,7 @@ func TestDoctorWeighsTheLogs(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{weigh(1000, 2000), "ok the log files are 3.0 kB []"},
 		{weigh(10<<20, 0), "ok the log files are 10.5 MB []"},
-		{weigh(1000, 10<<20+1), "warn " + two + " has grown to 10.5 MB [runtimescope service restart]"},
+		{weigh(1000, 10<<20+1), "warn " + two + " is 10.5 MB [runtimescope service restart]"},
 	} {
 		same(t, "", c.got, c.want)
 	}

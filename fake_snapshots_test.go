@@ -304,7 +304,9 @@ func allOptions() []option {
 			inPhase(crashLooping, "not running", nil).set(s)
 			s.state.cause = "jetsam"
 		}),
-		change("launchd: no session", func(s *snapshot) { s.state.noSession = hint(errors.New("user ada has no GUI session"), runCommand) }),
+		change("launchd: no session", func(s *snapshot) {
+			s.state.noSession = hint(errors.New("user ada is not logged in to the desktop"), runCommand)
+		}),
 		change("launchd: no log", func(s *snapshot) {
 			s.state.logFault = hint(errors.New("launchd cannot open its log"), "sudo chown $USER ~/x")
 		}),

@@ -69,7 +69,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	case listErr != nil && noSession != nil:
 		return state{phase: unknown}, noSession
 	case listErr != nil && err != nil:
-		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd does not know the job any more", logFault: m.logFault()}, nil
+		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd no longer has the job", logFault: m.logFault()}, nil
 	case err != nil: // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
 		if printed, err = run.Run(ctx, launchctl("print", user+"/"+label)...); err != nil {
@@ -83,7 +83,7 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 		listed = ""
 	}
 	if listed+printed == "" {
-		return state{phase: unknown}, fmt.Errorf("launchctl list answered nothing that says a state: %q", shorten(said, 200))
+		return state{phase: unknown}, fmt.Errorf("unexpected output from launchctl list: %q", shorten(said, 200))
 	}
 	s := parseJobState(listed, printed)
 	s.domain, s.noSession, s.logFault = domain, noSession, m.logFault()
@@ -130,14 +130,14 @@ func endedByMacOS(cause, program string) problem {
 	switch cause {
 	case "codesigning":
 		return problem{summary: "its code signature is not valid", fix: "codesign -f -s - " + quoteArgv([]string{program}),
-			advice: "put the file in its place again with mv, not cp"}
+			advice: "put the file back with mv, not cp"}
 	case "tcc":
 		return problem{summary: "macOS denied it access to files (privacy)", advice: "allow it in System Settings › Privacy & Security › " +
 			"Files and Folders, or move it out of Desktop, Documents, Downloads, iCloud and /Volumes"}
 	case "dyld":
-		return problem{summary: "a library that it needs is missing, or it needs a newer macOS", advice: "install a collector that was built for this macOS"}
+		return problem{summary: "a library is missing, or it needs a newer macOS", advice: "install a collector that was built for this macOS"}
 	case "jetsam":
-		return problem{summary: "macOS needed its memory", fix: startCommand}
+		return problem{summary: "macOS ran short of memory", fix: startCommand}
 	}
 	return problem{summary: "macOS says " + cause, fix: logsCommand}
 }
@@ -151,7 +151,7 @@ func (m launchd) unusable() error {
 	if owner, ok := fileOwner(info); owner != m.uid && owner != 0 {
 		return fmt.Errorf("%s belongs to another user (uid %d, not %d), so launchd refuses it", m.path(), owner, m.uid)
 	} else if ok && info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s may be written by others (mode %#o), so launchd refuses it", m.path(), info.Mode().Perm())
+		return fmt.Errorf("%s is writable by others (mode %#o), so launchd refuses it", m.path(), info.Mode().Perm())
 	}
 	text, err := os.ReadFile(m.path())
 	if err != nil || strings.HasPrefix(string(text), binaryPlist) { // launchd reads that, too
@@ -159,7 +159,7 @@ func (m launchd) unusable() error {
 	} else if _, err := readPlist(string(text)); err != nil {
 		return fmt.Errorf("%s is not a well-formed plist: %w", m.path(), err)
 	} else if m.parse(string(text)).collector == "" {
-		return fmt.Errorf("%s names no program", m.path())
+		return fmt.Errorf("%s has no program", m.path())
 	}
 	return nil
 }
@@ -290,7 +290,7 @@ func jobPhase(s state, jobState string) phase {
 // jobNext says what launchd does next about a job that does not run.
 func jobNext(s state) string {
 	if s.deferred != "" {
-		return "macOS has put the start off" + map[string]string{"inefficient": " (Low Power Mode or battery)"}[s.deferred]
+		return "macOS has deferred the start" + map[string]string{"inefficient": " (Low Power Mode or battery)"}[s.deferred]
 	}
 	return cmp.Or(map[phase]string{crashLooping: "launchd restarts it, at most once every 10 seconds",
 		failed: "launchd no longer tries to start it", stopped: "launchd does not restart it after a clean exit"}[s.phase],
@@ -325,7 +325,7 @@ func (m launchd) pathFault(path string, folder bool) error {
 	case ok && owner != m.uid:
 		return hint(fmt.Errorf("%s belongs to another user (uid %d)", path, owner), "sudo chown $USER "+inHome)
 	case ok && mode&need != need:
-		return hint(fmt.Errorf("%s may not be written to (mode %#o)", path, mode), "chmod "+right+" "+inHome)
+		return hint(fmt.Errorf("%s is not writable (mode %#o)", path, mode), "chmod "+right+" "+inHome)
 	}
 	return nil
 }
@@ -336,7 +336,7 @@ func (m launchd) unreachable(err error) error {
 	case notFound(err):
 		return hint(errors.New("launchctl is not on this system"), runCommand)
 	case noDomain(err):
-		return hint(fmt.Errorf("user %s has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (%w)", m.user, err),
+		return hint(fmt.Errorf("user %s is not logged in to the desktop, and launchd agents need a GUI session (%w)", m.user, err),
 			runCommand)
 	}
 	return err
@@ -375,12 +375,12 @@ func (m launchd) whyNotLoaded(err error, printed string, printErr error, off boo
 	_, statErr := os.Stat(m.path())
 	switch unusable, log := m.unusable(), m.logFault(); {
 	case printErr == nil && isEnding(jobFields(printed)["state"]):
-		return hint(fmt.Errorf("the old collector is still ending (%w)", err), restartCommand)
+		return hint(fmt.Errorf("the old collector is still exiting (%w)", err), restartCommand)
 	case off:
-		return &hinted{error: fmt.Errorf("the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (%w)", err),
+		return &hinted{error: fmt.Errorf("the agent is disabled, in System Settings under Login Items or by launchctl disable (%w)", err),
 			fix: "launchctl enable " + m.domain() + "/" + label, advice: loginItems}
 	case printErr == nil:
-		return hint(fmt.Errorf("the job is loaded already (%w)", err), restartCommand)
+		return hint(fmt.Errorf("the job is already loaded (%w)", err), restartCommand)
 	case statErr != nil:
 		return fmt.Errorf("%w; %w", statErr, err)
 	case unusable != nil:
@@ -388,7 +388,7 @@ func (m launchd) whyNotLoaded(err error, printed string, printErr error, off boo
 	case log != nil:
 		return fmt.Errorf("%w (%w)", log, err)
 	}
-	return fmt.Errorf("launchd refused the agent and does not say why; none of the usual causes holds (%w)", err)
+	return fmt.Errorf("launchd refused the agent without a reason, and none of the usual causes applies (%w)", err)
 }
 
 // logFault says which log launchd could not open, and so would not start the program; nil when it could, or could make it.
@@ -542,7 +542,7 @@ func findStartDeferred(s snapshot) (problem, bool) {
 func findLogsLarge(s snapshot) (problem, bool) {
 	for _, path := range s.names.logFiles {
 		if s.logSizes[path] > logLimit {
-			return problem{severity: warning, summary: fmt.Sprintf("%s has grown to %s", path, size(s.logSizes[path])), fix: restartCommand}, true
+			return problem{severity: warning, summary: fmt.Sprintf("%s is %s", path, size(s.logSizes[path])), fix: restartCommand}, true
 		}
 	}
 	return none()

@@ -398,7 +398,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		{what: "loaded in the user domain", print: fails(113), phase: running, pid: 31259, loaded: true, inUser: true, calls: []string{launchdList, launchdPrint, launchdUser}},
 		{what: "print does not work", print: fails(1), user: fails(1), phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint, launchdUser}},
 		{what: "print fails half-way", print: fails(1), user: fails(1), half: true, phase: running, pid: 31259, loaded: true, calls: []string{launchdList, launchdPrint, launchdUser}},
-		{what: "no GUI session", list: fails(113), print: fails(125), phase: unknown, noGUI: true, code: 125, calls: []string{launchdList, launchdPrint}},
+		{what: "not logged in to the desktop", list: fails(113), print: fails(125), phase: unknown, noGUI: true, code: 125, calls: []string{launchdList, launchdPrint}},
 		{what: "no GUI domain", list: fails(113), print: fails(112), phase: unknown, noGUI: true, code: 112, calls: []string{launchdList, launchdPrint}},
 		{what: "no GUI session, but loaded", print: fails(125), phase: running, pid: 31259, loaded: true, inUser: true, calls: []string{launchdList, launchdPrint, launchdUser}},
 		{what: "list does not work", list: fails(1), phase: unknown, code: 1, calls: []string{launchdList}},
@@ -413,7 +413,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 			}
 		}
 		s, err := m.state(context.Background(), run)
-		if s.phase != c.phase || s.pid != c.pid || max(0, exitCode(err)) != c.code || strings.Contains(errText(err), "no GUI session") != c.noGUI {
+		if s.phase != c.phase || s.pid != c.pid || max(0, exitCode(err)) != c.code || strings.Contains(errText(err), "not logged in to the desktop") != c.noGUI {
 			t.Errorf("%s: got %s, %v", c.what, systemdSummary(s), err)
 		}
 		domain := "gui/501"
@@ -426,7 +426,7 @@ func TestLaunchdIsAskedWithListAndPrint(t *testing.T) {
 		if err == nil && s.domain != domain || c.loaded && filepath.ToSlash(s.loaded) != filepath.ToSlash(m.path()) || !c.loaded && s.loaded != "" {
 			t.Errorf("%s: domain %s, loaded %q", c.what, s.domain, s.loaded)
 		}
-		if s.phase == notInstalled && s.next != "launchd does not know the job any more" {
+		if s.phase == notInstalled && s.next != "launchd no longer has the job" {
 			t.Errorf("%s: next is %q", c.what, s.next)
 		}
 		same(t, fmt.Sprintf("%s: ran", c.what), calls, c.calls)
@@ -443,7 +443,7 @@ func TestWhyLaunchctlGivesNoAnswer(t *testing.T) {
 	for _, code := range []int{112, 125} {
 		cause := planFailed(code, "x", "launchctl", "print")
 		err := m.unreachable(cause)
-		want := fmt.Sprintf("user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (launchctl print: exit status %d: x)", code)
+		want := fmt.Sprintf("user ada is not logged in to the desktop, and launchd agents need a GUI session (launchctl print: exit status %d: x)", code)
 		if err.Error() != want || helpOf(err) != "runtimescope service run" || exitCode(err) != code {
 			t.Errorf("got %v", err)
 		}
@@ -500,24 +500,24 @@ func TestWhyLaunchdRefusesAnAgent(t *testing.T) {
 		unix      bool
 		says, fix string
 	}{
-		{"ending", 5, "sigtermed", "", nil, false, "the old collector is still ending (E)", "runtimescope service restart"},
-		{"nothing to be seen, nor whether it is switched off", 5, "", "fails", nil, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
-		{"switched off", 5, "", "13", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label + ", or " + loginItems},
-		{"switched off, with a number that says so", 119, "", "", nil, false, "the agent is switched off for this user, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label + ", or " + loginItems},
-		{"loaded already", 37, "running", "not", nil, false, "the job is loaded already (E)", "runtimescope service restart"},
-		{"no session", 125, "", "", nil, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
-		{"no session, though print does not say so", 125, "running", "", nil, false, "user ada has no GUI session, and launchd runs agents only in one: log in at the screen of this Mac (E)", "runtimescope service run"},
+		{"ending", 5, "sigtermed", "", nil, false, "the old collector is still exiting (E)", "runtimescope service restart"},
+		{"nothing to be seen, nor whether it is switched off", 5, "", "fails", nil, false, "launchd refused the agent without a reason, and none of the usual causes applies (E)", ""},
+		{"switched off", 5, "", "13", nil, false, "the agent is disabled, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label + ", or " + loginItems},
+		{"switched off, with a number that says so", 119, "", "", nil, false, "the agent is disabled, in System Settings under Login Items or by launchctl disable (E)", "launchctl enable gui/UID/" + label + ", or " + loginItems},
+		{"loaded already", 37, "running", "not", nil, false, "the job is already loaded (E)", "runtimescope service restart"},
+		{"no session", 125, "", "", nil, false, "user ada is not logged in to the desktop, and launchd agents need a GUI session (E)", "runtimescope service run"},
+		{"no session, though print does not say so", 125, "running", "", nil, false, "user ada is not logged in to the desktop, and launchd agents need a GUI session (E)", "runtimescope service run"},
 		{"125 for its mode", 125, "", "", func(m launchd) { os.Chmod(m.path(), 0o622) }, true,
-			"PATH may be written by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
+			"PATH is writable by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
 		{"a login item that is switched off", 161, "", "", nil, false, "macOS keeps the agent from running: it may be switched off as a login item (E)", loginItems},
-		{"a binary plist", 5, "", "", func(m launchd) { write(m, "bplist00\xd1\x01") }, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
+		{"a binary plist", 5, "", "", func(m launchd) { write(m, "bplist00\xd1\x01") }, false, "launchd refused the agent without a reason, and none of the usual causes applies (E)", ""},
 		{"half a plist", 5, "", "", func(m launchd) { write(m, "<plist><dict>") }, false,
 			"PATH is not a well-formed plist: XML syntax error on line 1: unexpected EOF (E)", "runtimescope service install"},
 		{"no plist", 5, "", "", func(m launchd) { write(m, "x") }, false, "PATH is not a well-formed plist: there is no <plist> in it (E)", "runtimescope service install"},
-		{"no program", 5, "", "", func(m launchd) { write(m, "<plist><dict></dict></plist>") }, false, "PATH names no program (E)", "runtimescope service install"},
+		{"no program", 5, "", "", func(m launchd) { write(m, "<plist><dict></dict></plist>") }, false, "PATH has no program (E)", "runtimescope service install"},
 		{"writable by others", 5, "", "", func(m launchd) { os.Chmod(m.path(), 0o622) }, true,
-			"PATH may be written by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
-		{"nothing to be seen", 5, "", "", nil, false, "launchd refused the agent and does not say why; none of the usual causes holds (E)", ""},
+			"PATH is writable by others (mode 0622), so launchd refuses it (E)", "runtimescope service install"},
+		{"nothing to be seen", 5, "", "", nil, false, "launchd refused the agent without a reason, and none of the usual causes applies (E)", ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			if c.unix && runtime.GOOS == "windows" {
@@ -587,7 +587,7 @@ func TestALogThatLaunchdCannotOpenIsNamed(t *testing.T) {
 		for path, mode := range map[string]os.FileMode{m.logFiles()[1]: 0o400, m.logs(): 0o555} {
 			os.Chmod(path, mode)
 			inHome := "~" + strings.TrimPrefix(path, m.home)
-			if err := m.logFault(); !strings.HasSuffix(errText(err), fmt.Sprintf("%s may not be written to (mode %#o)", path, mode)) || !strings.HasSuffix(helpOf(err), inHome) {
+			if err := m.logFault(); !strings.HasSuffix(errText(err), fmt.Sprintf("%s is not writable (mode %#o)", path, mode)) || !strings.HasSuffix(helpOf(err), inHome) {
 				t.Errorf("got %v, %s", err, helpOf(err))
 			}
 			os.Chmod(path, 0o700)

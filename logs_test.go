@@ -285,8 +285,8 @@ func (r logsRunner) Wait() (exitStatus, error) {
 
 func TestTheJournalIsShown(t *testing.T) {
 	t.Parallel()
-	const empty = "  ⚠ The journal has no line of runtimescope.service\n" +
-		"  If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.\n"
+	const empty = "  ⚠ No journal entries for runtimescope.service\n" +
+		"  If you expected some: you need a persistent journal (sudo mkdir /var/log/journal) or membership in the systemd-journal group.\n"
 	_, missing := osRunner{}.Start(bond{}, nil, nil, nil, "journalctl")
 	clean, failed := &exitStatus{}, &exitStatus{code: 3}
 	for _, c := range []struct {
@@ -301,7 +301,7 @@ func TestTheJournalIsShown(t *testing.T) {
 		{"no lines, as asked", options{}, logsRunner{end: clean}, "", "", ""},
 		{"not allowed", options{lines: 7}, logsRunner{end: &exitStatus{code: 1},
 			stderr: "Hint: You are currently not seeing messages from other users and the system.\nNo journal files were opened due to insufficient permissions.\n"}, "",
-			"this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own",
+			"no permission to read the journal: without persistent storage, only members of systemd-journal, adm and wheel can read it",
 			"sudo usermod -aG systemd-journal $USER, then log in again"},
 		{"no journalctl", options{lines: 7}, logsRunner{err: missing}, "", "journalctl is not installed, so the log of the service cannot be read", ""},
 		{"another failure", options{lines: 7}, logsRunner{stdout: "one\n", stderr: " no \n", end: failed}, "one\n", "journalctl --no-pager --quiet --lines=7 --all: exit status 3: no", ""},

@@ -130,7 +130,7 @@ func kernProcPID(pid int) []int32 { return []int32{1, 14, 1, int32(pid)} }
 // parseKinfoProc reads when the process with that PID was started.
 func parseKinfoProc(raw []byte, pid int) (time.Time, error) {
 	if len(raw) != kinfoProcSize || binary.LittleEndian.Uint32(raw[kinfoProcPID:]) != uint32(pid) {
-		return time.Time{}, fmt.Errorf("the kernel says nothing of process %d", pid)
+		return time.Time{}, fmt.Errorf("the kernel has no entry for process %d", pid)
 	}
 	return time.Unix(int64(binary.LittleEndian.Uint64(raw)), int64(binary.LittleEndian.Uint32(raw[8:]))*1000), nil
 }

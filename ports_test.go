@@ -1072,7 +1072,7 @@ func TestWhatTheKernelOfMacOSSaysOfAProcess(t *testing.T) {
 		t.Errorf("got %s, %v", at, err)
 	}
 	for _, bad := range [][]byte{nil, raw[:647], make([]byte, kinfoProcSize)} {
-		if _, err := parseKinfoProc(bad, 4242); errText(err) != "the kernel says nothing of process 4242" {
+		if _, err := parseKinfoProc(bad, 4242); errText(err) != "the kernel has no entry for process 4242" {
 			t.Errorf("%d bytes: %v", len(bad), err)
 		}
 	}

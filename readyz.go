@@ -73,7 +73,7 @@ func (r *answerReader) read() (status int, err error) {
 	case r.err != nil && r.err != io.EOF:
 		return 0, r.err
 	case len(words) < 2 || !strings.HasPrefix(words[0], "HTTP/1."):
-		return 0, fmt.Errorf("no HTTP answer: %q", shorten(first, 60))
+		return 0, fmt.Errorf("not an HTTP response: %q", shorten(first, 60))
 	}
 	if status, err = strconv.Atoi(words[1]); err != nil || status < 100 || status > 999 {
 		return 0, fmt.Errorf("no HTTP status: %q", shorten(first, 60))
@@ -119,7 +119,7 @@ func (r *answerReader) chunks() {
 		text, _, _ := strings.Cut(r.line(), ";")
 		size, err := strconv.ParseUint(strings.TrimSpace(text), 16, 31)
 		if r.err == nil && err != nil {
-			r.err = fmt.Errorf("no size of a chunk: %q", shorten(text, 60))
+			r.err = fmt.Errorf("not a chunk size: %q", shorten(text, 60))
 		}
 		if r.err != nil || size == 0 {
 			return
@@ -150,7 +150,7 @@ func (a *app) probe(ctx context.Context, port int) error {
 	case err != nil:
 		return err
 	case status/100 != 2:
-		return fmt.Errorf("answer %d", status)
+		return fmt.Errorf("HTTP %d", status)
 	}
 	return nil
 }
@@ -368,7 +368,7 @@ func (a *app) awaitHealthy(ctx context.Context, w wait, retry []step, mark logMa
 		case deaf:
 			return waitResult{}, w.unheard()
 		case otherPorts:
-			return waitResult{}, fmt.Errorf("the service was given the ports %d and %d, not %d and %d: a drop-in of the %s says so (%s)",
+			return waitResult{}, fmt.Errorf("the service uses ports %d and %d, not %d and %d, because of a drop-in of the %s (%s)",
 				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
 		case foreign:
 			h := a.processes.describe(ctx, a.run, w.ports.http, *w.owner.foreign)
@@ -506,7 +506,7 @@ func (w wait) unheard() error {
 	if w.answer != nil {
 		return w.silent
 	}
-	return fmt.Errorf("%s/readyz answers, but whether that is the service cannot be found out: %w", collectorURL(w.ports.http), w.silent)
+	return fmt.Errorf("%s/readyz answers, but could not check whether that is the service: %w", collectorURL(w.ports.http), w.silent)
 }
 
 // logNotes presents at most n lines of a log: the last or, where there are more, those from the first line of an error on.

@@ -69,26 +69,26 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 		{"200", "", readyzSpeaks(t, head+"\r\nready", nil)},
 		{"204", "", readyzSpeaks(t, "HTTP/1.0 204 No Content\r\n\r\n", nil)},
 		{"299 without a word", "", readyzSpeaks(t, "HTTP/1.1 299\r\n\r\n", nil)},
-		{"503", "answer 503", readyzServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		{"503", "HTTP 503", readyzServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"status":"starting"}`, http.StatusServiceUnavailable)
 		})},
-		{"404", "answer 404", readyzServer(t, http.NotFound)},
-		{"100 and no more", `no HTTP answer: ""`, readyzSpeaks(t, "HTTP/1.1 100 x\r\n\r\n", nil)},
-		{"interim answers, and then one", "answer 503", readyzSpeaks(t, "HTTP/1.1 103 x\r\nLink: y\r\n\r\nHTTP/1.1 199 x\r\n\r\nHTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n", waits)},
-		{"101, which is none of them", "answer 101", readyzSpeaks(t, "HTTP/1.1 101 x\r\n\r\n", waits)},
+		{"404", "HTTP 404", readyzServer(t, http.NotFound)},
+		{"100 and no more", `not an HTTP response: ""`, readyzSpeaks(t, "HTTP/1.1 100 x\r\n\r\n", nil)},
+		{"interim answers, and then one", "HTTP 503", readyzSpeaks(t, "HTTP/1.1 103 x\r\nLink: y\r\n\r\nHTTP/1.1 199 x\r\n\r\nHTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n", waits)},
+		{"101, which is none of them", "HTTP 101", readyzSpeaks(t, "HTTP/1.1 101 x\r\n\r\n", waits)},
 		{"a length, and the connection stays open", "", readyzSpeaks(t, head+"Content-Length: 5\r\n\r\nready", waits)},
 		{"no body, and it stays open", "", readyzSpeaks(t, head+"Content-Length: 0\r\n\r\n", waits)},
 		{"204, and it stays open", "", readyzSpeaks(t, "HTTP/1.1 204 No Content\r\n\r\n", waits)},
-		{"304 with the length of another answer", "answer 304", readyzSpeaks(t, "HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", waits)},
+		{"304 with the length of another answer", "HTTP 304", readyzSpeaks(t, "HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", waits)},
 		{"chunks, and it stays open", "", readyzSpeaks(t, head+chunked+"3\r\nrea\r\n00002;x=\"y\"\r\ndy\r\n0\r\nX: a trailer\r\n\r\n", waits)},
 		{"chunks that count, not the length", "", readyzSpeaks(t, head+"Content-Length: 500\r\n"+chunked+"0\r\n", waits)},
 		{"chunks without the last", "the answer was cut off", readyzSpeaks(t, head+chunked+"5\r\nready\r\n", nil)},
 		{"half a chunk", "the answer was cut off", readyzSpeaks(t, head+chunked+"6\r\nready", nil)},
 		{"half the size of a chunk", "the answer was cut off", readyzSpeaks(t, head+chunked+"0", nil)},
-		{"what is no chunk", `no size of a chunk: "ready"`, readyzSpeaks(t, head+chunked+"ready\r\n", waits)},
+		{"what is no chunk", `not a chunk size: "ready"`, readyzSpeaks(t, head+chunked+"ready\r\n", waits)},
 		{"bare line feeds", "", readyzSpeaks(t, "HTTP/1.0 200 OK\n\nready", nil)},
-		{"300", "answer 300", readyzSpeaks(t, "HTTP/1.1 300 x\r\n\r\n", nil)},
-		{"999", "answer 999", readyzSpeaks(t, "HTTP/1.1 999 x\r\n\r\n", nil)},
+		{"300", "HTTP 300", readyzSpeaks(t, "HTTP/1.1 300 x\r\n\r\n", nil)},
+		{"999", "HTTP 999", readyzSpeaks(t, "HTTP/1.1 999 x\r\n\r\n", nil)},
 		{"as many bytes as it says", "", readyzSpeaks(t, head+"Content-Length: 5\r\n\r\nready", nil)},
 		{"more bytes than it says", "", readyzSpeaks(t, head+"content-length:5 \r\n\r\nready and more", nil)},
 		{"fewer bytes than it says", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 500\r\n\r\nready", nil)},
@@ -97,14 +97,14 @@ func TestAProbeSaysWhatCameOfIt(t *testing.T) {
 		{"half a head that promises no more", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 0\r\n", nil)},
 		{"two lengths, and fewer bytes than the first", "the answer was cut off", readyzSpeaks(t, head+"Content-Length: 6\r\nContent-Length: 5\r\n\r\nready", nil)},
 		{"a refusal that is cut off", "the answer was cut off", readyzSpeaks(t, "HTTP/1.1 503 x\r\n", nil)},
-		{"nothing", `no HTTP answer: ""`, readyzSpeaks(t, "", nil)},
-		{"another protocol", `no HTTP answer: "SSH-2.0-OpenSSH_9.2"`, readyzSpeaks(t, "SSH-2.0-OpenSSH_9.2\r\n", nil)},
-		{"HTTP/2", `no HTTP answer: "HTTP/2 200"`, readyzSpeaks(t, "HTTP/2 200\r\n\r\n", nil)},
-		{"no status", `no HTTP answer: "HTTP/1.1 "`, readyzSpeaks(t, "HTTP/1.1 \r\n\r\n", nil)},
+		{"nothing", `not an HTTP response: ""`, readyzSpeaks(t, "", nil)},
+		{"another protocol", `not an HTTP response: "SSH-2.0-OpenSSH_9.2"`, readyzSpeaks(t, "SSH-2.0-OpenSSH_9.2\r\n", nil)},
+		{"HTTP/2", `not an HTTP response: "HTTP/2 200"`, readyzSpeaks(t, "HTTP/2 200\r\n\r\n", nil)},
+		{"no status", `not an HTTP response: "HTTP/1.1 "`, readyzSpeaks(t, "HTTP/1.1 \r\n\r\n", nil)},
 		{"a status that is no number", `no HTTP status: "HTTP/1.1 OK"`, readyzSpeaks(t, "HTTP/1.1 OK\r\n\r\n", nil)},
 		{"a status that is none", `no HTTP status: "HTTP/1.1 99 x"`, readyzSpeaks(t, "HTTP/1.1 99 x\r\n\r\n", nil)},
 		{"a status that is too long", `no HTTP status: "HTTP/1.1 1000 x"`, readyzSpeaks(t, "HTTP/1.1 1000 x\r\n\r\n", nil)},
-		{"garbage", `no HTTP answer: "\x00\x01` + strings.Repeat("x", 57) + `…"`, readyzSpeaks(t, "\x00\x01\xff"+strings.Repeat("x", 500), nil)},
+		{"garbage", `not an HTTP response: "\x00\x01` + strings.Repeat("x", 57) + `…"`, readyzSpeaks(t, "\x00\x01\xff"+strings.Repeat("x", 500), nil)},
 		{"no word at all", "no answer within 50ms", readyzSpeaks(t, "", waits)},
 		{"no end", "no answer within 50ms", readyzSpeaks(t, head+"\r\nready", waits)},
 		{"no end of the head", "no answer within 50ms", readyzSpeaks(t, head, waits)},
@@ -192,7 +192,7 @@ func TestAProbeFollowsNoRedirect(t *testing.T) {
 	port := readyzServer(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, collectorURL(elsewhere)+"/readyz", http.StatusFound)
 	})
-	if err := patient().probe(context.Background(), port); errText(err) != "answer 302" || asked.Load() != 0 {
+	if err := patient().probe(context.Background(), port); errText(err) != "HTTP 302" || asked.Load() != 0 {
 		t.Errorf("got %v, and %d requests elsewhere", err, asked.Load())
 	}
 }
@@ -406,24 +406,24 @@ func TestAnEarlyEndIsToldWithTheLogOfTheStartThatEnded(t *testing.T) {
 func TestWhatIsSaidOfACollectorThatIsTooLate(t *testing.T) {
 	t.Parallel()
 	const url = "http://127.0.0.1:7001/readyz"
-	refused := errors.New("answer 503")
+	refused := errors.New("HTTP 503")
 	this := state{phase: starting, rawState: "activating (start)", pid: 5, invocation: "2"}
 	for _, c := range []struct {
 		what, headline string
 		notes          string // but for the last
 		change         func(w *wait)
 	}{
-		{"no answer", "Collector did not respond on /readyz within 1s.", url + ": answer 503|The service is activating (start) (PID 5) and stays installed.|It logged:|  its last words",
+		{"no answer", "Collector did not respond on /readyz within 1s.", url + ": HTTP 503|The service is activating (start) (PID 5) and stays installed.|It logged:|  its last words",
 			func(w *wait) { w.answer = refused }},
-		{"no main process", "Collector did not respond on /readyz within 1s.", url + ": answer 503|The service is activating (start) and stays installed.|It logged:|  its last words",
+		{"no main process", "Collector did not respond on /readyz within 1s.", url + ": HTTP 503|The service is activating (start) and stays installed.|It logged:|  its last words",
 			func(w *wait) { w.answer, w.state.pid = refused, 0 }},
 		{"an earlier start", "Collector did not respond on /readyz within 1s.", "The service has not been restarted yet and stays installed.",
 			func(w *wait) { w.state.invocation = "1" }},
-		{"never told what it does", "Collector did not respond on /readyz within 1ns.", url + ": answer 503|no bus|The service stays installed.",
+		{"never told what it does", "Collector did not respond on /readyz within 1ns.", url + ": HTTP 503|no bus|The service stays installed.",
 			func(w *wait) { w.answer, w.state, w.silent, w.timeout = refused, state{}, errors.New("no bus"), 1 }},
 		{"it answers", "The collector answers on " + url + ", but systemd did not report the service as running within 0.5s",
 			"The service is activating (start) (PID 5) and stays installed.|It logged:|  its last words", func(w *wait) { w.timeout /= 2 }},
-		{"it answers, and the manager does not", url + " answers, but whether that is the service cannot be found out: no bus", "",
+		{"it answers, and the manager does not", url + " answers, but could not check whether that is the service: no bus", "",
 			func(w *wait) { w.silent = errors.New("no bus") }},
 		{"somebody else answers", url + " is answered by PID 9 (vite), not by the service", "The service is active (PID 5) and stays installed.|It logged:|  its last words",
 			func(w *wait) {

@@ -255,7 +255,7 @@ func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
 			late = nil
 		case <-late:
 			if err := s.probe(ctx, s.ports.http); err != nil {
-				s.out.warn("The collector does not answer on %s: %v", collectorURL(s.ports.http), err)
+				s.out.warn("The collector is not ready on %s: %v", collectorURL(s.ports.http), err)
 			}
 		case sig := <-s.signals:
 			s.heed(sig)

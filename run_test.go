@@ -162,7 +162,7 @@ func TestRunSaysWhenTheCollectorIsLate(t *testing.T) {
 	r := foregroundOf(t, "late", func(_ *foregroundRun, b *bench) {
 		b.timings.late, orders = time.Millisecond, filepath.Join(filepath.Dir(b.collector()), "standin")
 	})
-	r.says(1, fmt.Sprintf("⚠ The collector does not answer on http://127.0.0.1:%d: connection refused", r.port))
+	r.says(1, fmt.Sprintf("⚠ The collector is not ready on http://127.0.0.1:%d: connection refused", r.port))
 	os.Remove(orders)
 	r.says(1, "Collector is healthy and serving on")
 	r.signals <- syscall.SIGTERM

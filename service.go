@@ -481,7 +481,7 @@ func (s state) unaskable(socket ownership) string {
 	case socket.elsewhere:
 		return "it does not listen on 127.0.0.1"
 	case s.variable(certEnv) != "" && s.variable(keyEnv) != "":
-		return "it speaks TLS (" + certEnv + ")"
+		return "it uses TLS (" + certEnv + ")"
 	}
 	return ""
 }

@@ -127,7 +127,7 @@ func folderLock(folders ...string) func(context.Context, func()) (func(), error)
 				return nil, errInterrupted
 			case <-give:
 				dir.Close()
-				return nil, fmt.Errorf("another runtimescope has been at work on the service for %s, and does not end", duration(lockDeadline))
+				return nil, fmt.Errorf("timed out after %s waiting for another runtimescope command to finish", duration(lockDeadline))
 			case <-time.After(20 * time.Millisecond):
 			}
 		}

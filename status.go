@@ -291,7 +291,7 @@ func (a *app) sayStatus(s snapshot, problems []problem) {
 func (a *app) sayNotInstalled(s snapshot, problems []problem) {
 	a.out.info("Service not installed. Run: %s", installCommand)
 	if s.state.vendor() {
-		a.out.info("A package brought its %s: %s", s.names.definition, s.state.loaded)
+		a.out.info("A package provides the %s: %s", s.names.definition, s.state.loaded)
 	}
 	for _, p := range problems {
 		if p.blocks&writes != 0 || p.check == "ready" {
@@ -344,7 +344,7 @@ func (a *app) sayStopped(s snapshot, fix string) {
 	case st.ending:
 		a.out.warn("Service state: %s — its processes are ending", st.rawState)
 	case st.skipped != "":
-		a.out.warn("Service state: %s — a condition of its unit did not hold. Fix: %s", st.rawState, fix)
+		a.out.warn("Service state: %s — a condition of its unit is not met. Fix: %s", st.rawState, fix)
 	case fix == startCommand && s.names.sessionEnd != "":
 		a.out.warn("Service installed but not currently running. Run: %s", fix)
 	case fix == startCommand:
@@ -377,7 +377,7 @@ func (a *app) sayReady(s snapshot) {
 	case s.unaskable() != "":
 		a.out.warn("Collector is running; readiness cannot be checked: %s", s.unaskable())
 	case !s.answered():
-		a.out.warn("Collector does not answer on %s: %v", url, s.ready.err)
+		a.out.warn("Collector is not ready on %s: %v", url, s.ready.err)
 	case other:
 		a.out.warn("%s is answered by %s, not by the service", url, s.owner().foreign)
 	default:

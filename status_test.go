@@ -59,8 +59,8 @@ func statusStates() []statusState {
 		{"gave up", func(b *bench) { b.installed().crashed("gave up 3") }, "failed", 3,
 			"⚠ Service state: failed — systemd gave up after 5 restarts. See: runtimescope service logs", "", false, true, "map[code:3]"},
 		{"ended cleanly", func(b *bench) { b.installed().crashed("exit 0") }, "stopped", 3, "⚠ Service state: inactive", "⚠ Service installed but not currently running", false, true, "?"},
-		{"running, not ready", func(b *bench) { b.installed(); b.behaves("silent") }, "running", 3, "⚠ Collector does not answer on http://127.0.0.1:",
-			"⚠ Collector does not answer on http://127.0.0.1:", false, true, "<nil>"},
+		{"running, not ready", func(b *bench) { b.installed(); b.behaves("silent") }, "running", 3, "⚠ Collector is not ready on http://127.0.0.1:",
+			"⚠ Collector is not ready on http://127.0.0.1:", false, true, "<nil>"},
 		{"file gone", func(b *bench) { b.installed(); os.Remove(b.manager.names().path) }, "running", 0, "⚠ the unit of the service is gone: ", "", true, false, "<nil>"},
 		{"file never loaded", func(b *bench) {
 			b.installed()
@@ -246,7 +246,7 @@ func TestACollectorThatCannotBeAskedIsSaidToRun(t *testing.T) {
 			b.processes = table
 		}
 		for why, env := range map[string]string{
-			"it speaks TLS (RUNTIMESCOPE_TLS_CERT)":               "--env RUNTIMESCOPE_TLS_CERT=/c --env RUNTIMESCOPE_TLS_KEY=/k",
+			"it uses TLS (RUNTIMESCOPE_TLS_CERT)":                 "--env RUNTIMESCOPE_TLS_CERT=/c --env RUNTIMESCOPE_TLS_KEY=/k",
 			"it does not listen on 127.0.0.1 (RUNTIMESCOPE_HOST)": "--env RUNTIMESCOPE_HOST=" + fakeLAN,
 		} {
 			says := "⚠ Collector is running; readiness cannot be checked: " + why
@@ -375,7 +375,7 @@ func TestStatusWithoutAnAnswerFromTheManager(t *testing.T) {
 		t.Errorf("it says %v", got)
 	}
 	os.Remove(b.manager.names().path)
-	b.want(0, "service status", "⚠ cannot reach the user manager of systemd", "Service not installed.")
+	b.want(0, "service status", "⚠ cannot reach the systemd user manager", "Service not installed.")
 	got = b.json(0, "service status --json")
 	if got["state"] != "not-installed" || len(got) != len(statusKeys) {
 		t.Errorf("it says %v", got)
@@ -403,7 +403,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 		"no main process": {[]option{change("", func(s *snapshot) { s.state.pid, s.state.activeFor = 0, ptr(61*time.Second) })},
 			strings.Replace(headline, "PID 42, up 1m 30s", "up 1m 1s", 1) + healthy + tail},
 		"no process at all": {[]option{noAnswer, change("", func(s *snapshot) { s.state.pid, s.state.empty, s.state.rawState = 0, true, "active (exited)" })},
-			"⚠ Service state: active (exited) — no process of it runs. Run: runtimescope service restart\n⚠ Collector does not answer on http://127.0.0.1:6768: no answer\n" + tail},
+			"⚠ Service state: active (exited) — no process of it runs. Run: runtimescope service restart\n⚠ Collector is not ready on http://127.0.0.1:6768: no answer\n" + tail},
 		"ending without a main process": {[]option{ending(), change("", func(s *snapshot) { s.state.pid = 0 })},
 			"⚠ Service state: deactivating (stop-sigterm) — its processes are ending\n" + tail},
 		"masked while it runs": {[]option{maskedRuntime()},
@@ -417,7 +417,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 			none + "⚠ cannot reach the manager\n⚠ http://127.0.0.1:6768 is answered by PID 77 (/usr/local/bin/collector-server), not by the service\n"},
 		"none, and the port is held": {[]option{nothing, portHeldBy(snapHTTP, otherCollector)},
 			none + "⚠ http://127.0.0.1:6768 is answered by PID 77 (/usr/local/bin/collector-server), not by the service. Fix: kill 77\n⚠ port 6768 is held by PID 77 (/usr/local/bin/collector-server): that is another collector. Fix: kill 77\n"},
-		"no manager": {[]option{noManager()}, "⚠ Service installed, but its state is unknown\n⚠ http://127.0.0.1:6768/readyz answers; whether that is the service cannot be found out\n" + strings.TrimPrefix(tail, login)},
+		"no manager": {[]option{noManager()}, "⚠ Service installed, but its state is unknown\n⚠ could not check whether the service is what answers on http://127.0.0.1:6768/readyz\n" + strings.TrimPrefix(tail, login)},
 		"ending":     {[]option{ending(), noAnswer}, "⚠ Service state: deactivating (stop-sigterm) — PID 4242 is ending\n" + tail},
 		"stopped":    {[]option{down}, "⚠ Service state: inactive. Run: runtimescope service start\n" + tail},
 		"stopped, its port held": {[]option{down, portHeldBy(snapHTTP, stranger)},
@@ -432,7 +432,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 		"somebody else answers": {[]option{portHeldBy(snapHTTP, stranger)},
 			headline + "⚠ http://127.0.0.1:6768 is answered by PID 79 (python3 -m http.server), not by the service\n" + tail +
 				"⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
-		"no answer": {[]option{noAnswer}, headline + "⚠ Collector does not answer on http://127.0.0.1:6768: no answer\n" + tail},
+		"no answer": {[]option{noAnswer}, headline + "⚠ Collector is not ready on http://127.0.0.1:6768: no answer\n" + tail},
 		"not a path": {[]option{change("specifier", func(s *snapshot) {
 			s.state.program, s.state.file.definition.collector, s.installed.path = "", "%h/x", "%h/x"
 		})},
@@ -441,7 +441,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 			headline + healthy + strings.Replace(tail, upgrade, "", 1) + "⚠ cannot use the collector of the service, /opt/bin/collector-server: missing. Fix: runtimescope service install\n"},
 		"gone": {[]option{change("gone", func(s *snapshot) { s.state.file.exists = false })},
 			headline + healthy + tail + "⚠ the unit of the service is gone: " + unit + ". Fix: runtimescope service install\n"},
-		"a link":          {[]option{linked()}, headline + healthy + tail + "⚠ " + unit + " is a symbolic link to /nix/store/x/runtimescope.service: something else manages it. Fix: change it there, or remove the link\n"},
+		"a link":          {[]option{linked()}, headline + healthy + tail + "⚠ " + unit + " is a symlink to /nix/store/x/runtimescope.service, so something else manages it. Fix: change it there, or remove the link\n"},
 		"restarted once":  {[]option{change("restarted", func(s *snapshot) { s.state.restarts = ptr(1) })}, headline + healthy + "⚠ Restarted 1 time after it failed\n" + tail},
 		"never restarted": {[]option{change("restarted", func(s *snapshot) { s.state.restarts = ptr(0) })}, headline + healthy + tail},
 		"memory, no linger, not enabled": {[]option{change("more", func(s *snapshot) {
@@ -452,7 +452,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 		"an interpreter, and limits": {[]option{interpreted(), change("", func(s *snapshot) { s.state.limits = "MemoryMax=256M, CPUQuota=50%" })},
 			headline + healthy + "Limits: MemoryMax=256M, CPUQuota=50%\n" + login + linger + strings.Replace(places, snapProgram, snapInterpreter+" /opt/x.js --token=…", 1)},
 		"another port in this shell": {[]option{change("port", func(s *snapshot) { s.shell.ports.http = 7002; s.ports[7002] = portFacts{} })},
-			headline + healthy + tail + "⚠ RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT of this shell differ from the service's ports, 6768 and 6767. Fix: runtimescope service install\n"},
+			headline + healthy + tail + "⚠ RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT in this shell do not match the service's ports, 6768 and 6767. Fix: runtimescope service install\n"},
 	} {
 		s := snapshotOf("systemd", append([]option{installed(), runningAs(42), change("age", func(s *snapshot) {
 			s.process = processFacts{age: 90 * time.Second}

@@ -151,7 +151,7 @@ func (bed *faultBed) lies(run faultRun, before, now, after fallout) string {
 			so = !now.up
 		case strings.HasPrefix(claim, "Service uninstalled"):
 			so = !now.up && !now.installed && !now.enabled
-		case strings.HasPrefix(claim, "Nothing to adopt"):
+		case strings.HasPrefix(claim, "Already up to date"):
 			so = differ(before, now) == "" && !now.stale
 		}
 		if !so {

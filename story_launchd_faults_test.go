@@ -37,9 +37,9 @@ func launchctlFails(verb string, code int) plant {
 func causeOf(code int) string {
 	switch code {
 	case 112, 125:
-		return "user ada has no GUI session"
+		return "user ada is not logged in to the desktop"
 	case 119:
-		return "the agent is switched off for this user"
+		return "the agent is disabled"
 	}
 	return launchctlError(code)
 }
@@ -279,7 +279,7 @@ func TestMacTheGUISessionThatEndsHalfWayIsNamed(t *testing.T) {
 	for _, before := range []string{"enable", "bootstrap", "kickstart"} {
 		b := mac(t)
 		b.before(calls(before), func() { b.set(func(l *fakeLaunchd) { l.NoGUI, l.Jobs = 125, map[string]*fakeJob{} }) })
-		b.want(1, "service install", "user ada has no GUI session")
+		b.want(1, "service install", "user ada is not logged in to the desktop")
 		if files := b.files(); strings.Contains(strings.Join(files, " "), "plist") {
 			t.Errorf("%s: files %v", before, files)
 		}
@@ -290,8 +290,8 @@ func TestMacAsRootTheCauseIsSaidByLaunchctl(t *testing.T) {
 	b := onMac(t)
 	b.set(func(l *fakeLaunchd) { l.Root, l.Disabled[label] = true, true })
 	b.plant(plant{Call: "launchctl enable"})
-	b.want(1, "service install", "switched off for this user", "Service is disabled")
+	b.want(1, "service install", "the agent is disabled", "Service is disabled")
 	b.installed()
 	b.before(calls("bootstrap"), func() { os.Chmod(b.manager.names().path, 0o666) })
-	b.want(1, "service install", "may be written by others (mode 0666)", "Path had bad ownership/permissions")
+	b.want(1, "service install", "is writable by others (mode 0666)", "Path had bad ownership/permissions")
 }

@@ -70,7 +70,7 @@ func TestMacEachVerbInEachState(t *testing.T) {
 		{"running", "start", 0, again, "✓ Service restarted"},
 		{"running", "stop", 0, "bootout", "✓ Service stopped (plist preserved — run `service restart` to start again)"},
 		{"running", "uninstall", 0, "bootout", "✓ Service uninstalled"},
-		{"running", "update", 0, "", "✓ Nothing to adopt"},
+		{"running", "update", 0, "", "✓ Already up to date"},
 		{"over ssh", "install", 0, again, "✓ Collector is healthy"},
 		{"over ssh", "restart", 0, again, "✓ Service restarted"},
 		{"over ssh", "stop", 0, "bootout", "✓ Service stopped"},
@@ -95,7 +95,7 @@ func TestMacEachVerbInEachState(t *testing.T) {
 		{"replaced", "update", 0, again, "✓ Service restarted"},
 		{"plist gone", "install", 0, again, "✓ Wrote "},
 		{"plist gone", "uninstall", 0, "bootout", "✓ Service uninstalled"},
-		{"for all", "restart", 1, "", " may be written by others (mode 0666)"},
+		{"for all", "restart", 1, "", " is writable by others (mode 0666)"},
 		{"for all", "install", 0, again, "✓ Collector is healthy"},
 		{"disabled", "install", 0, start, "✓ Collector is healthy"},
 		{"disabled", "restart", 0, start, "✓ Service restarted"},
@@ -248,11 +248,11 @@ func TestMacWithoutAGUISessionNothingIsWritten(t *testing.T) {
 	for _, code := range []int{112, 125} {
 		b := mac(t)
 		b.set(func(l *fakeLaunchd) { l.NoGUI, l.SSH = code, true })
-		b.want(1, "service install", "user ada has no GUI session", "log in at the screen of this Mac", "Fix: runtimescope service run")
+		b.want(1, "service install", "user ada is not logged in to the desktop", "launchd agents need a GUI session", "Fix: runtimescope service run")
 		b.wantCalls()
 		same(t, "files", b.files(), nil)
-		b.want(0, "service status", "⚠ user ada has no GUI session", "Service not installed.")
-		b.want(1, "service doctor", "✗ manager: user ada has no GUI session")
+		b.want(0, "service status", "⚠ user ada is not logged in to the desktop", "Service not installed.")
+		b.want(1, "service doctor", "✗ manager: user ada is not logged in to the desktop")
 	}
 }
 
@@ -263,9 +263,9 @@ func TestMacWithoutAGUISessionAnInstallationIsKept(t *testing.T) {
 	text := b.read(b.manager.names().path)
 	b.calls()
 	for _, verb := range []string{"install", "restart", "stop", "uninstall", "update"} {
-		b.want(1, "service "+verb, "user ada has no GUI session")
+		b.want(1, "service "+verb, "user ada is not logged in to the desktop")
 	}
-	b.want(1, "service status", "no GUI session")
+	b.want(1, "service status", "not logged in to the desktop")
 	b.wantCalls()
 	same(t, "the plist has changed", b.read(b.manager.names().path), text)
 }
@@ -320,7 +320,7 @@ func TestMacAFolderThatCannotBeWrittenIsNamed(t *testing.T) {
 	}
 	if os.Remove(agents); runtime.GOOS != "windows" { // and the folder above may not be written to
 		os.Chmod(filepath.Dir(agents), 0o500)
-		b.want(1, "service install", filepath.Dir(agents)+" may not be written to (mode 0500)", "Fix: chmod u+wx ~/Library")
+		b.want(1, "service install", filepath.Dir(agents)+" is not writable (mode 0500)", "Fix: chmod u+wx ~/Library")
 		os.Chmod(filepath.Dir(agents), 0o700)
 	}
 	b.wantCalls()
@@ -366,7 +366,7 @@ func TestMacALogThatHasGrownIsCopiedAndEmptiedInPlace(t *testing.T) {
 		b.write(log, "first line\n", 0o644)
 		must(t, os.Truncate(log, logLimit+1))
 		held := need(os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0))(t) // as launchd holds it
-		b.want(0, "service doctor", "⚠ logs: "+log+" has grown to 10.5 MB", "Fix: runtimescope service restart")
+		b.want(0, "service doctor", "⚠ logs: "+log+" is 10.5 MB", "Fix: runtimescope service restart")
 		b.behaves("crash 3")
 		b.want(1, "service "+verb, "fatal: told to crash 3")
 		b.silentOn("first line")
@@ -406,13 +406,13 @@ func TestMacWhatMacOSDoesToACollectorIsToldWithItsCauseAndWhatHelps(t *testing.T
 		help                   []string // also of doctor
 	}{
 		{"reason CODESIGNING", "was killed by SIGKILL (its code signature is not valid) before it was ready", "crash-looping",
-			[]string{"its code signature is not valid", "codesign -f -s - COLLECTOR, or put the file in its place again with mv, not cp"}},
+			[]string{"its code signature is not valid", "codesign -f -s - COLLECTOR, or put the file back with mv, not cp"}},
 		{"reason TCC", "was killed by SIGKILL (macOS denied it access to files (privacy)) before", "crash-looping", []string{"Privacy & Security › Files and Folders"}},
-		{"reason DYLD", "was killed by SIGKILL (a library that it needs is missing, or it needs a newer macOS) before", "crash-looping", []string{"built for this macOS"}},
+		{"reason DYLD", "was killed by SIGKILL (a library is missing, or it needs a newer macOS) before", "crash-looping", []string{"built for this macOS"}},
 		{"reason GUARD", "was killed by SIGKILL (macOS says guard) before", "crash-looping", []string{"runtimescope service logs"}},
 		{"held CODESIGNING", "launchd no longer tries to start it. The service stays installed.", "failed", []string{"codesign -f -s - COLLECTOR"}},
 		{"pended inefficient", "exited with status 75 before it was ready", "crash-looping",
-			[]string{"macOS has put the start off (Low Power Mode or battery)", "runtimescope service start"}},
+			[]string{"macOS has deferred the start (Low Power Mode or battery)", "runtimescope service start"}},
 	} {
 		b := mac(t)
 		b.behaves(c.behave)
@@ -474,7 +474,7 @@ func TestMacTheJobOfAnotherPlistIsNamedAndReplaced(t *testing.T) {
 	b.want(0, "service status", "launchd has the service from "+other, "Fix: runtimescope service install")
 	b.want(0, "service restart", "healthy")
 	same(t, "the job", b.job().Path, other)
-	b.want(0, "service uninstall", "✓ Service uninstalled", other+" came with a package and stays.", "launchd has the service from "+other)
+	b.want(0, "service uninstall", "✓ Service uninstalled", other+" belongs to a package and stays.", "launchd has the service from "+other)
 	if b.job() != nil || b.read(other) == "" {
 		t.Error("the job is there, or its plist is gone")
 	}
@@ -500,9 +500,9 @@ func TestMacAJobThatCouldNotBeLoadedAgainIsNotEnded(t *testing.T) {
 		delete(l.Jobs, b.target("gui"))
 	})
 	for _, verb := range []string{"install", "restart"} {
-		b.want(1, "service "+verb, "user ada has no GUI session")
+		b.want(1, "service "+verb, "user ada is not logged in to the desktop")
 	}
-	b.want(0, "service status", "Service running", "user ada has no GUI session")
+	b.want(0, "service status", "Service running", "user ada is not logged in to the desktop")
 	b.wantCalls()
 	b.want(0, "service stop", "Service stopped")
 }

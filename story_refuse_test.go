@@ -252,7 +252,7 @@ func TestADefinitionThatIsALinkIsLeftToWhoMadeIt(t *testing.T) {
 		b.write(target, b.read(b.manager.names().path), 0o644)
 		os.Remove(b.manager.names().path)
 		must(t, os.Symlink(target, b.manager.names().path))
-		b.refused("service install", b.manager.names().path+" is a symbolic link to "+target)
+		b.refused("service install", b.manager.names().path+" is a symlink to "+target)
 		b.want(0, "service restart") // which writes nothing
 		if text := b.read(target); text == "" {
 			t.Error("the file of somebody else was emptied")
@@ -276,13 +276,13 @@ func TestAnUnreachableManagerIsSaidBeforeAnythingIsWritten(t *testing.T) {
 	} {
 		b := newBench(t, "systemd").quick()
 		b.fake.change(func(s *fakeState) { s.Busless = words })
-		b.refused("service install", "✗ cannot reach the user manager of systemd: ", words, "exit status 1", "Fix: ")
-		b.refused("dashboard --no-open", "✗ cannot reach the user manager of systemd: ")
+		b.refused("service install", "✗ cannot reach the systemd user manager: ", words, "exit status 1", "Fix: ")
+		b.refused("dashboard --no-open", "✗ cannot reach the systemd user manager: ")
 		for _, verb := range startingVerbs[1:] {
 			b.refused("service "+verb, words)
 		}
-		b.want(0, "service uninstall", "⚠ cannot reach the user manager", "Service is not installed.")
-		b.want(0, "service status", "⚠ cannot reach the user manager", "Service not installed. Run: runtimescope service install")
+		b.want(0, "service uninstall", "⚠ cannot reach the systemd user manager", "Service is not installed.")
+		b.want(0, "service status", "⚠ cannot reach the systemd user manager", "Service not installed. Run: runtimescope service install")
 		b.want(4, "service status --exit-code", "not installed")
 
 		b.fake.change(func(s *fakeState) { s.Busless = "" })
@@ -323,7 +323,7 @@ func TestOtherSystemsAreNamed(t *testing.T) {
 func TestAPortInTheManagersOwnEnvironmentIsRefusedByName(t *testing.T) {
 	b := onSystemd(t)
 	b.fake.change(func(s *fakeState) { s.Inherited = "RUNTIMESCOPE_PORT=7777" })
-	b.want(1, "service install", "RUNTIMESCOPE_PORT=7777 in its own environment", "Fix: systemctl --user unset-environment RUNTIMESCOPE_PORT")
+	b.want(1, "service install", "the systemd user manager sets RUNTIMESCOPE_PORT=7777 in its environment", "Fix: systemctl --user unset-environment RUNTIMESCOPE_PORT")
 	same(t, "it wrote", b.files(), nil)
 	b.env[wsPortEnv] = "7778" // said in the unit, so the manager's does not matter
 	b.want(0, "service install", "✓ Collector is healthy")
@@ -343,7 +343,7 @@ func TestInstallLeavesToADropInWhatTheDropInSays(t *testing.T) {
 	}
 	third := filepath.Join(t.TempDir(), "collector-server")
 	b.write(third, "#!/bin/sh\n", 0o755)
-	b.want(0, "service install --collector "+third, "Collector: "+third, "⚠ What runs is "+other)
+	b.want(0, "service install --collector "+third, "Collector: "+third, "⚠ The service runs "+other)
 	if !strings.Contains(b.read(b.manager.names().path), third) {
 		t.Errorf("the unit is\n%s", b.read(b.manager.names().path))
 	}

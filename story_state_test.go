@@ -33,7 +33,7 @@ func TestAPortThatWasAskedForAndIsNotTheServicesIsAFailure(t *testing.T) {
 	b := onSystemd(t).installed()
 	port := silentPort(t)
 	b.before(changesSomething, func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
-	b.want(1, "service install", fmt.Sprintf("✗ the service was given the ports %d and %d, not %d and %d: a drop-in of the unit says so", port, defaultWSPort, b.httpPort(), defaultWSPort))
+	b.want(1, "service install", fmt.Sprintf("✗ the service uses ports %d and %d, not %d and %d, because of a drop-in of the unit", port, defaultWSPort, b.httpPort(), defaultWSPort))
 	b.silentOn("✓ Collector")
 }
 
@@ -71,14 +71,14 @@ func TestAnEnabledUnitThatNoTargetWantsDoesNotStartAtLogin(t *testing.T) {
 func TestWhatRunsInsteadOfTheCollectorIsSaid(t *testing.T) {
 	b := onSystemd(t)
 	b.fake.change(func(s *fakeState) { s.Extra = "ExecStart={ path=/x/y ; argv[]=/x/y ; }\n" })
-	b.want(0, "service install", "Collector: "+b.collector(), "✓ Collector is healthy", "⚠ What runs is /x/y: a drop-in of the unit says so")
+	b.want(0, "service install", "Collector: "+b.collector(), "✓ Collector is healthy", "⚠ The service runs /x/y, set by a drop-in of the unit")
 }
 
 func TestAServiceThatWasNotStartedAnewIsNotCalledRestarted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "systemd").installed()
 	b.plant(plant{Call: "systemctl --user restart"})
-	b.want(1, "service restart", "✗ systemd says that it has started the service anew, but its process is the old one (PID ")
+	b.want(1, "service restart", "✗ systemd reported a restart, but the old process (PID ")
 	b.silentOn("✓")
 }
 
@@ -123,7 +123,7 @@ func TestAPackagesUnitThatIsEnabledForAllIsNotCalledUninstalled(t *testing.T) {
 	b := withVendor(t)
 	b.want(0, "service install")
 	b.fake.change(func(s *fakeState) { s.Extra = "UnitFileState=enabled\nWantedBy=default.target\n" })
-	b.want(0, "service uninstall", "✓ Service stopped", "⚠ A package enables it for all users, so that it starts again at the next login. Fix: systemctl --user mask runtimescope.service")
+	b.want(0, "service uninstall", "✓ Service stopped", "⚠ A package enables it for all users, so it starts again at the next login. Fix: systemctl --user mask runtimescope.service")
 	b.silentOn("uninstalled")
 }
 
@@ -135,7 +135,7 @@ func TestTheServiceOfAnotherHomeIsLeftAlone(t *testing.T) {
 	m.home = b.home
 	b.manager = m
 	for _, args := range []string{"service install", "service uninstall", "service restart", "service update", "service stop"} {
-		b.refused(args, "✗ the user manager of systemd has the unit from /home/b b/.config/systemd/user/runtimescope.service: the HOME of this shell is another", "Fix: export HOME='/home/b b'")
+		b.refused(args, "✗ systemd loaded the unit from /home/b b/.config/systemd/user/runtimescope.service, but HOME in this shell is a different directory", "Fix: export HOME='/home/b b'")
 	}
 }
 
@@ -171,7 +171,7 @@ func TestAPackagesUnitThatNobodyTookIsNotAnInstallation(t *testing.T) {
 	b := withVendor(t)
 	b.want(4, "service status --exit-code", "Service not installed. Run: runtimescope service install")
 	b.want(1, "service restart", "Service not installed.")
-	b.want(1, "service doctor", "came with a package and is not enabled")
+	b.want(1, "service doctor", "belongs to a package and is not enabled")
 	b.want(0, "service uninstall", "Service is not installed.")
 }
 
@@ -184,7 +184,7 @@ func TestDashboardStartsAPackagesUnit(t *testing.T) {
 	b.want(0, "dashboard --no-open", "✓ Collector is healthy")
 	b.wantNoCopy()
 	b.want(0, "service status", "/usr/lib/systemd/user/runtimescope.service")
-	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service came with a package and stays.")
+	b.want(0, "service uninstall", "/usr/lib/systemd/user/runtimescope.service belongs to a package and stays.")
 	if s := b.fakeState(); s.PID != 0 || len(b.files()) != 0 {
 		t.Errorf("PID %d, files %q", s.PID, b.files())
 	}
@@ -202,7 +202,7 @@ func TestUpdateAfterThePackageChangedItsUnitRestartsOnIt(t *testing.T) {
 	if now := b.fakeState().PID; now == before || now == 0 {
 		t.Errorf("PID %d after %d", now, before)
 	}
-	b.want(0, "service update", "Nothing to adopt")
+	b.want(0, "service update", "Already up to date")
 }
 
 func TestAnotherPortOverAPackagesUnitIsWrittenToTheHome(t *testing.T) {

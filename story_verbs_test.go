@@ -103,7 +103,7 @@ func TestEachVerbInEachStateOnSystemd(t *testing.T) {
 		{"running", "restart", 0, reset, "✓ Service restarted"},
 		{"running", "start", 0, reset, "✓ Service restarted"},
 		{"running", "stop", 0, "stop" + u + ", reset-failed" + u, "✓ Service stopped (unit preserved"},
-		{"running", "update", 0, "", "✓ Nothing to adopt"},
+		{"running", "update", 0, "", "✓ Already up to date"},
 		{"running", "uninstall", 0, "stop" + u + ", disable --no-reload" + u + ", daemon-reload, reset-failed" + u, "✓ Service uninstalled"},
 		{"stopped", "install", 0, fresh, "✓ Collector is healthy"},
 		{"stopped", "restart", 0, "restart" + u, "✓ Service restarted"},
@@ -127,7 +127,7 @@ func TestEachVerbInEachStateOnSystemd(t *testing.T) {
 		{"not loaded", "install", 0, fresh, "✓ Collector is healthy"},
 		{"not loaded", "uninstall", 0, "disable --no-reload" + u + ", daemon-reload", "✓ Service uninstalled"},
 		{"edited", "restart", 0, "daemon-reload, " + reset, "✓ Service restarted"},
-		{"edited", "install", 0, again, "The previous one differed and is kept: "},
+		{"edited", "install", 0, again, "Saved the previous version as "},
 		{"edited", "update", 0, "daemon-reload, " + reset, "✓ Service restarted"},
 	} {
 		t.Run(c.state+"/"+c.verb, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestEachVerbInEachStateOnSystemd(t *testing.T) {
 func TestUpdateAdoptsAReplacedBinary(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.installed()
-		b.want(0, "service update", "Nothing to adopt: the service uses the present binary and definition")
+		b.want(0, "service update", "Already up to date: the service uses the current binary and definition")
 		b.wantCalls()
 		b.replaceCollector()
 		b.want(0, "service status", "⚠ Restart needed: the binary has been replaced since it was started. Fix: runtimescope service restart")
@@ -168,7 +168,7 @@ func TestUpdateAdoptsAReplacedBinary(t *testing.T) {
 			t.Errorf("PID %d, then %d", before, now)
 		}
 		b.calls()
-		b.want(0, "service update", "Nothing to adopt")
+		b.want(0, "service update", "Already up to date")
 		b.wantCalls()
 	})
 }
@@ -197,7 +197,7 @@ func TestOnlyInstallMovesTheServiceToAnotherCollector(t *testing.T) {
 		b.want(0, "dashboard --no-open", "✓ Collector is healthy") // there is another one beside the program
 		same(t, "dashboard wrote", b.read(b.manager.names().path), text)
 		must(t, os.Remove(b.collector()))
-		b.want(0, "service update", "Nothing to adopt")
+		b.want(0, "service update", "Already up to date")
 		b.want(0, "dashboard --no-open")
 		b.want(0, "service install", "Collector: "+named) // which stays
 		b.want(1, "service update --collector "+b.collector(), "missing")
@@ -223,7 +223,7 @@ func TestInstallKeepsEveryDefinitionEditedByHand(t *testing.T) {
 			}
 			edit = b.on("# ", "") + edit
 			b.write(path, ours+edit, 0o600)
-			b.want(0, "service install", "✓ Wrote "+path, "The previous one differed and is kept: "+path+".bak")
+			b.want(0, "service install", "✓ Wrote "+path, "Saved the previous version as "+path+".bak")
 			if b.read(path) != ours || b.read(path+".bak") != ours+edit {
 				t.Errorf("edit %d is not kept", i+1)
 			}

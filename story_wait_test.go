@@ -129,7 +129,7 @@ func TestTheManagerIsAskedWhenSomethingHasHappened(t *testing.T) {
 		b.mu.Lock()
 		b.unready = 1 << 30
 		b.mu.Unlock()
-		b.want(1, "service restart --timeout 150ms", "✗ Collector did not respond on /readyz within 0.15s.", "answer 503")
+		b.want(1, "service restart --timeout 150ms", "✗ Collector did not respond on /readyz within 0.15s.", "HTTP 503")
 		if count > 15 {
 			t.Errorf("%d commands were run though nothing happened", count)
 		}
@@ -155,7 +155,7 @@ func TestAManagerThatDoesNotAnswerForAMomentIsAskedAgain(t *testing.T) {
 	same(t, "", deaf, 0)
 	b.timings.grace, changed, deaf = 10*time.Millisecond, false, 1<<30
 	start := time.Now()
-	b.want(1, "service restart --timeout 1h", "✗ "+b.page()+"/readyz answers, but whether that is the service cannot be found out: ", "the manager is busy")
+	b.want(1, "service restart --timeout 1h", "✗ "+b.page()+"/readyz answers, but could not check whether that is the service: ", "the manager is busy")
 	if took := time.Since(start); took < 50*time.Millisecond {
 		t.Errorf("it took %s", took)
 	}
@@ -165,7 +165,7 @@ func TestNotReadyInTimeIsAFailure(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.unready = 1 << 30
 		start := time.Now()
-		b.want(1, "service install --timeout 300ms", "✗ Collector did not respond on /readyz within 0.3s.", "answer 503",
+		b.want(1, "service install --timeout 300ms", "✗ Collector did not respond on /readyz within 0.3s.", "HTTP 503",
 			"and stays installed", "See: runtimescope service status")
 		if took := time.Since(start); took < 300*time.Millisecond {
 			t.Errorf("it took %s", took)
@@ -189,7 +189,7 @@ func TestAnAnswerThatIsNotTwoHundredIsNotHealth(t *testing.T) {
 						w.WriteHeader(code)
 					}
 				})
-				b.want(1, "service install --timeout 100ms", fmt.Sprintf("answer %d", code))
+				b.want(1, "service install --timeout 100ms", fmt.Sprintf("HTTP %d", code))
 			})
 		})
 	}
@@ -264,7 +264,7 @@ func TestTheHealthOfAServiceOnItsOwnPortIsFoundFromAnotherShell(t *testing.T) {
 		for _, args := range []string{"service status", "service restart", "service install", "service start"} {
 			b.want(0, args, healthy)
 		}
-		b.want(0, "service update", "Nothing to adopt")
+		b.want(0, "service update", "Already up to date")
 		b.want(0, "dashboard --no-open", "http://127.0.0.1:"+port)
 		if !strings.Contains(b.read(b.manager.names().path), port) {
 			t.Errorf("the port was lost:\n%s", b.read(b.manager.names().path))

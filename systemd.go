@@ -241,7 +241,7 @@ func readUnitProps(out string) (p unitProps, clear bool) {
 // state reads what was shown; out is the answer as it was.
 func (p unitProps) state(out string) (state, error) {
 	if p["ActiveState"] == "" || p["LoadState"] == "" {
-		return state{phase: unknown}, fmt.Errorf("systemctl show answered nothing that says a state: %q", shorten(out, 200))
+		return state{phase: unknown}, fmt.Errorf("unexpected output from systemctl show: %q", shorten(out, 200))
 	}
 	s := state{
 		rawState:       p["ActiveState"],
@@ -478,7 +478,7 @@ func (m systemd) unseen(out string, dirs []string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the user manager of systemd does not look for units in %s, but in %s: it was started with another HOME or XDG_CONFIG_HOME than this shell's",
+	return fmt.Errorf("the systemd user manager reads units from %[2]s, not from %[1]s: it was started with a different HOME or XDG_CONFIG_HOME",
 		dir, strings.Join(slices.DeleteFunc(dirs, func(d string) bool {
 			return !strings.HasSuffix(d, "/systemd/user") || strings.HasPrefix(d, "/run") || strings.HasPrefix(d, "/usr") || strings.HasPrefix(d, "/etc")
 		}), ", "))
@@ -494,13 +494,13 @@ func (m systemd) unreachable(err error) error {
 		return err
 	}
 	why := func(fix, advice, format string, a ...any) error {
-		return &hinted{fmt.Errorf("cannot reach the user manager of systemd: %s (%w)", fmt.Sprintf(format, a...), err), fix, advice}
+		return &hinted{fmt.Errorf("cannot reach the systemd user manager: %s (%w)", fmt.Sprintf(format, a...), err), fix, advice}
 	}
 	own := "/run/user/" + userID(m.uid)
 	owner, session := ownerOf(m.root+own, m.uid), m.there(own)
 	switch other := ownerOf(m.runtimeDir, m.uid); {
 	case strings.HasSuffix(failed.stderr, "No data available"): // who is at the other end has no PID here
-		return why("", "run this outside the container", "this shell is in another PID namespace")
+		return why("", "run this outside the container", "this shell is in a different PID namespace")
 	case other != m.uid && filepath.Clean(m.runtimeDir) != own:
 		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, which belongs to another user (uid %s, not %s)",
 			m.runtimeDir, userID(other), userID(m.uid))
@@ -513,7 +513,7 @@ func (m systemd) unreachable(err error) error {
 		name := cmp.Or(m.user(), userID(m.uid)) // loginctl takes either
 		return why("sudo loginctl enable-linger "+quoteArgv([]string{name}), "log in directly (ssh, console)", "user %s has no login session: there is no %s", name, own)
 	case owner != m.uid: // Docker makes it, as root, for what is mounted in it (docker/for-linux#1074)
-		return why("", "have root remove it, and log in again", "%s belongs to another user (uid %s, not %s)", own, userID(owner), userID(m.uid))
+		return why("", "ask root to remove it, then log in again", "%s belongs to another user (uid %s, not %s)", own, userID(owner), userID(m.uid))
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
 		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
@@ -862,7 +862,7 @@ func findMasked(s snapshot) (problem, bool) {
 }
 
 func findOtherHome(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: fmt.Sprintf("the user manager of systemd has the unit from %s: the HOME of this shell is another", s.state.loaded),
+	return problem{severity: failing, summary: fmt.Sprintf("systemd loaded the unit from %s, but HOME in this shell is a different directory", s.state.loaded),
 		fix: "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
 }
 
@@ -939,7 +939,7 @@ func findTransient(s snapshot) (problem, bool) {
 	if s.state.phase == failed {
 		fix = "systemctl --user reset-failed " + unitName
 	}
-	return problem{severity: failing, summary: "the service is a transient unit: systemd-run made it, and it is gone once it has ended (" + s.state.loaded + ")",
+	return problem{severity: failing, summary: "the service is a transient unit: systemd-run made it, and it disappears once it exits (" + s.state.loaded + ")",
 		fix: fix, blocks: writes}, s.state.transient
 }
 
@@ -952,7 +952,7 @@ func findManagerPort(s snapshot) (problem, bool) {
 	}{{httpPortEnv, want.http, defaultHTTPPort, inherits.http}, {wsPortEnv, want.ws, defaultWSPort, inherits.ws}} {
 		if v.want == v.normal && v.inherits != 0 && v.inherits != v.normal {
 			return problem{severity: failing, blocks: writes, fix: "systemctl --user unset-environment " + v.name,
-				summary: fmt.Sprintf("the user manager of systemd has %s=%d in its own environment, which the service would take instead of %d", v.name, v.inherits, v.want)}, true
+				summary: fmt.Sprintf("the systemd user manager sets %s=%d in its environment, so the service would use that port instead of %d", v.name, v.inherits, v.want)}, true
 		}
 	}
 	return none()
@@ -968,6 +968,6 @@ func findAnswerCut(s snapshot) (problem, bool) {
 }
 
 func findNoLinger(s snapshot) (problem, bool) {
-	return problem{severity: warning, summary: "the service ends when the user logs out", fix: "sudo loginctl enable-linger $USER"},
+	return problem{severity: warning, summary: "the service stops when you log out", fix: "sudo loginctl enable-linger $USER"},
 		s.state.linger != nil && !*s.state.linger
 }

@@ -166,7 +166,7 @@ func (m systemd) readLog(ctx context.Context, run Runner, s state, since logMark
 			case len(s.outputs) > 0:
 				l.none = "It logs to " + strings.Join(s.outputs, " and ") + "."
 			case !ended:
-				l.none = "It logged nothing that the journal has" + m.whyUnlogged(ctx, run, s, since) + "."
+				l.none = "The journal has nothing that it logged" + m.whyUnlogged(ctx, run, s, since) + "."
 			}
 			return l
 		}
@@ -237,7 +237,7 @@ func whyNoJournal(err error) error {
 	case notFound(err):
 		return errors.New("journalctl is not installed, so the log of the service cannot be read")
 	case errors.As(err, &failed) && strings.Contains(failed.stderr, "insufficient permissions"):
-		return hint(errors.New("this user may not read the journal: its files belong to the groups systemd-journal, adm and wheel, and a volatile journal has none of the user's own"),
+		return hint(errors.New("no permission to read the journal: without persistent storage, only members of systemd-journal, adm and wheel can read it"),
 			"sudo usermod -aG systemd-journal $USER, then log in again")
 	}
 	return err
@@ -252,7 +252,7 @@ func (m systemd) showLog(ctx context.Context, a *app, o options) error {
 	if s.invocation != "" && o.lines > 0 && len(s.outputs) == 0 {
 		entries, err := journalEntries(ctx, a.run, 100, m.matchStart(s)...)
 		if l, _ := readStart(entries, s, logMark{}); err == nil && len(l.lines) == 0 {
-			a.out.warn("The journal has no line of the newest start%s", m.whyUnlogged(ctx, a.run, s, logMark{}))
+			a.out.warn("The journal has no entries from the latest start%s", m.whyUnlogged(ctx, a.run, s, logMark{}))
 		}
 	}
 	return a.journal(ctx, m.journalMatch(), o)
@@ -287,8 +287,8 @@ func (a *app) journal(ctx context.Context, match []string, o options) error {
 	case e != exitStatus{}:
 		return whyNoJournal(endedBadly(argv, e, stderr.text()))
 	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:
-		a.out.warn("The journal has no line of %s", unitName)
-		a.out.info("If it should have: without a persistent journal (sudo mkdir /var/log/journal) or the group systemd-journal, a user sees nothing there.")
+		a.out.warn("No journal entries for %s", unitName)
+		a.out.info("If you expected some: you need a persistent journal (sudo mkdir /var/log/journal) or membership in the systemd-journal group.")
 	}
 	return nil
 }

@@ -586,7 +586,7 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 	}
 	for _, text := range []string{"", "x", "ActiveState=active\n", "LoadState=loaded\n", "ActiveState=\nLoadState=loaded\n", strings.Repeat("x", 500)} {
 		s, err := parseUnitState(text)
-		if want := fmt.Sprintf("systemctl show answered nothing that says a state: %q", shorten(text, 200)); errText(err) != want || s.phase != unknown {
+		if want := fmt.Sprintf("unexpected output from systemctl show: %q", shorten(text, 200)); errText(err) != want || s.phase != unknown {
 			t.Errorf("got %v, %s", err, s.phase)
 		}
 	}
@@ -744,8 +744,8 @@ func TestAManagerThatLooksElsewhereIsFoundOut(t *testing.T) {
 	}
 	must(t, looksIn("/home/ada"))
 	err := looksIn("/home/eve")
-	if want := "the user manager of systemd does not look for units in /home/eve/.config/systemd/user, but in /home/ada/.config/systemd/user, " +
-		"/home/ada/.local/share/systemd/user: it was started with another HOME or XDG_CONFIG_HOME than this shell's"; errText(err) != want {
+	if want := "the systemd user manager reads units from /home/ada/.config/systemd/user, " +
+		"/home/ada/.local/share/systemd/user, not from /home/eve/.config/systemd/user: it was started with a different HOME or XDG_CONFIG_HOME"; errText(err) != want {
 		t.Errorf("got %v", err)
 	}
 	// by way of a link
@@ -777,10 +777,10 @@ func TestAPortInTheEnvironmentOfTheManagerIsFoundOut(t *testing.T) {
 		says, fix string
 	}{
 		{"RUNTIMESCOPE_HTTP_PORT=7777", ports{6768, 6767},
-			"the user manager of systemd has RUNTIMESCOPE_HTTP_PORT=7777 in its own environment, which the service would take instead of 6768",
+			"the systemd user manager sets RUNTIMESCOPE_HTTP_PORT=7777 in its environment, so the service would use that port instead of 6768",
 			"systemctl --user unset-environment RUNTIMESCOPE_HTTP_PORT"},
 		{"RUNTIMESCOPE_PORT=7777", ports{7001, 6767},
-			"the user manager of systemd has RUNTIMESCOPE_PORT=7777 in its own environment, which the service would take instead of 6767",
+			"the systemd user manager sets RUNTIMESCOPE_PORT=7777 in its environment, so the service would use that port instead of 6767",
 			"systemctl --user unset-environment RUNTIMESCOPE_PORT"},
 		{"RUNTIMESCOPE_HTTP_PORT=7777", ports{7777, 6767}, "", ""}, // the unit says it
 		{"RUNTIMESCOPE_HTTP_PORT=7777", ports{7001, 6767}, "", ""},
@@ -838,7 +838,7 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		{"an odd runtime folder", systemd{uid: me, runtimeDir: "/nowhere", root: folder(booted, session)}, "",
 			"XDG_RUNTIME_DIR is /nowhere, where no manager answers", "export XDG_RUNTIME_DIR=/" + session},
 		{"one that root made", systemd{uid: me + 1, root: folder(booted, "run/user/"+userID(me+1))}, "",
-			fmt.Sprintf("/run/user/%s belongs to another user (uid %[2]s, not %[1]s)", userID(me+1), userID(me)), "have root remove it, and log in again"},
+			fmt.Sprintf("/run/user/%s belongs to another user (uid %[2]s, not %[1]s)", userID(me+1), userID(me)), "ask root to remove it, then log in again"},
 		{"no runtime folder", systemd{uid: me, root: folder(booted, session)}, "", "no manager answers in /" + session, "sudo systemctl start user@" + userID(me) + ".service"},
 		{"the right one", systemd{uid: me, runtimeDir: "/" + session + "/", root: folder(booted, session, wsl, ".dockerenv")}, "lxc",
 			"no manager answers in /" + session, "sudo systemctl start user@" + userID(me) + ".service"},
@@ -856,7 +856,7 @@ func TestWhyTheManagerOfSystemdGivesNoAnswer(t *testing.T) {
 		}
 		c.m.getenv = func(key string) string { return map[string]string{"container": c.container}[key] }
 		err := c.m.unreachable(bus)
-		want := "cannot reach the user manager of systemd: " + c.says + " (systemctl --user show: exit status 1: Failed to connect to bus: No such file or directory)"
+		want := "cannot reach the systemd user manager: " + c.says + " (systemctl --user show: exit status 1: Failed to connect to bus: No such file or directory)"
 		if err.Error() != want || helpOf(err) != c.fix || exitCode(err) != 1 {
 			t.Errorf("%s: got\n%s\n%s\nwant\n%s\n%s", c.what, err, helpOf(err), want, c.fix)
 		}
@@ -1247,10 +1247,10 @@ func TestTheLogOfOneStart(t *testing.T) {
 		{"the start is forgotten", []string{end + one}, state{},
 			"--since=@1700000000.000123 _SYSTEMD_USER_UNIT=runtimescope.service _UID=1000 + USER_UNIT=runtimescope.service _UID=1000 + SYSLOG_IDENTIFIER=runtimescope _UID=1000", []string{"one"}, "It logged nothing.", 2},
 		{"the journal is late", []string{"", one, end + one, two + end + one}, state{invocation: "abc"}, start, []string{"one", "two"}, "It logged nothing.", 5},
-		{"it runs", []string{one, two + one}, state{invocation: "abc", pid: 7}, start, []string{"one", "two"}, "It logged nothing that the journal has.", 3},
-		{"no end is told", []string{one}, state{invocation: "abc"}, start, []string{"one"}, "It logged nothing that the journal has.", 0},
+		{"it runs", []string{one, two + one}, state{invocation: "abc", pid: 7}, start, []string{"one", "two"}, "The journal has nothing that it logged.", 3},
+		{"no end is told", []string{one}, state{invocation: "abc"}, start, []string{"one"}, "The journal has nothing that it logged.", 0},
 		{"nothing comes but the end", []string{end}, state{invocation: "abc"}, start, nil, "It logged nothing.", 0},
-		{"nothing comes", []string{""}, state{invocation: "abc"}, start, nil, "It logged nothing that the journal has.", 0},
+		{"nothing comes", []string{""}, state{invocation: "abc"}, start, nil, "The journal has nothing that it logged.", 0},
 		{"no journal", []string{"fails"}, state{invocation: "abc"}, start, nil, "What it logged cannot be read: no journal", 1},
 	} {
 		var argv []string

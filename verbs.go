@@ -28,7 +28,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 		a.sayMove(d)
 	}
 	if v == update && d.verb == look {
-		a.out.done("Nothing to adopt: the service uses the present binary and definition")
+		a.out.done("Already up to date: the service uses the current binary and definition")
 		for _, p := range d.problems {
 			if p.check == "process" && s.phase == stopped {
 				a.out.info("It is stopped. %s: %s", map[bool]string{true: "Run", false: "Fix"}[p.fix != ""], p.help())
@@ -68,7 +68,7 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 		return err
 	}
 	if len(d.plan.steps) > 0 && s.invocation != "" && result.state.invocation == s.invocation {
-		return fmt.Errorf("%s says that it has started the service anew, but its process is the old one (PID %d)", d.snapshot.names.name, result.state.pid)
+		return fmt.Errorf("%s reported a restart, but the old process (PID %d) is still running", d.snapshot.names.name, result.state.pid)
 	}
 	if d.verb == restart {
 		a.out.done("Service restarted")
@@ -88,7 +88,7 @@ func (a *app) sayMove(d decision) {
 	case was != d.target.collector:
 		a.out.info("The service moves from %s to %s", was, d.target.collector)
 	case was != found && d.snapshot.state.overridden():
-		a.out.info("The service stays on %s: a drop-in of the unit says so (%s)", was, d.snapshot.names.show)
+		a.out.info("The service stays on %s, which a drop-in of the unit sets (%s)", was, d.snapshot.names.show)
 	case was != found:
 		a.out.info("The service stays on %s. To move it to %s: %s", was, found, installCommand)
 	}
@@ -112,7 +112,7 @@ func (a *app) sayWritten(d decision, shared bool) {
 	if d.verb == install {
 		a.out.info("Collector: %s", d.target.collector)
 		if reason := whyPathWontLast(d.target.collector); reason != "" {
-			a.out.warn("That path may not last: %s. Better: a stable path, with --collector PATH", reason)
+			a.out.warn("That path may not last: %s. Fix: use a stable path, with --collector PATH", reason)
 		}
 		if s.names.logFiles != nil {
 			a.out.info("Logs:      %s", s.names.logs)
@@ -120,7 +120,7 @@ func (a *app) sayWritten(d decision, shared bool) {
 		fmt.Fprintln(a.out.stdout)
 	}
 	if s.state.vendor() && d.text != "" && !shared {
-		a.out.info("It stands before the package's own: %s", s.state.loaded)
+		a.out.info("It overrides the package's own: %s", s.state.loaded)
 	}
 	if s.shell.ports.or(d.target.ports) != d.target.ports {
 		a.sayOnly("ports-differ", d.problems)
@@ -191,10 +191,10 @@ func (a *app) givenVariables(given []string) (words []string, err error) {
 func (a *app) sayOfDefinition(d decision, s state) {
 	names := d.snapshot.names
 	if s.program != "" && s.program != d.target.collector && !sameFile(s.program, d.target.collector) {
-		a.out.warn("What runs is %s: a drop-in of the %s says so (%s)", s.program, names.definition, names.show)
+		a.out.warn("The service runs %s, set by a drop-in of the %s (%s)", s.program, names.definition, names.show)
 	}
 	if s.enabled != nil && !*s.enabled {
-		a.out.warn("It does not start at login: its %s is not enabled for a target that a login reaches (%s)", names.definition, names.show)
+		a.out.warn("It does not start at login: its %s is not enabled for a target that starts at login (%s)", names.definition, names.show)
 	}
 	if names.sessionEnd == "" && !isTrue(s.linger) {
 		a.out.info("Optional always-on (keep running when logged out): sudo loginctl enable-linger $USER")
@@ -219,7 +219,7 @@ func (a *app) begin(ctx context.Context, v verb, o options) (d decision, before 
 	}
 	if !o.dryRun {
 		unlock, err = a.lock(ctx, func() {
-			a.out.info("Another runtimescope is at work on the service. Waiting for it to end…")
+			a.out.info("Another runtimescope command is changing the service. Waiting for it to finish…")
 			if s, err := a.manager.state(ctx, a.run); err == nil { // a failed look is no look
 				before = &s
 			}
@@ -340,7 +340,7 @@ func (a *app) sayHealthy(port int, version, doubt string) {
 func (a *app) sayKept(d decision) {
 	f := d.snapshot.state.file
 	if kept, err := os.ReadFile(f.kept); err == nil && f.exists && f.text != d.text && string(kept) == f.text {
-		a.out.info("The previous one differed and is kept: %s", f.kept)
+		a.out.info("Saved the previous version as %s", f.kept)
 	}
 }
 
@@ -365,7 +365,7 @@ func (a *app) stopService(ctx context.Context, o options) error {
 	case s.masked:
 		a.out.done("Service stopped (it is masked — run `%s` before it can start again)", s.unmask)
 	case s.file.dangling:
-		a.out.done("Service stopped (its %s is a symbolic link to %s, which is not there)", definition, s.file.link)
+		a.out.done("Service stopped (its %s is a dangling symlink to %s)", definition, s.file.link)
 	case s.transient:
 		a.out.done("Service stopped (its %s was transient, and is gone — run `service install` to start again)", definition)
 	case !s.there():
@@ -401,7 +401,7 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 	d, _, unlock, err := a.begin(ctx, uninstall, o)
 	if err != nil {
 		if s := d.snapshot; s.silent != nil && s.state.file.exists {
-			return fmt.Errorf("%w\n    %s is kept: whether the service has stopped cannot be found out", err, s.state.file.path)
+			return fmt.Errorf("%w\n    %s is kept: could not check whether the service has stopped", err, s.state.file.path)
 		}
 		return err
 	}
@@ -425,14 +425,14 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 	now, err := a.manager.state(ctx, a.run)
 	if now = a.withFile(now, a.readFile()); err == nil && now.vendor() && isTrue(now.enabled) {
 		a.out.done("Service stopped")
-		a.out.warn("A package enables it for all users, so that it starts again at the next login. Fix: %s", s.names.forbid)
+		a.out.warn("A package enables it for all users, so it starts again at the next login. Fix: %s", s.names.forbid)
 		return nil
 	}
 	a.out.done("Service uninstalled")
 	a.warnLeft(ctx, s.state)
 	switch {
 	case s.state.vendor():
-		a.out.info("%s came with a package and stays.", s.state.loaded)
+		a.out.info("%s belongs to a package and stays.", s.state.loaded)
 		a.sayOnly("loaded-elsewhere", d.problems)
 	case s.state.file.link != "":
 		a.out.info("%s, which the %s linked to, stays.", s.state.file.link, s.names.definition)

@@ -132,7 +132,7 @@ done
 if [ "$(key healthy)" != true ]; then
   sample not-back
   launchctl print "$domain/$label" | grep pended || fail "it did not come back in 40 seconds, and no start is put off"
-  echo "macOS has put the start off"
+  echo "macOS has deferred the start"
   expect 0 service start
 fi
 up

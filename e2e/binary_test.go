@@ -24,7 +24,7 @@ func TestE2EUpdateAdoptsAReplacedBinaryOnce(t *testing.T) {
 		t.Errorf("PID %d runs %s", adopted, target)
 	}
 	e.changes()
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 	e.wantChanges()
 	same(t, "the second update restarted: PID", e.serves(), adopted)
 	same(t, "status wants a restart", e.agrees("running")["restart_needed"], false)

@@ -334,7 +334,7 @@ func TestE2EWithoutAManagerNothingIsWritten(t *testing.T) {
 				e.env["XDG_RUNTIME_DIR"] = way.runtime
 			}
 			e.prefix = way.prefix
-			e.refused("service install", "✗ cannot reach the user manager of systemd", way.says)
+			e.refused("service install", "✗ cannot reach the systemd user manager", way.says)
 			check()
 			e.env["XDG_RUNTIME_DIR"], e.prefix = runtime, nil
 		}
@@ -349,7 +349,7 @@ func TestE2EWithoutAManagerNothingIsWritten(t *testing.T) {
 	})
 	e.ok(os.Remove(vendor))
 	each(func() {
-		e.exits(0, "service status").says("⚠ cannot reach the user manager", "Service not installed. Run: runtimescope service install")
+		e.exits(0, "service status").says("⚠ cannot reach the systemd user manager", "Service not installed. Run: runtimescope service install")
 		e.exits(4, "service status --exit-code")
 		if r := e.exits(0, "service status --json"); !strings.Contains(r.out, `"state":"not-installed"`) {
 			t.Errorf("not not-installed: %v", r)
@@ -368,9 +368,9 @@ func TestE2EWithoutAManagerNothingIsWritten(t *testing.T) {
 		if r := e.exits(1, "service status --json"); !strings.Contains(r.out, `"state":"unknown"`) || !strings.Contains(r.out, `"healthy":null`) {
 			t.Errorf("not unknown: %v", r)
 		}
-		e.refused("service stop", "cannot reach the user manager")
-		e.refused("service restart", "cannot reach the user manager")
-		e.refused("service uninstall", "cannot reach the user manager", e.unit+" is kept")
+		e.refused("service stop", "cannot reach the systemd user manager")
+		e.refused("service restart", "cannot reach the systemd user manager")
+		e.refused("service uninstall", "cannot reach the systemd user manager", e.unit+" is kept")
 		e.exits(1, "service doctor").says("✗ manager")
 	})
 	same(t, "PID", e.serves(), pid)

@@ -43,14 +43,14 @@ func TestE2EAChangeOfModeOwnerOrNamesAloneIsNone(t *testing.T) {
 	ahead := time.Now().Add(24 * time.Hour)
 	e.ok(os.Chtimes(e.collector, ahead, ahead)) // as by a file server whose clock is ahead
 	same(t, "status wants a restart", e.agrees("running")["restart_needed"], false)
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 	same(t, "update restarted", e.serves(), pid)
 	e.ok(os.Rename(e.collector, e.collector+".old"))
 	e.write(e.collector, "#!/bin/sh\nexec "+program+"\n# 2\n", 0o755)
 	e.ok(os.Chtimes(e.collector, ahead.Add(-1000*time.Hour), ahead.Add(-1000*time.Hour))) // as dpkg and tar keep it
 	e.exits(0, "service status").says("⚠ Restart needed: the binary has been replaced")
 	e.exits(0, "service update").says("✓ Collector is healthy")
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 }
 
 func TestE2EEditedUnitIsKeptBesideTheNewOne(t *testing.T) {
@@ -163,11 +163,11 @@ func TestE2ESymlinkedUnitIsUsedAndNotWritten(t *testing.T) {
 	e.systemctl("start", "runtimescope.service")
 	e.until("it serves", func() bool { return holdsPort(e.pid(), e.http) })
 	pid := e.serves()
-	e.refused("service install", "symbolic link", target)
+	e.refused("service install", "symlink", target)
 	if e.read(target) != text || e.serves() != pid {
 		t.Errorf("it was changed: PID %d, then %d, %q", pid, e.pid(), e.read(target))
 	}
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 	e.exits(0, "service restart").says("✓ Service restarted")
 	if e.read(target) != text || e.serves() == pid {
 		t.Errorf("it is PID %d still, or was written: %q", pid, e.read(target))

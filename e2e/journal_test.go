@@ -128,7 +128,7 @@ func TestE2EAStartOfWhichTheJournalHasNoLineIsCalledThat(t *testing.T) {
 	e.dropIn("[Service]\nStandardOutput=null\nStandardError=null\n")
 	e.systemctl("daemon-reload")
 	e.exits(0, "service restart")
-	e.exits(0, "service logs").says("⚠ The journal has no line of the newest start", "Collector stopped")
+	e.exits(0, "service logs").says("⚠ The journal has no entries from the latest start", "Collector stopped")
 }
 
 func TestE2EWhatTheShellSetsForSystemdsToolsDoesNotReachThem(t *testing.T) {

@@ -48,7 +48,7 @@ func TestE2EWhatADropInRunsInsteadIsSaid(t *testing.T) {
 	e := newE2E(t)
 	other := e.another("other", "collector-server")
 	e.dropIn("[Service]\nExecStart=\nExecStart=" + other + "\n")
-	e.exits(0, "service install").says("✓ Collector is healthy", "⚠ What runs is "+other)
+	e.exits(0, "service install").says("✓ Collector is healthy", "⚠ The service runs "+other)
 	e.runs(other)
 	e.exits(0, "service install").says("Collector: "+other, "✓ Collector is healthy")
 	e.runs(other)
@@ -62,7 +62,7 @@ func TestE2EAPortFromAFileOfVariablesIsFollowed(t *testing.T) {
 	port := strconv.Itoa(e.freePort())
 	e.write(filepath.Join(e.home, "rs.env"), "RUNTIMESCOPE_HTTP_PORT="+port+"\n", 0o644)
 	e.dropIn("[Service]\nEnvironmentFile=%h/rs.env\n")
-	e.exits(1, "service install").says("✗ the service was given the ports " + port)
+	e.exits(1, "service install").says("✗ the service uses ports " + port)
 	delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
 	for _, args := range []string{"service restart", "service install", "service status"} {
 		e.exits(0, args).says("✓ Collector is healthy and serving on http://127.0.0.1:" + port)
@@ -102,7 +102,7 @@ func TestE2EADefinitionThatWasLoadedButNotStartedOnNeedsARestart(t *testing.T) {
 				"⚠ Restart needed: the definition has changed since the collector was started")
 			e.exits(0, "service doctor").says("⚠ definition: Restart needed: the definition has changed")
 			e.exits(0, "service update").says("✓ Collector is healthy and serving on " + e.url())
-			e.exits(0, "service update").says("Nothing to adopt")
+			e.exits(0, "service update").says("Already up to date")
 			e.agrees("running")
 		})
 	}
@@ -127,7 +127,7 @@ func TestE2EAWrapperThatBecomesItsProgramIsNotTakenForReplaced(t *testing.T) {
 	e.exits(0, "service install")
 	e.runs(program)
 	same(t, "status", e.agrees("running")["restart_needed"], false)
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 	e.copyProgram(filepath.Join(e.home, "libexec/collector-server"), program)
 	same(t, "status does not see the new program", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service update").says("✓ Service restarted")
@@ -149,7 +149,7 @@ func TestE2EALinkThatWasMovedToAnotherNameIsAdopted(t *testing.T) {
 	same(t, "status", e.agrees("running")["restart_needed"], true)
 	e.exits(0, "service update").says("✓ Service restarted")
 	e.runs(two)
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 }
 
 func TestE2EProcessesLeftBehindAreNotTheService(t *testing.T) {
@@ -222,7 +222,7 @@ func TestE2EAServiceWithoutAMainProcessIsTheServiceAllTheSame(t *testing.T) {
 				t.Error(r)
 			}
 			e.exits(0, "service doctor").says("✓ process: running for ", "✓ ports").saysNot("PID 0")
-			e.exits(0, "service update").says("Nothing to adopt")
+			e.exits(0, "service update").says("Already up to date")
 			e.copyProgram(program, e.collector)
 			e.exits(0, "service status").says("⚠ Restart needed: the binary has been replaced")
 			e.write(e.collector, "#!/bin/sh\n"+program+" </dev/null >/dev/null 2>&1 &\n", 0o755)
@@ -493,7 +493,7 @@ func TestE2EALinkToNothingIsClearedInOneGo(t *testing.T) {
 	e.systemctl("enable", target)
 	e.ok(os.Remove(target))
 	e.systemctl("daemon-reload")
-	e.refused("service install", "is a symbolic link to "+target+", which is not there")
+	e.refused("service install", "is a dangling symlink to "+target)
 	e.exits(0, "service status").saysNot("Starts at login: yes")
 	e.exits(0, "service uninstall").says("✓ Service uninstalled")
 	for _, path := range []string{e.unit, e.wants} {

@@ -56,7 +56,7 @@ func TestE2EAManagerThatHangsIsAClearError(t *testing.T) {
 	for _, args := range []string{"service status", "service restart", "service uninstall"} {
 		e.exits(1, args).says("no answer within 10").saysNot("✓")
 	}
-	e.exits(1, "service status").says("whether that is the service cannot be found out")
+	e.exits(1, "service status").says("could not check whether that is the service")
 	e.ok(syscall.Kill(manager, syscall.SIGCONT))
 	e.until("the manager is back", func() bool {
 		out, _ := e.tool("systemctl", "--user", "is-system-running")
@@ -186,8 +186,8 @@ func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
 		t.Error("the healthy service was replaced")
 	}
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--pid", "--fork", "--mount-proc"}
-	e.exits(1, "service status").says("this shell is in another PID namespace").saysNot("systemctl start user@", "root has no")
-	e.refused("service restart", "this shell is in another PID namespace", "Fix: run this outside the container")
+	e.exits(1, "service status").says("this shell is in a different PID namespace").saysNot("systemctl start user@", "root has no")
+	e.refused("service restart", "this shell is in a different PID namespace", "Fix: run this outside the container")
 }
 
 func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
@@ -240,7 +240,7 @@ func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T
 			e.changes()
 			e.refused("service install", "✗ the drop-in "+e.unit+".d/a.conf cannot be read", "Fix: edit or remove it")
 			e.exits(0, "service status").says("⚠ the drop-in " + e.unit + ".d/a.conf cannot be read").saysNot("Restart needed")
-			e.exits(0, "service update").says("✓ Nothing to adopt")
+			e.exits(0, "service update").says("✓ Already up to date")
 			if _, err := os.Lstat(e.wants); err != nil || e.serves() != pid {
 				t.Errorf("it is not as it was: %v", err)
 			}

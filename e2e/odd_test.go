@@ -614,7 +614,7 @@ func TestE2ECollectorBehindAnInterpreterIsShownWholeAndKept(t *testing.T) {
 	e.systemctl("daemon-reload")
 	e.exits(0, "dashboard --no-open").says("✓ Collector is healthy")
 	e.exits(0, "service status").says("Collector: /bin/sh "+script+" --token=… A=…").saysNot("hush", "Survives")
-	e.exits(0, "service update").says("Nothing to adopt")
+	e.exits(0, "service update").says("Already up to date")
 	e.refused("service install", "Could not locate the `collector-server` binary")
 	same(t, "the unit is", e.read(e.unit), unit)
 }

@@ -896,14 +896,13 @@ func findShadowed(s snapshot) (problem, bool) {
 // findManualRefused finds a unit that systemd starts or stops only for another's sake.
 func findManualRefused(s snapshot) (problem, bool) {
 	st := s.state
-	setting, blocks := "RefuseManualStart", writes|starts
+	what, blocks := "has RefuseManualStart=yes, so systemd refuses to start", writes|starts
 	if st.refusesStop {
-		if setting, blocks = "RefuseManualStop", starts; !st.gone() {
+		if what, blocks = "has RefuseManualStop=yes, so systemd refuses to stop or restart", starts; !st.gone() {
 			blocks = everything
 		}
 	}
-	return s.byDefinition(problem{severity: failing, summary: "systemd refuses to do that to the service by hand: its unit has " + setting + "=yes", blocks: blocks}),
-		st.refusesStart || st.refusesStop
+	return s.byDefinition(problem{severity: failing, summary: "the unit " + what + " the service by hand", blocks: blocks}), st.refusesStart || st.refusesStop
 }
 
 // findRequirementMissing finds what no start would get by.

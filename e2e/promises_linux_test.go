@@ -33,7 +33,7 @@ func TestE2EAStopThatSystemdRefusesIsAFailure(t *testing.T) {
 	pid := e.serves()
 	e.dropIn("[Unit]\nRefuseManualStop=yes\n")
 	e.systemctl("daemon-reload")
-	e.exits(0, "service status").says("RefuseManualStop=yes. Fix: edit or remove " + e.unit + ".d/x.conf")
+	e.exits(0, "service status").says("the unit has RefuseManualStop=yes, so systemd refuses to stop or restart the service by hand. Fix: edit or remove " + e.unit + ".d/x.conf")
 	for _, verb := range []string{"stop", "uninstall", "restart", "install"} {
 		e.exits(1, "service "+verb).says("RefuseManualStop=yes", "Fix: edit or remove "+e.unit+".d/x.conf").saysNot("✓")
 		if e.serves() != pid || e.show("UnitFileState") != "enabled" {

@@ -124,6 +124,8 @@ func refusalIn(e journalEntry, cause *string) string {
 	case id == processEnd && slices.Contains([]string{"ExecCondition", "ExecStartPre", "ExecStartPost"}, command):
 		return command + "= failed: " + unitExitName(e.exit())
 	case id != "" || e.field("USER_INVOCATION_ID") == "":
+	case strings.HasPrefix(text, "Start request repeated too quickly"): // which 257 does not say in Result= after another failure
+		return strings.TrimSuffix(text, ".")
 	case strings.HasPrefix(text, "Failed to run '"), strings.HasPrefix(text, "Failed to spawn '"):
 		return cmp.Or(*cause, text)
 	case strings.HasPrefix(text, "Failed to "):

@@ -1148,6 +1148,7 @@ func TestWhyACollectorWasNotStartedIsRead(t *testing.T) {
 		end("ExecStopPost", "exited", "3"):    "",
 		`{` + about + `Failed to load environment files: x"}{` + about + `Failed to run 'start' task: x"}`:                          "Failed to load environment files: x",
 		`{` + about + `Failed to spawn 'start' task: y"}`:                                                                           "Failed to spawn 'start' task: y",
+		end("ExecStartPre", "exited", "3") + `{` + about + `Start request repeated too quickly."}`:                                  "Start request repeated too quickly",
 		`{` + about + `Failed to kill control group: z"}`:                                                                           "",
 		`{"MESSAGE":"runtimescope.service: Failed to run 'x'","_SYSTEMD_INVOCATION_ID":"1"}`:                                        "", // the collector's own words
 		`{"MESSAGE_ID":"` + spawnFailed + `",` + about + `Failed at step EXEC spawning /x: y"}` + end("ExecStart", "exited", "203"): "Failed at step EXEC spawning /x: y",

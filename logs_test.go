@@ -61,9 +61,7 @@ func TestTheLastLinesOfALog(t *testing.T) {
 	if got, err := lastLines(filepath.Join(t.TempDir(), "none"), 0, 5); !errors.Is(err, os.ErrNotExist) || got != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	folder := t.TempDir()
-	_, unread := os.ReadFile(folder) // wine lets it be read
-	if _, err := lastLines(folder, 0, 5); err == nil && unread != nil {
+	if _, err := lastLines(t.TempDir(), 0, 5); err == nil && runtime.GOOS != "windows" { // where a folder has the size of an empty file
 		t.Error("a folder has lines")
 	}
 }
@@ -194,9 +192,7 @@ func TestBothLogsAreShownUnderTheirNames(t *testing.T) {
 			t.Errorf("got %q, %v; want %q", out.String(), err, c.want)
 		}
 	}
-	folder := t.TempDir()
-	_, unread := os.ReadFile(folder)
-	if err := logsWorld(io.Discard, nil).fileLogs(context.Background(), []string{folder}, options{lines: 5}); err == nil && unread != nil {
+	if err := logsWorld(io.Discard, nil).fileLogs(context.Background(), []string{t.TempDir()}, options{lines: 5}); err == nil && runtime.GOOS != "windows" {
 		t.Error("a folder is shown as a log")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -273,8 +274,14 @@ func dryStates() map[string]func(b *bench) {
 	}
 }
 
+// unquoted takes away the quotes that paths have for the sake of the temporary folder.
+func (b *bench) unquoted(text string) string {
+	return regexp.MustCompile("'("+regexp.QuoteMeta(b.fake.dir)+"[^']*)'").ReplaceAllString(text, "$1")
+}
+
 // anonymous puts placeholders for what differs from run to run.
 func (b *bench) anonymous(text string) string {
+	text = b.unquoted(text)
 	return strings.NewReplacer(b.home, "{HOME}", b.fake.dir, "{DIR}", strconv.Itoa(b.httpPort()), "{PORT}", "gui/"+strconv.Itoa(b.uid), "gui/{UID}",
 		filepath.ToSlash(b.home), "{HOME}").Replace(text)
 }
@@ -315,7 +322,7 @@ func (b *bench) dryAndReal(verb string) string {
 	var promised []string
 	for _, line := range strings.Split(said, "\n") {
 		if call, ok := strings.CutPrefix(line, "would run "); ok {
-			promised = append(promised, call)
+			promised = append(promised, b.unquoted(call))
 		}
 	}
 	same(b.t, fmt.Sprintf("%s promised\n  %s\nand did", verb, strings.Join(promised, "\n  ")), b.calls(), promised)

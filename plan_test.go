@@ -222,7 +222,7 @@ func TestWhatCannotBeReadIsNoCopyOfAnEmptyFile(t *testing.T) {
 	t.Parallel()
 	dir := planFill(t, map[string]string{"x": ""})
 	must(t, os.Mkdir(filepath.Join(dir, "x.bak"), 0o755))
-	if _, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
+	if _, err := (writeFile{path: filepath.Join(dir, "x"), text: "new", mode: 0o600, keptMode: 0o777}).do(context.Background(), planMachine(osDisk{})); err != nil {
 		t.Error(err)
 	}
 	same(t, "", planTree(t, dir), "x: new\nx.bak: \nx.bak.1/")
@@ -241,7 +241,7 @@ func TestWritingUsesItsOperationsInThisOrder(t *testing.T) {
 			"create x.runtimescope.tmp, write x.runtimescope.tmp, chmod x.runtimescope.tmp, sync x.runtimescope.tmp, rename x", "rename x, rename x.bak"},
 	} {
 		d := &planDisk{t: t}
-		undo, err := (writeFile{path: filepath.Join(planFill(t, c.before), "x"), text: "new"}).do(context.Background(), planMachine(d))
+		undo, err := (writeFile{path: filepath.Join(planFill(t, c.before), "x"), text: "new", mode: 0o600, keptMode: 0o777}).do(context.Background(), planMachine(d))
 		if got := strings.Join(d.ops, ", "); got != c.want || err != nil {
 			t.Errorf("got\n%s, %v\nwant\n%s", got, err, c.want)
 		}
@@ -259,7 +259,7 @@ func TestWritingThatFailsAtAnyOperationLeavesAllAsItWas(t *testing.T) {
 				dir := planFill(t, c.before)
 				before := planTree(t, dir)
 				d := &planDisk{t: t, damage: damage, from: at, to: at + 1}
-				undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(d))
+				undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new", mode: 0o600, keptMode: 0o777}).do(context.Background(), planMachine(d))
 				if at >= len(d.ops) {
 					if at < 5 || err != nil {
 						t.Errorf("%s: only %d operations, %v", c.name, at, err)
@@ -292,7 +292,7 @@ func TestWritingToADiskThatFailsFromSomeMomentOnLosesNothing(t *testing.T) {
 			for at := range 14 {
 				dir := planFill(t, c.before)
 				d := &planDisk{t: t, damage: damage, from: at, to: 1 << 30}
-				apply(context.Background(), planMachine(d), plan{steps: []step{writeFile{path: filepath.Join(dir, "x"), text: "new"}}})
+				apply(context.Background(), planMachine(d), plan{steps: []step{writeFile{path: filepath.Join(dir, "x"), text: "new", mode: 0o600, keptMode: 0o777}}})
 				planNothingLost(t, fmt.Sprintf("%s, failing from operation %d on", c.name, at), dir, c.before)
 			}
 		}
@@ -308,12 +308,12 @@ func TestACrashAtAnyMomentLeavesTheOldFileOrTheNewOneAndTheNextRunRepairsIt(t *t
 			crashed := func() (crashed bool) {
 				defer func() { crashed = recover() != nil }()
 				d := &planDisk{t: t, damage: crash, from: at, to: at + 1}
-				(writeFile{path: path, text: "new"}).do(context.Background(), planMachine(d))
+				(writeFile{path: path, text: "new", mode: 0o600, keptMode: 0o777}).do(context.Background(), planMachine(d))
 				return false
 			}()
 			what := fmt.Sprintf("%s, crashed at operation %d", c.name, at)
 			planNothingLost(t, what, dir, c.before)
-			if _, err := (writeFile{path: path, text: "new"}).do(context.Background(), planMachine(osDisk{})); err != nil {
+			if _, err := (writeFile{path: path, text: "new", mode: 0o600, keptMode: 0o777}).do(context.Background(), planMachine(osDisk{})); err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
 			planNothingLost(t, what+", run again", dir, c.before)
@@ -358,7 +358,7 @@ func TestWritingRefusesWhatItCannotRead(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "x"), 0o755))
 	d := &planDisk{t: t}
-	undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new"}).do(context.Background(), planMachine(d))
+	undo, err := (writeFile{path: filepath.Join(dir, "x"), text: "new", mode: 0o600, keptMode: 0o777}).do(context.Background(), planMachine(d))
 	if undo != nil || err == nil || len(d.ops) != 0 {
 		t.Errorf("got %v after %q", err, d.ops)
 	}
@@ -735,7 +735,7 @@ func TestNothingIsRestoredAndNothingClaimedWhereNothingWasDone(t *testing.T) {
 		{"only waited", []step{waits, bad}, true, false},
 		{"a command was run", []step{good, bad}, true, true},
 		{"a command was run, and none takes it back", []step{good, bad}, false, false},
-		{"a file was written", []step{writeFile{path: filepath.Join(t.TempDir(), "x"), text: "new"}, bad}, false, true},
+		{"a file was written", []step{writeFile{path: filepath.Join(t.TempDir(), "x"), text: "new", mode: 0o600, keptMode: 0o777}, bad}, false, true},
 	} {
 		var notes []string
 		p := plan{steps: c.steps}

@@ -124,7 +124,7 @@ func TestE2EAPackagesUnitInTheHomeIsUsedAsItIs(t *testing.T) {
 	e.write(vendor, "[Service]\nExecStart="+e.collector+"\nEnvironment=RUNTIMESCOPE_HTTP_PORT="+strconv.Itoa(e.http)+" RUNTIMESCOPE_PORT="+strconv.Itoa(e.ws)+
 		"\n[Install]\nWantedBy=default.target\n", 0o644)
 	e.systemctl("daemon-reload")
-	e.exits(0, "service status").says("Service not installed.", "A package brought its unit: "+vendor)
+	e.exits(0, "service status").says("Service not installed.", "A package provides the unit: "+vendor)
 	e.exits(0, "service install").says("✓ Collector is healthy").saysNot("Wrote")
 	if _, err := os.Lstat(e.unit); err == nil || e.show("UnitFileState") != "enabled" {
 		t.Error("it is not the package's unit that is used")

@@ -90,8 +90,8 @@ func TestE2EWhatCertainlyCannotRunIsRefusedBeforeTheServiceIsStopped(t *testing.
 	for _, c := range []struct{ text, why string }{
 		{"", "the file is empty"},
 		{"#!/no/such/interpreter\n", "its interpreter /no/such/interpreter is missing"},
-		{program[:len(program)/2], "the file is cut off"},
-		{program[:len(program)-1], "the file is cut off"},
+		{program[:len(program)/2], "the file is truncated"},
+		{program[:len(program)-1], "the file is truncated"},
 		{string(foreign), "it was built for a different CPU architecture"},
 	} {
 		e.write(e.collector+".new", c.text, 0o755)
@@ -185,7 +185,7 @@ func TestE2ECollectorThatNeverBindsTimesOut(t *testing.T) {
 		t.Errorf("not at the timeout: %v", r)
 	}
 	same(t, "it was stopped", e.show("ActiveState"), "active")
-	e.exits(3, "service status --exit-code").says("⚠ Collector does not answer")
+	e.exits(3, "service status --exit-code").says("⚠ Collector is not ready")
 }
 
 func TestE2EForeignPortHolderIsNamedAndNothingIsWritten(t *testing.T) {
@@ -405,11 +405,11 @@ func TestE2ERestartWorksAtOnceAfterTheStartLimitWasHit(t *testing.T) {
 	e.standin("STANDIN_EXIT=3")
 	e.write(e.unit+".d/limit.conf", "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=3\n[Service]\nRestartSec=100ms\n", 0o644)
 	e.exits(1, "service install")
-	e.until("systemd has given up", func() bool { return e.show("ActiveState") == "failed" })
+	e.until("systemd gave up", func() bool { return e.show("ActiveState") == "failed" })
 	if got := e.agrees("failed"); got["restarts"].(float64) < 2 {
 		t.Errorf("status: %v", got)
 	}
-	e.exits(0, "service status").says("systemd has given up")
+	e.exits(0, "service status").says("systemd gave up")
 	e.standin()
 	if r := e.exits(0, "service restart"); r.took > 3*time.Second {
 		t.Errorf("not at once: %v", r)

@@ -28,13 +28,13 @@ func TestE2EWhyNothingWasStartedIsSaidInSystemdsWords(t *testing.T) {
 		"WorkingDirectory=/nowhere":     "Failed at step CHDIR spawning " + e.collector + ": No such file or directory",
 	} {
 		e.dropIn("[Service]\n" + dropIn + "\n")
-		e.exits(1, "service install").says("✗ The collector was not started: status ", text).saysNot("could not be run", "processor")
+		e.exits(1, "service install").says("✗ The collector was not started: status ", text).saysNot("could not be run", "CPU architecture")
 	}
 	e.ok(os.Remove(e.unit + ".d/x.conf"))
 	busy, err := os.OpenFile(e.collector, os.O_WRONLY, 0)
 	e.ok(err)
-	e.exits(1, "service install").says("✗ The collector could not be run: status 203/EXEC: Failed at step EXEC spawning " + e.collector + ": Text file busy").saysNot("processor")
-	e.exits(1, "service doctor").saysNot("processor")
+	e.exits(1, "service install").says("✗ The collector could not be run: status 203/EXEC: Failed at step EXEC spawning " + e.collector + ": Text file busy").saysNot("CPU architecture")
+	e.exits(1, "service doctor").saysNot("CPU architecture")
 	e.ok(busy.Close())
 	e.exits(0, "service install")
 }
@@ -61,7 +61,7 @@ func TestE2EAFileThatOnlyThisNamespaceHasIsNotSeenBySystemd(t *testing.T) {
 	e.mkdir(e.home + "/box")
 	e.prefix = inNamespace(fmt.Sprintf("mount -t tmpfs none %s/box && cp %s %[1]s/box/", e.home, e.collector))
 	program := e.home + "/box/collector-server"
-	e.exits(1, "service install --collector "+program).says("systemd does not see this file: Failed at step EXEC spawning " + program + ": No such file").saysNot("processor")
+	e.exits(1, "service install --collector "+program).says("systemd does not see this file: Failed at step EXEC spawning " + program + ": No such file").saysNot("CPU architecture")
 }
 
 func TestE2EAConditionThatFailsOnRestartIsNamedWithoutTheLogOfTheOldStart(t *testing.T) {

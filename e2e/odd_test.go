@@ -113,7 +113,7 @@ func TestE2EAUnitWithSpecifiersIsReplaced(t *testing.T) {
 	e.write(e.unit, e2eUnit("%h/bin/collector-server", fmt.Sprintf("Environment=RUNTIMESCOPE_HTTP_PORT=%d RUNTIMESCOPE_PORT=%d\n", e.http, e.ws)), 0o644)
 	e.exits(0, "service restart").says("✓ Collector is healthy")
 	e.exits(0, "service status").saysNot("cannot be started")
-	e.exits(0, "service install").says("kept: " + e.unit + ".bak").saysNot("What runs is")
+	e.exits(0, "service install").says("Saved the previous version as " + e.unit + ".bak").saysNot("What runs is")
 	e.runs(e.collector)
 	if !strings.Contains(e.read(e.unit), `ExecStart="`+e.collector+`"`) {
 		t.Errorf("the unit is\n%s", e.read(e.unit))
@@ -344,7 +344,7 @@ func TestE2EAnotherHomeDoesNotTouchTheService(t *testing.T) {
 	e.env["HOME"] = filepath.Join(e.home, "another")
 	e.mkdir(e.env["HOME"])
 	for _, args := range []string{"service uninstall", "service install", "service update", "service restart", "service stop"} {
-		e.refused(args, "the user manager of systemd has the unit from "+e.unit, "Fix: export HOME="+home)
+		e.refused(args, "systemd loaded the unit from "+e.unit, "Fix: export HOME="+home)
 	}
 	same(t, "PID", e.serves(), pid)
 }

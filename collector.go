@@ -233,7 +233,8 @@ func whyNotRun(path, platform string) (why string, certain bool) {
 		return neither, true
 	}
 	program, ok := readELF(file, uint64(info.Size()))
-	native := map[string][]uint16{"amd64": {62, 3}, "386": {62, 3}, "arm64": {183, 40}, "arm": {183, 40}}[runtime.GOARCH] // e_machine, <elf.h>
+	native := map[string][]uint16{"amd64": {62, 3}, "386": {62, 3}, "arm64": {183, 40}, "arm": {183, 40},
+		"s390x": {22}, "riscv64": {243}, "ppc64le": {21}}[runtime.GOARCH] // e_machine, <elf.h>
 	switch {
 	case !ok:
 		return neither, !otherFormats("")

@@ -224,6 +224,10 @@ func TestABrowserThatStaysIsNoFailure(t *testing.T) {
 	b.env["DISPLAY"] = ":0"
 	b.plant(plant{Call: "xdg-open", Hang: true})
 	b.want(0, "dashboard", "Opening "+b.page())
+	until(t, func() (hit bool) { // it may take longer to start than it is waited for
+		b.fake.locked(func() { hit = b.fake.plants()[0].Nth == 0 })
+		return hit
+	}, func() string { return "no browser was started" })
 }
 
 func TestDashboardTellsOfACollectorThatDoesNotStart(t *testing.T) {

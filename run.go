@@ -87,12 +87,12 @@ func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
 	s.shell.ports, s.state = p, st
 	s.state.phase = notInstalled // what it will do is no question here
 	for i, port := range []int{p.http, p.ws} {
-		if a.portFacts(ctx, s, nil, port); s.ports[port].err == nil || a.unbound == nil {
+		if a.portFacts(ctx, s, nil, port); len(s.ports[port].holders) > 0 || a.unbound == nil {
 			continue
 		}
 		if err := a.unbound(port); err != nil { // by whom cannot be told
 			variable := []string{httpPortEnv, wsPortEnv}[i]
-			return problem{id: "port-held", summary: fmt.Sprintf("port %d is taken: %v", port, err), advice: "set " + variable + " to another port"}.refusal()
+			return problem{id: "port-held", summary: fmt.Sprintf("port %d cannot be bound: %v", port, err), advice: "set " + variable + " to another port"}.refusal()
 		}
 	}
 	a.conflictFacts(ctx, &s)

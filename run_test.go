@@ -250,7 +250,7 @@ func TestRunRefusesAPortThatIsTakenByWhomeverAndGoesWithoutKnowingWhoHoldsIt(t *
 			b.env[key] = fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
 		})
 		r.ends(1)
-		r.says(1, fmt.Sprintf("✗ port %d is taken: ", listener.Addr().(*net.TCPAddr).Port))
+		r.says(1, fmt.Sprintf("✗ port %d cannot be bound: ", listener.Addr().(*net.TCPAddr).Port))
 		r.says(1, "set "+key+" to another port")
 	}
 	r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) { b.processes = unreadable{} })
@@ -287,7 +287,7 @@ func TestTheCollectorEndsWithTheRunThatStartedItHoweverThatEnds(t *testing.T) {
 	}
 	second := exec.Command(program, "service", "run")
 	second.Env = cmd.Env
-	if said, err := second.CombinedOutput(); err == nil || !strings.Contains(string(said), fmt.Sprintf("✗ port %d is ", ports[0])) || strings.Contains(string(said), "starting") {
+	if said, err := second.CombinedOutput(); err == nil || !strings.Contains(string(said), fmt.Sprintf("✗ port %d ", ports[0])) || strings.Contains(string(said), "starting") {
 		t.Errorf("a second one: %v, %s", err, said)
 	}
 	must(t, cmd.Process.Kill())

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,7 @@ func TestMain(m *testing.M) {
 	if !asked && runtime.GOMAXPROCS(0) < 8 {
 		flag.Set("test.parallel", "8") // most tests wait, rather than compute
 	}
+	debug.SetGCPercent(800) // a tenth of the time, for memory that is there
 	if err := lacking(); err != nil {
 		fmt.Fprintf(os.Stderr, "The tests cannot run here: %v.\n", err)
 		os.Exit(1)

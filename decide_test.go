@@ -122,6 +122,9 @@ func TestWhatIsDoneToTheServiceAndWhatItRunsAfterwards(t *testing.T) {
 	if d := decide(m, s, request{verb: install}); m.parse(d.text).collector != mine {
 		t.Errorf("the file names what the drop-in runs:\n%s", d.text)
 	}
+	same(t, "one that is asked for, whatever the drop-in runs", targetOf(s, request{verb: install, collector: mine}).collector, mine)
+	s = snapshotOf("systemd", append(down[:1:1], found, change("broken", func(s *snapshot) { s.state.loadError = "bad" }))...)
+	same(t, "dashboard, where what is installed may not be known", targetOf(s, request{verb: ensure}).collector, other)
 }
 
 func TestAStartThatSomebodyElseMadeIsOurs(t *testing.T) {

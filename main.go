@@ -1,4 +1,4 @@
-// Command runtimescope makes the RuntimeScope collector a background service of the user.
+// Command runtimescope runs the RuntimeScope collector as a background service of your account.
 //
 // This file is the edge of the process: it builds the app from the operating system. It alone touches os.Args, os.Stdout,
 // os.Getenv and os.Exit.

@@ -140,7 +140,7 @@ func TestDashboardForOtherMachinesIsOnlySaid(t *testing.T) {
 		if out := b.stdout.String(); !strings.Contains(out, "RUNTIMESCOPE_AUTH_TOKEN") || !strings.Contains(out, fmt.Sprintf(":%d/dashboard\n", b.httpPort())) {
 			t.Errorf("it says\n%s", out)
 		}
-	case !strings.Contains(b.stderr.String(), "no address on a network"):
+	case !strings.Contains(b.stderr.String(), "no network address"):
 		t.Errorf("exit %d, %s", code, b.stderr.String())
 	}
 	b.wantCalls()

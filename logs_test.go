@@ -370,6 +370,9 @@ type logsPager struct {
 }
 
 func (p *logsPager) Write(text []byte) (int, error) {
+	if len(text) == 0 { // the end
+		return 0, nil
+	}
 	p.over <- time.Time{}
 	p.over <- time.Time{}
 	return p.logsOutput.Write(text)

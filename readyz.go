@@ -210,6 +210,7 @@ type wait struct {
 	begun, ending bool // it was seen as starting or running; as being stopped
 	patient       bool // only what the manager has given up is over
 
+	before    string // the invocation that was there before this start; "" where there was none
 	env       string // the variables in the definition
 	unaskable string // why readiness cannot be checked; "" while it can, or nobody listens
 }
@@ -262,6 +263,8 @@ func (w wait) ended() bool {
 	case s.phase == running && s.empty:
 		return true
 	case w.patient && s.up():
+		return false
+	case s.toldToStop && s.invocation == w.before: // that was before this start
 		return false
 	case s.phase == running || s.phase == starting && s.pid != 0:
 		return w.first.invocation != "" && s.invocation != "" && s.invocation != w.first.invocation

@@ -177,6 +177,9 @@ func (a *app) printReport(command string, o options, s snapshot, err error) {
 	}
 	r := report{Schema: 1, Command: command, Problems: []problemReport{}, Plan: o.plan, Error: reportError(err)}
 	for _, p := range diagnose(s, own) {
+		if s.ports == nil && p.check != "environment" { // of a machine that nobody has looked at
+			continue
+		}
 		r.Problems = append(r.Problems, problemReport{p.id, p.severity, p.summary, p.fix, problem{advice: p.advice, install: p.install}.help()})
 	}
 	if command == "doctor" {

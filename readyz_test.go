@@ -699,7 +699,9 @@ func TestTheVerdictOverAllThatTheWaitHasSeen(t *testing.T) {
 			w.state, w.first, w.idleSince = state{phase: stopped, maybeNotStarted: true}, state{}, w.now.Add(-time.Second)
 		}, died},
 		{"nothing, after it was seen", func(w *wait) { w.state = state{phase: stopped, maybeNotStarted: true} }, died},
-		{"stopped before this start", func(w *wait) { w.first, w.before, w.state = state{}, "1", state{phase: stopped, invocation: "1", toldToStop: true} }, notYet},
+		{"stopped before this start", func(w *wait) {
+			w.first, w.before, w.state = state{}, "1", state{phase: stopped, invocation: "1", toldToStop: true}
+		}, notYet},
 		{"stopped since", func(w *wait) { w.before, w.state = "0", state{phase: stopped, invocation: "1", toldToStop: true} }, died},
 		{"still ending", func(w *wait) { w.state.phase, w.state.ending = stopped, true }, notYet},
 	} {

@@ -237,7 +237,7 @@ func (m fakeMachine) show(s *fakeState, disk string, masked bool, stdout io.Writ
 		invocation = fmt.Sprintf("%032x", s.Invocation)
 	}
 	if s.Active == "inactive" && s.ExecCode == 0 && s.Invocation > 0 { // it was stopped
-		fmt.Fprint(stdout, "ExecMainExitTimestampMonotonic=2\nActiveExitTimestampMonotonic=1\nInvocationID=f\n")
+		fmt.Fprintf(stdout, "ExecMainExitTimestampMonotonic=2\nActiveExitTimestampMonotonic=1\nInvocationID=%032x\n", s.Invocation)
 	}
 	// not in the order in which they were asked for
 	fmt.Fprintf(stdout, "Restart=on-failure\nRestartUSec=5s\nResult=%s\nMainPID=%d\nNRestarts=%d\nExecMainCode=%d\nExecMainStatus=%d\n",

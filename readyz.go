@@ -264,7 +264,7 @@ func (w wait) ended() bool {
 		return true
 	case w.patient && s.up():
 		return false
-	case s.toldToStop && s.invocation == w.before && w.first.invocation == "": // that was before this start
+	case s.phase == stopped && s.toldToStop && s.invocation == w.before && w.first.invocation == "": // that was before this start
 		return false
 	case s.phase == running || s.phase == starting && s.pid != 0:
 		return w.first.invocation != "" && s.invocation != "" && s.invocation != w.first.invocation

@@ -264,16 +264,20 @@ func (w wait) ended() bool {
 		return true
 	case w.patient && s.up():
 		return false
-	case s.phase == stopped && s.toldToStop && s.invocation == w.before && w.first.invocation == "": // that was before this start
-		return false
 	case s.phase == running || s.phase == starting && s.pid != 0:
 		return w.first.invocation != "" && s.invocation != "" && s.invocation != w.first.invocation
 	case s.phase == starting:
 		return false
-	case s.phase == unknown, s.ending, s.pid == 0 && !w.retried.IsZero() && w.now.Sub(w.retried) < w.timings.throttle:
+	case s.phase == unknown, s.ending, w.unbegun(), s.pid == 0 && !w.retried.IsZero() && w.now.Sub(w.retried) < w.timings.throttle:
 		return false
 	}
 	return !s.maybeNotStarted || w.first.pid != 0 || !w.idleSince.IsZero() && w.now.Sub(w.idleSince) >= w.timings.grace
+}
+
+// unbegun tells whether the state is still that of a stop before this start.
+func (w wait) unbegun() bool {
+	s := w.state
+	return s.phase == stopped && s.toldToStop && s.invocation == w.before && w.first.invocation == ""
 }
 
 // due tells whether the manager has to be asked: at its pace, when the process is gone, and when an answer came that counts.

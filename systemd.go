@@ -387,7 +387,7 @@ func (p unitProps) readExit(s *state) {
 	}
 	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt
 	if s.phase == crashLooping && *s.restarts == 0 && s.startedAt != 0 && (lived >= time.Minute || s.lastExit.signal == 9) {
-		s.isolated = fmt.Sprintf("failed once (%s), restarts in %s", s.lastName, strings.NewReplacer("min", " min", "ms", " ms", "s", " s").Replace(p["RestartUSec"]))
+		s.isolated = fmt.Sprintf("failed once (%s), restarts in %s", s.lastName, p["RestartUSec"])
 	}
 	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
 }

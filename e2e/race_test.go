@@ -149,7 +149,7 @@ func TestE2EAStartHasTheTimeThatItsTimeoutGives(t *testing.T) {
 	e := newE2E(t)
 	e.dropIn("[Service]\nType=notify\n") // and the stand-in never notifies
 	r := e.exits(1, "service install --timeout 2s").saysNot("rolled back", "did not respond").says("✗ The collector answers on "+e.url()+
-		"/readyz, but systemd did not say within 2s that the service runs", fmt.Sprintf("The service is activating (start) (PID %d)", e.pid()))
+		"/readyz, but systemd did not report the service as running within 2s", fmt.Sprintf("The service is activating (start) (PID %d)", e.pid()))
 	if r.took < 2*time.Second || r.took > 9*time.Second || e.show("ActiveState") != "activating" {
 		t.Errorf("%s after %s: %v", e.show("ActiveState"), r.took, r)
 	}

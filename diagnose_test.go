@@ -41,7 +41,7 @@ func eachSnapshot(t *testing.T, f func(t *testing.T, what string, m serviceManag
 // systemdOnly tells whether an option is a fact that launchd never states.
 func (o option) systemdOnly() bool {
 	return slices.Contains([]string{"masked", "masked until the next boot", "a mask as a file", "another home", "a link left over", "broken by a drop-in",
-		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "no start by hand", "no stop by hand", "requires what is not there", "triggered", "other mounts", "another unit before it", "another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
+		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "no start by hand", "no stop by hand", "requires what is not there", "triggered", "enabled for all", "other mounts", "another unit before it", "another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
 }
 
 var changingVerbs = []verb{install, update, restart, stop, uninstall, ensure}
@@ -269,6 +269,7 @@ func TestWhatEachProblemRefuses(t *testing.T) {
 		{run, "no stop by hand", "manual-refused", "restart stop uninstall", "runtimescope service install"},
 		{down, "no stop by hand", "manual-refused", "restart", "runtimescope service install"},
 		{down, "requires what is not there", "requirement-missing", "restart", "runtimescope service install"},
+		{run, "enabled for all", "enabled-for-all", "", "sudo systemctl --global disable runtimescope.service, or report it to the package's maintainer"},
 		{run, "triggered", "triggered", "stop uninstall", "systemctl --user disable --now x.socket"},
 		{run, "no linger", "no-linger", "", "sudo loginctl enable-linger $USER"},
 		{run, "not enabled", "not-enabled", "", "runtimescope service install"},

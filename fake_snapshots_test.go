@@ -267,6 +267,7 @@ func allOptions() []option {
 		change("requires what is not there", func(s *snapshot) { s.around.missing = []string{"db.service"} }),
 		change("other mounts", func(s *snapshot) { s.process.otherMounts = true }),
 		change("another unit before it", func(s *snapshot) { s.state.loaded = "/home/ada/.config/systemd/user.control/" + unitName }),
+		change("enabled for all", func(s *snapshot) { s.state.globalLink = "/etc/systemd/user/default.target.wants/" + unitName }),
 		change("triggered", func(s *snapshot) { s.state.triggers = []string{"x.socket"} }),
 		change("transient", func(s *snapshot) {
 			s.state.transient, s.state.enabled, s.state.file.exists, s.state.loaded = true, ptr(false), false, "/run/user/1000/systemd/transient/"+unitName

@@ -132,6 +132,7 @@ type state struct {
 	static         bool   // cannot be enabled
 	transient      bool   // it has no definition on disk, and is gone once it has ended
 	loginLink      string // the link that starts it at login, which may outlive the definition; "" when there is none
+	globalLink     string // the link that starts it at login for every user of the machine; "" when there is none
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
 
 	domain      string        // launchd's domain

@@ -113,6 +113,12 @@ func (m systemd) withFiles(s state) state {
 	if _, err := os.Readlink(m.wants()); err == nil {
 		s.loginLink = m.wants()
 	}
+	for _, dir := range []string{"/etc", "/usr/local/lib", "/usr/lib"} {
+		link := dir + "/systemd/user/default.target.wants/" + unitName
+		if _, err := os.Lstat(m.root + link); err == nil && s.globalLink == "" {
+			s.globalLink = link
+		}
+	}
 	if isTrue(s.enabled) && s.maybeUnreached { // by a target that a user's manager does not have, such as multi-user.target
 		_, err := os.Lstat(m.wants())
 		s.enabled = ptr(err == nil)
@@ -850,6 +856,7 @@ func (m systemd) judgements() judgements {
 			{"triggered", "definition", findTriggered},
 			{"manager-port", "manager", findManagerPort},
 			{"answer-cut", "manager", findAnswerCut},
+			{"enabled-for-all", "enabled", findEnabledForAll},
 			{"no-linger", "linger", findNoLinger},
 		},
 	}
@@ -964,6 +971,16 @@ func findAnswerCut(s snapshot) (problem, bool) {
 		p.advice = editDropIns(nil, s.state.dropIns)
 	}
 	return p, s.state.cut != ""
+}
+
+// findEnabledForAll finds what a package should leave to each user.
+func findEnabledForAll(s snapshot) (problem, bool) {
+	link := s.state.globalLink
+	p := problem{severity: warning, summary: "the service starts at login for every user of this machine: " + link, advice: "report it to the package's maintainer"}
+	if strings.HasPrefix(link, "/etc/") {
+		p.fix = "sudo systemctl --global disable " + unitName
+	}
+	return p, link != ""
 }
 
 func findNoLinger(s snapshot) (problem, bool) {

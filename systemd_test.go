@@ -1330,3 +1330,16 @@ func TestAStartThatSystemdRefusedIsExplained(t *testing.T) {
 		}
 	}
 }
+
+func TestALinkThatStartsTheServiceForEveryUserIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"", "etc", "usr/local/lib", "usr/lib"} {
+		root, want := t.TempDir(), ""
+		if dir != "" {
+			want = "/" + dir + "/systemd/user/default.target.wants/" + unitName
+			put(t, root+want, "", 0o644)
+		}
+		s := systemd{home: t.TempDir(), user: ada, root: root}.withFiles(state{})
+		same(t, dir, s.globalLink, want)
+	}
+}

@@ -469,11 +469,19 @@ func findDefinitionBroken(s snapshot) (problem, bool) {
 func editDropIns(guilty, all []string) string {
 	if len(guilty) == 0 {
 		guilty = all
+		if own := ownDropIns(all); len(own) > 0 {
+			guilty = own
+		}
 	}
 	if len(guilty) <= 3 {
 		return "edit or remove " + strings.Join(guilty, ", ")
 	}
 	return fmt.Sprintf("edit or remove %s and the %d others shown by systemctl --user cat %s", guilty[0], len(guilty)-1, unitName)
+}
+
+// ownDropIns are those of this unit alone, not those of a distribution for all services (service.d).
+func ownDropIns(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(path string) bool { return filepath.Base(filepath.Dir(path)) == "service.d" })
 }
 
 // portsFromDropIn tells whether a drop-in sets the ports: a definition that install writes would not change them.

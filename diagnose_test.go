@@ -266,6 +266,8 @@ func TestWhatEachProblemRefuses(t *testing.T) {
 		{run, "another unit before it", "shadowed", "install uninstall", "remove it, then run systemctl --user daemon-reload"},
 		{run, "no start by hand", "manual-refused", "install restart", "see systemctl --user cat runtimescope.service"},
 		{append(run[:2:2], byDropIn), "no start by hand", "manual-refused", "install restart", "edit or remove /x/y.conf"},
+		{append(run[:2:2], change("two drop-ins", func(s *snapshot) { s.state.dropIns = []string{"/usr/lib/systemd/user/service.d/a.conf", "/x/y.conf"} })), "no start by hand",
+			"manual-refused", "install restart", "edit or remove /x/y.conf"},
 		{run, "no stop by hand", "manual-refused", "restart stop uninstall", "runtimescope service install"},
 		{down, "no stop by hand", "manual-refused", "restart", "runtimescope service install"},
 		{down, "requires what is not there", "requirement-missing", "restart", "runtimescope service install"},

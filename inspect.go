@@ -290,9 +290,12 @@ func (a *app) withFile(s state, f file) state {
 	}
 	// systemd takes only a newer file for a changed one, not an older one put back. What install wrote can be compared.
 	s.file.ours = wrote(a.manager, f.definition, f.text)
-	if s.file.ours && s.cut == "" && s.loaded == f.path && len(s.dropIns) == 0 && s.program != "" {
+	if s.file.ours && s.cut == "" && s.loaded == f.path && len(ownDropIns(s.dropIns)) == 0 && s.program != "" {
 		has := definition{collector: s.program}
-		has.read(s.unitEnv...)
+		has.read(slices.DeleteFunc(slices.Clone(s.unitEnv), func(word string) bool { // of a drop-in for all services
+			name, _, _ := strings.Cut(word, "=")
+			return len(s.dropIns) > 0 && name != httpPortEnv && name != wsPortEnv && !slices.Contains(f.definition.variables(), word)
+		})...)
 		s.stale = s.stale || has != f.definition
 	}
 	if s.vendor() {

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -149,7 +150,7 @@ func readLines(o *options, text string) error {
 }
 
 // attached is a number right after -n.
-var attached = regexp.MustCompile(`^-n[0-9]+$`)
+var attached = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-n[0-9]+$`) })
 
 // parse reads the flags of a command. Anything that is left over is misuse.
 func (c subcommand) parse(args []string) (options, error) {
@@ -167,7 +168,7 @@ func (c subcommand) parse(args []string) (options, error) {
 		if key == "lines" {
 			args = slices.Clone(args)
 			for i, arg := range args {
-				if attached.MatchString(arg) {
+				if attached().MatchString(arg) {
 					args[i] = "-n=" + arg[2:]
 				}
 			}

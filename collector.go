@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const collectorName = "collector-server"
@@ -183,7 +184,7 @@ func whyPathWontLast(path string) string {
 	}
 	names := strings.Split(path, "/")
 	for i, name := range names {
-		if versioned.MatchString(name) {
+		if strings.ContainsAny(name, "0123456789") && versioned().MatchString(name) {
 			return name + " contains a version number, which changes with each upgrade"
 		}
 		revision, err := strconv.Atoi(strings.TrimPrefix(name, "x")) // of a snap, "x1" for one of a file
@@ -197,7 +198,7 @@ func whyPathWontLast(path string) string {
 
 // versioned matches a name that has a version in it: a number with a dot after it, at its beginning or after one of
 // "-_@v", such as 1.0, v22.3.0, collector-server-0.11.2.
-var versioned = regexp.MustCompile(`(^|[-_@v])[0-9]+\.[0-9]`)
+var versioned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|[-_@v])[0-9]+\.[0-9]`) })
 
 // whyNotRun says why a program cannot be run; "" when no cause is found. certain means that it cannot be run, whoever tries.
 func whyNotRun(path, platform string) (why string, certain bool) {

@@ -315,7 +315,7 @@ func findVariablesDiffer(s snapshot) (problem, bool) {
 		has := slices.Concat(s.state.file.definition.variables(), s.state.unitEnv)
 		if name != httpPortEnv && name != wsPortEnv && !slices.Contains(has, word) {
 			names = append(names, name)
-			if variableName.MatchString(name) && value != "" && utf8.ValidString(value) && uncarried(value) < 0 {
+			if variableName().MatchString(name) && value != "" && utf8.ValidString(value) && uncarried(value) < 0 {
 				carried = append(carried, " --env "+name)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -149,12 +150,18 @@ func (h holder) runs(words []string, exe string) holder {
 func shownCommand(words []string) string {
 	var shown []string
 	for _, word := range words {
-		shown = append(shown, assignment.ReplaceAllString(word, "$1$2…"))
+		if strings.Contains(word, "=") {
+			word = assignment().ReplaceAllString(word, "$1$2…")
+		}
+		shown = append(shown, word)
 	}
 	return oneLine(strings.Join(shown, " "))
 }
 
-var assignment = regexp.MustCompile(`(?s)(^-{0,2}[A-Za-z_][-.\w]*=).+|([\s;&|"'(]-{0,2}[A-Za-z_][-.\w]*=)(?:'[^']*'|"[^"]*"|[^\s;&|"')])+`)
+// To compile an expression takes longer than most commands do else: only what meets it does that.
+var assignment = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)(^-{0,2}[A-Za-z_][-.\w]*=).+|([\s;&|"'(]-{0,2}[A-Za-z_][-.\w]*=)(?:'[^']*'|"[^"]*"|[^\s;&|"')])+`)
+})
 
 // scriptAt is which word is the script that an interpreter, or an editor's own program, runs; 0 where there is none.
 func scriptAt(words []string) int {

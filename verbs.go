@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -154,7 +155,7 @@ func uncarried(value string) int {
 }
 
 // variableName is what a variable may be called.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
 
 // givenVariables reads the values of --env: NAME=VALUE, NAME for the value in this shell, or NAME= to take it away, which is
 // a NAME alone in the answer. An error does not tell a value.
@@ -167,7 +168,7 @@ func (a *app) givenVariables(given []string) (words []string, err error) {
 		}
 		bad := uncarried(value)
 		switch {
-		case !variableName.MatchString(name):
+		case !variableName().MatchString(name):
 			return nil, fmt.Errorf("--env %s: a name must be letters, digits and underscores", name)
 		case name == "PATH", name == "HOME":
 			return nil, fmt.Errorf("--env %s: the service manager sets it", name)

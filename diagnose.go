@@ -608,7 +608,7 @@ func findExposed(s snapshot) (problem, bool) {
 		p.summary = "the network reaches the collector (" + hostEnv + "), and no token (" + tokenEnv + ") keeps anybody out"
 	}
 	file := state{file: s.state.file}
-	if file.exposed() && len(s.state.dropIns) == 0 {
+	if file.exposed() && len(ownDropIns(s.state.dropIns)) == 0 {
 		p.fix = installCommand + " --env " + hostEnv + "="
 	} else if len(s.state.dropIns) > 0 {
 		p.advice = editDropIns(nil, s.state.dropIns)

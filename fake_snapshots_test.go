@@ -262,9 +262,9 @@ func allOptions() []option {
 			s.state.badDropIn = &os.PathError{Op: "open", Path: "/x.conf", Err: os.ErrPermission}
 		}),
 		change("an unmet condition", func(s *snapshot) { s.state.skipped = "Condition" }),
-		change("no start by hand", func(s *snapshot) { s.state.refusesStart, s.state.file.ours = true, true }),
-		change("no stop by hand", func(s *snapshot) { s.state.refusesStop = true }),
-		change("requires what is not there", func(s *snapshot) { s.around.missing = []string{"db.service"} }),
+		change("no start by hand", func(s *snapshot) { s.state.refusesStart = true }),
+		change("no stop by hand", func(s *snapshot) { s.state.refusesStop, s.state.file.text = true, "RefuseManualStop=yes" }),
+		change("requires what is not there", func(s *snapshot) { s.around.missing, s.state.file.text = []string{"db.service"}, "Requires=db.service" }),
 		change("other mounts", func(s *snapshot) { s.process.otherMounts = true }),
 		change("another unit before it", func(s *snapshot) { s.state.loaded = "/home/ada/.config/systemd/user.control/" + unitName }),
 		change("enabled for all", func(s *snapshot) { s.state.globalLink = "/etc/systemd/user/default.target.wants/" + unitName }),

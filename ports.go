@@ -158,7 +158,7 @@ func shownCommand(words []string) string {
 	return oneLine(strings.Join(shown, " "))
 }
 
-// To compile an expression takes longer than most commands do else: only what meets it does that.
+// Compiled on first use, so that a command that does not need it does not pay for it.
 var assignment = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)(^-{0,2}[A-Za-z_][-.\w]*=).+|([\s;&|"'(]-{0,2}[A-Za-z_][-.\w]*=)(?:'[^']*'|"[^"]*"|[^\s;&|"')])+`)
 })

@@ -212,7 +212,7 @@ func (s state) collector() string {
 // command is the collector with its arguments: those of the file are known word for word.
 func (s state) command() string {
 	arguments := s.arguments
-	if s.file.definition.collector == s.collector() && len(s.dropIns) == 0 {
+	if s.file.definition.collector == s.collector() && len(ownDropIns(s.dropIns)) == 0 {
 		arguments = s.file.definition.arguments
 	}
 	return strings.TrimSuffix(s.collector()+" "+arguments, " ")

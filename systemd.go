@@ -909,25 +909,29 @@ func findManualRefused(s snapshot) (problem, bool) {
 			blocks = everything
 		}
 	}
-	return s.byDefinition(problem{severity: failing, summary: "the unit " + what + " the service by hand", blocks: blocks}), st.refusesStart || st.refusesStop
+	setting := map[bool]string{true: "RefuseManualStop", false: "RefuseManualStart"}[st.refusesStop]
+	return s.byDefinition(problem{severity: failing, summary: "the unit " + what + " the service by hand", blocks: blocks}, setting), st.refusesStart || st.refusesStop
 }
 
 // findRequirementMissing finds what no start would get by.
 func findRequirementMissing(s snapshot) (problem, bool) {
-	return s.byDefinition(problem{severity: failing, blocks: writes | starts,
-		summary: "the unit requires " + strings.Join(s.around.missing, " and ") + ", which systemd does not have"}), len(s.around.missing) > 0
+	missing := s.around.missing
+	p := problem{severity: failing, summary: "the unit requires " + strings.Join(missing, " and ") + ", which systemd does not have", blocks: writes | starts}
+	if len(missing) == 0 {
+		return none()
+	}
+	return s.byDefinition(p, missing[0]), true
 }
 
-// byDefinition adds what helps against a setting of the unit: install, which writes it anew, where it is in no other file.
-func (s snapshot) byDefinition(p problem) problem {
-	st := s.state
-	switch {
-	case len(st.dropIns) > 0 && (st.file.ours || st.vendor()):
-		p.advice = editDropIns(nil, st.dropIns)
-	case st.vendor() || st.file.ours:
-		p.advice = "see " + s.names.show
-	default:
+// byDefinition adds what helps against a setting of the unit: install, which writes it anew, where the file in the home has it.
+func (s snapshot) byDefinition(p problem, setting string) problem {
+	switch st := s.state; {
+	case strings.Contains(st.file.text, setting):
 		p.fix, p.blocks = installCommand, p.blocks&^writes
+	case len(st.dropIns) > 0:
+		p.advice = editDropIns(nil, st.dropIns)
+	default:
+		p.advice = "see " + s.names.show
 	}
 	return p
 }

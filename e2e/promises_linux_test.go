@@ -41,7 +41,14 @@ func TestE2EAStopThatSystemdRefusesIsAFailure(t *testing.T) {
 		}
 	}
 	e.ok(os.Remove(e.unit + ".d/x.conf"))
+	e.write(e.unit+".d/limits.conf", "[Service]\nNice=5\n", 0o644)
+	e.write(e.unit, strings.Replace(e.read(e.unit), "[Service]", "RefuseManualStop=yes\n[Service]", 1), 0o644)
 	e.systemctl("daemon-reload")
+	e.exits(1, "service restart").says("RefuseManualStop=yes", "Fix: runtimescope service install")
+	e.exits(0, "service install").says("✓ Collector is healthy")
+	if e.serves() == pid {
+		t.Error("the old process runs")
+	}
 	e.exits(0, "service uninstall")
 }
 

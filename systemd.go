@@ -113,18 +113,16 @@ func (m systemd) withFiles(s state) state {
 	if _, err := os.Readlink(m.wants()); err == nil {
 		s.loginLink = m.wants()
 	}
-	for _, dir := range []string{"/etc", "/usr/local/lib", "/usr/lib"} {
-		link := dir + "/systemd/user/default.target.wants/" + unitName
-		if _, err := os.Lstat(m.root + link); err == nil && s.globalLink == "" {
-			s.globalLink = link
-		}
-	}
+	s.globalLink = m.globalLink()
 	if isTrue(s.enabled) && s.maybeUnreached { // by a target that a user's manager does not have, such as multi-user.target
 		_, err := os.Lstat(m.wants())
 		s.enabled = ptr(err == nil)
 	}
 	if home, ok := strings.CutSuffix(s.loaded, "/.config/systemd/user/"+unitName); ok && !sameFile(home, m.home) && home != m.home {
 		s.otherHome = home
+	}
+	if s.skipped != "" && !s.mayStillSay(s.skipped) {
+		s.skipped = ""
 	}
 	s.badDropIn = m.badDropIn() // which systemd calls changed for ever
 	s.stale = s.badDropIn == nil && (s.stale || s.loaded != "" && m.newDropIn(s.dropIns))
@@ -140,6 +138,25 @@ func (m systemd) withFiles(s state) state {
 		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
 	}
 	return s
+}
+
+// mayStillSay tells whether a setting by which the unit was not started is in it still: systemd remembers only that it was.
+func (s state) mayStillSay(setting string) bool {
+	return slices.ContainsFunc(append([]string{s.loaded}, s.dropIns...), func(path string) bool {
+		text, err := os.ReadFile(path)
+		return err != nil || strings.Contains(string(text), setting)
+	})
+}
+
+// globalLink is the link that starts the service at login for every user of the machine; "" when there is none.
+func (m systemd) globalLink() string {
+	for _, dir := range []string{"/etc", "/usr/local/lib", "/usr/lib"} {
+		link := dir + "/systemd/user/default.target.wants/" + unitName
+		if _, err := os.Lstat(m.root + link); err == nil {
+			return link
+		}
+	}
+	return ""
 }
 
 // vendorUnit is a unit that a package brought into the home, or that starts at login, for when nobody can be asked.
@@ -284,6 +301,9 @@ func (p unitProps) state(out string) (state, error) {
 	}
 	s.program, s.arguments = shownProgram(p["ExecStart"])
 	s.exitTimeout = p.span("TimeoutStopUSec")
+	if s.startedAt == 0 { // what comes before the main process has failed
+		s.startedAt = p.time("InactiveExitTimestampMonotonic")
+	}
 	p.readPhase(&s)
 	p.readExit(&s)
 	s.toldToStop = p.toldToStop(s)

@@ -81,7 +81,7 @@ func (a *app) dashboardSnapshot(ctx context.Context) snapshot {
 func (a *app) mayOpen(ctx context.Context, s snapshot, printed bool) error {
 	f, url := s.ports[s.ready.port], collectorURL(s.ready.port)
 	if f.err == nil && len(f.holders) == 0 && a.probe(ctx, s.ready.port) != nil {
-		return fmt.Errorf("%s answered, and has stopped answering", url)
+		return fmt.Errorf("%s stopped answering", url)
 	}
 	if f.err != nil || len(f.holders) == 0 {
 		return fmt.Errorf("%s answers, but could not check whose process that is: %s", url, s.owner().doubt)

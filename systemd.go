@@ -397,13 +397,13 @@ func (p unitProps) readExit(s *state) {
 		s.lastExit = &exitStatus{signal: p.number("ExecMainStatus")}
 	default:
 		if p.startTimedOut() {
-			s.lastName = "systemd: the TimeoutStartSec of its unit was over"
+			s.lastName = "systemd: the start took longer than TimeoutStartSec"
 		}
 		return
 	}
 	s.lastName = unitExitName(*s.lastExit)
 	if p.startTimedOut() {
-		s.lastName += " (systemd stopped it: the TimeoutStartSec of its unit was over)"
+		s.lastName += " (systemd stopped it: the start took longer than TimeoutStartSec)"
 	}
 	if p["Result"] == "oom-kill" {
 		s.lastName += " (out of memory)"
@@ -908,14 +908,14 @@ func findDropInUnreadable(s snapshot) (problem, bool) {
 }
 
 func findOtherMounts(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: "the user manager of systemd does not see " + s.state.file.path + " as this shell does: other file systems are mounted here",
+	return problem{severity: failing, summary: "the systemd user manager does not see " + s.state.file.path + " as this shell does: other file systems are mounted here",
 		advice: "run this outside the sandbox or container", blocks: writes | removes}, s.process.otherMounts
 }
 
 // findShadowed finds a unit that stands before any that install could write (systemd.unit(5), "user unit search path").
 func findShadowed(s snapshot) (problem, bool) {
 	loaded := s.state.loaded
-	return problem{severity: failing, summary: "another unit of this name stands before the user's own: " + loaded,
+	return problem{severity: failing, summary: "another unit takes precedence over yours: " + loaded,
 			advice: "remove it, then run systemctl --user daemon-reload", blocks: writes | removes},
 		strings.HasSuffix(loaded, "/user.control/"+unitName)
 }
@@ -959,7 +959,7 @@ func (s snapshot) byDefinition(p problem, setting string) problem {
 // findTriggered finds a unit that would start the service again as soon as it is stopped.
 func findTriggered(s snapshot) (problem, bool) {
 	units := s.state.triggers
-	return problem{severity: failing, summary: strings.Join(units, " and ") + " starts the service whenever it is triggered",
+	return problem{severity: failing, summary: strings.Join(units, " and ") + " can start the service again at any time",
 		fix: "systemctl --user disable --now " + quoteArgv(units), blocks: stops | removes}, len(units) > 0
 }
 

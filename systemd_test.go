@@ -539,9 +539,9 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 			func(s state) bool { return s.lastName == "SIGKILL (out of memory)" }},
 		{"Result=success\nNRestarts=0\nExecMainCode=0\nExecMainStatus=0", "Result=timeout\nNRestarts=0\nExecMainCode=1\nExecMainStatus=0\nInactiveExitTimestampMonotonic=9",
 			func(s state) bool {
-				return s.lastName == "status 0 (systemd stopped it: the TimeoutStartSec of its unit was over)"
+				return s.lastName == "status 0 (systemd stopped it: the start took longer than TimeoutStartSec)"
 			}},
-		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9", func(s state) bool { return s.lastName == "systemd: the TimeoutStartSec of its unit was over" }},
+		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9", func(s state) bool { return s.lastName == "systemd: the start took longer than TimeoutStartSec" }},
 		{"Result=success", "Result=timeout\nInactiveExitTimestampMonotonic=9\nActiveEnterTimestampMonotonic=9", func(s state) bool { return s.lastName == "" }},
 		{"ActiveState=active\nSubState=running", "ActiveState=active\nSubState=exited", func(s state) bool {
 			return s.phase == running && s.rawState == "active (exited)" && s.next == "systemd does not restart it after a clean exit"
@@ -560,6 +560,8 @@ func TestTheStateOfAUnitThatWasMadeUp(t *testing.T) {
 		{"UnitFileState=enabled", "UnitFileState=static", func(s state) bool { return s.static && !*s.enabled }},
 		{"UnitFileState=enabled", "UnitFileState=enabled\nWantedBy=a b\nEnvironmentFiles=/x (ignore_errors=no)", func(s state) bool { return !s.maybeUnreached && s.envFiles }},
 		{"UnitFileState=enabled", "ConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped == "Condition" }},
+		{"UnitFileState=enabled", "InactiveExitTimestampMonotonic=9", func(s state) bool { return s.startedAt == 9*time.Microsecond }},
+		{"UnitFileState=enabled", "InactiveExitTimestampMonotonic=9\nExecMainStartTimestampMonotonic=12", func(s state) bool { return s.startedAt == 12*time.Microsecond }},
 		{"Result=success", "Result=exec-condition\nConditionResult=no\nConditionTimestampMonotonic=5", func(s state) bool { return s.skipped == "ExecCondition" }},
 		{"ActiveState=active", "ActiveState=inactive\nAssertResult=no\nAssertTimestampMonotonic=5", func(s state) bool { return s.skipped == "Assert" }},
 		{"UnitFileState=enabled", "ActiveState=active\nAssertResult=no\nAssertTimestampMonotonic=5", func(s state) bool { return s.skipped == "" }},
@@ -1342,4 +1344,17 @@ func TestALinkThatStartsTheServiceForEveryUserIsSeen(t *testing.T) {
 		s := systemd{home: t.TempDir(), user: ada, root: root}.withFiles(state{})
 		same(t, dir, s.globalLink, want)
 	}
+}
+
+func TestASettingThatWasTakenOutIsNotBlamed(t *testing.T) {
+	t.Parallel()
+	unit, dropIn := filepath.Join(t.TempDir(), unitName), filepath.Join(t.TempDir(), "x.conf")
+	put(t, unit, "[Service]\n", 0o644)
+	for text, want := range map[string]string{"[Unit]\nAssertPathExists=/x\n": "Assert", "[Unit]\n": ""} {
+		put(t, dropIn, text, 0o644)
+		s := systemd{home: t.TempDir(), user: ada, root: t.TempDir()}.withFiles(state{loaded: unit, dropIns: []string{dropIn}, skipped: "Assert"})
+		same(t, text, s.skipped, want)
+	}
+	s := systemd{home: t.TempDir(), user: ada, root: t.TempDir()}.withFiles(state{loaded: "/not/there", skipped: "Assert"})
+	same(t, "a file that cannot be read", s.skipped, "Assert")
 }

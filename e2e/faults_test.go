@@ -456,8 +456,8 @@ func TestE2EAStartThatEndsBeforeTheCollectorSaysWhy(t *testing.T) {
 		{"[Service]\nExecStartPost=/bin/sh -c 'exit 4'\n", "ExecStartPost= failed: status 4", "", "ExecStartPost= failed: status 4", false},
 		{"[Service]\nExecCondition=/bin/sh -c 'exit 255'\n", "ExecCondition= failed: status 255", "", "ExecCondition= failed: status 255", false},
 		{"[Service]\nExecCondition=/bin/false\n", "a condition of its unit is not met", "", "see its ExecCondition lines: systemctl --user cat", false},
-		{"[Service]\nType=notify\nTimeoutStartSec=1\n", "(systemd stopped it: the TimeoutStartSec of its unit was over)", "", "TimeoutStartSec", false},
-		{"[Service]\nType=forking\nTimeoutStartSec=1\n", "systemd: the TimeoutStartSec of its unit was over", "", "TimeoutStartSec", false},
+		{"[Service]\nType=notify\nTimeoutStartSec=1\n", "(systemd stopped it: the start took longer than TimeoutStartSec)", "", "TimeoutStartSec", false},
+		{"[Service]\nType=forking\nTimeoutStartSec=1\n", "systemd: the start took longer than TimeoutStartSec", "", "TimeoutStartSec", false},
 		{"[Service]\nExecStartPre=/bin/sleep 9\nTimeoutStartSec=1\n", "ExecStartPre= failed: SIGTERM", "", "ExecStartPre=", false},
 		{"[Service]\nEnvironmentFile=/no/such/file\n", "Failed to load environment files: No such file or directory", "", "Failed to load environment files", false},
 		{"[Unit]\nAssertPathExists=/no/such/file\n", "a condition of its unit is not met (", "See its Assert lines: systemctl --user cat", "see its Assert lines", false},
@@ -486,7 +486,7 @@ func TestE2EAUnitThatStartsTheServiceAgainIsNamed(t *testing.T) {
 	e.systemctl("start", "runtimescope.socket")
 	e.exits(0, "service restart")
 	for _, verb := range []string{"stop", "uninstall"} {
-		e.exits(1, "service "+verb).says("runtimescope.socket starts the service", "Fix: systemctl --user disable --now runtimescope.socket")
+		e.exits(1, "service "+verb).says("runtimescope.socket can start the service again", "Fix: systemctl --user disable --now runtimescope.socket")
 	}
 	e.serves()
 	e.systemctl("disable", "--now", "runtimescope.socket")

@@ -12,11 +12,18 @@ import (
 	"testing"
 )
 
-func TestE2EAnOwnerThatCannotBeFoundOutIsUnverified(t *testing.T) {
+// newNamespaceE2E is newE2E where users may make namespaces.
+func newNamespaceE2E(t *testing.T) *e2e {
+	t.Helper()
 	e := newE2E(t)
 	if !e.mayUseNamespaces() {
 		t.Skip("this system lets users make no namespace")
 	}
+	return e
+}
+
+func TestE2EAnOwnerThatCannotBeFoundOutIsUnverified(t *testing.T) {
+	e := newNamespaceE2E(t)
 	e.exits(0, "service install")
 	e.prefix = []string{"unshare", "--user"} // in which this user is nobody to the processes outside
 	e.exits(0, "service status").says("— unverified: ").saysNot("✓ Collector is healthy")
@@ -175,10 +182,7 @@ func TestE2EStatusAsksTheManagerOnce(t *testing.T) {
 }
 
 func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
-	e := newE2E(t)
-	if !e.mayUseNamespaces() {
-		t.Skip("this system lets users make no namespace")
-	}
+	e := newNamespaceE2E(t)
 	e.exits(0, "service install")
 	pid := e.serves()
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--net"}
@@ -198,10 +202,7 @@ func TestE2EFromAnotherNamespaceAHealthyServiceIsLeftAlone(t *testing.T) {
 }
 
 func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
-	e := newE2E(t)
-	if !e.mayUseNamespaces() {
-		t.Skip("this system lets users make no namespace")
-	}
+	e := newNamespaceE2E(t)
 	e.exits(0, "service install")
 	pid := e.serves()
 	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", `mount -t tmpfs none "$HOME/.config" && exec "$@"`, "sh"}
@@ -222,8 +223,8 @@ func TestE2EAUnitBeforeTheUsersOwnIsNamed(t *testing.T) {
 	before := filepath.Join(filepath.Dir(filepath.Dir(e.unit)), "user.control", "runtimescope.service")
 	e.write(before, e.read(e.unit), 0o644)
 	e.systemctl("daemon-reload")
-	e.exits(0, "service status").says("another unit of this name stands before the user's own: " + before).saysNot("package")
-	e.refused("service install", "another unit of this name", "Fix: remove it")
+	e.exits(0, "service status").says("another unit takes precedence over yours: " + before).saysNot("package")
+	e.refused("service install", "another unit takes precedence", "Fix: remove it")
 	e.ok(os.Remove(before))
 	e.systemctl("daemon-reload")
 	e.exits(0, "service install")

@@ -413,8 +413,8 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 	kickstart := command{argv: launchctl("kickstart", job), ok: []int{37}} // 37: it runs
 	p := plan{retry: []step{kickstart}}
 	if st.loaded != "" && st.there() && v != stop {
-		p.restore = []step{m.until(hasEnded, domain, st.exitTimeout), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}},
-			m.until(isLoaded, domain, m.returns-10*time.Second)}
+		p.restore = []step{m.until(hasEnded, domain, st.endsWithin()), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}},
+			m.until(isLoaded, domain, m.returns)}
 	}
 	if starts {
 		p.steps = m.logSteps(s)
@@ -427,7 +427,7 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 		p.steps = append(p.steps, newWriteFile(m, st.file, text))
 	}
 	if loaded || v == stop {
-		p.steps = append(p.steps, command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.until(isGone, domain, st.exitTimeout))
+		p.steps = append(p.steps, command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.until(isGone, domain, st.endsWithin()))
 	}
 	switch {
 	case starts:
@@ -456,10 +456,13 @@ func (m launchd) logSteps(s snapshot) (steps []step) {
 // What is awaited of a job after a bootout, which returns before the process has ended: meanwhile bootstrap exits 5.
 const isGone, hasEnded, isLoaded = "is gone", "has ended", "is loaded"
 
-// until awaits one of these ten seconds longer than a process may take to end (launchd.plist(5), ExitTimeOut). "print" tells by its exit
-// status; "list" is asked where there is no "print", since it sees only the domain of the caller's own session.
-func (m launchd) until(what, domain string, exitTimeout time.Duration) step {
-	return await{label + " " + what, cmp.Or(exitTimeout, 20*time.Second) + 10*time.Second, 50 * time.Millisecond,
+// endsWithin is how long the end of a process is awaited: ten seconds longer than it may take (launchd.plist(5), ExitTimeOut).
+func (s state) endsWithin() time.Duration { return cmp.Or(s.exitTimeout, 20*time.Second) + 10*time.Second }
+
+// until awaits one of these. "print" tells by its exit status; "list" is asked where there is no "print", since it sees only the
+// domain of the caller's own session.
+func (m launchd) until(what, domain string, within time.Duration) step {
+	return await{label + " " + what, within, 50 * time.Millisecond,
 		func(ctx context.Context, run Runner) (bool, error) {
 			printed, err := run.Run(ctx, launchctl("print", domain+"/"+label)...)
 			if code := exitCode(err); code != 0 && code != 113 && !noDomain(err) {

@@ -818,7 +818,7 @@ func TestWhetherAJobIsRegistered(t *testing.T) {
 			}
 		}
 	}
-	steps := []step{m.until(isGone, "gui/501", 0), m.until(hasEnded, "gui/501", 5*time.Second)}
+	steps := []step{m.until(isGone, "gui/501", state{}.endsWithin()), m.until(hasEnded, "gui/501", state{exitTimeout: 5 * time.Second}.endsWithin())}
 	want := "wait until com.runtimescope.collector is gone, at most 30s\nwait until com.runtimescope.collector has ended, at most 15s\n"
 	same(t, "", planText(plan{steps: steps}), want)
 }

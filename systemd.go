@@ -301,8 +301,8 @@ func (p unitProps) state(out string) (state, error) {
 	}
 	s.program, s.arguments = shownProgram(p["ExecStart"])
 	s.exitTimeout = p.span("TimeoutStopUSec")
-	if s.startedAt == 0 { // what comes before the main process has failed
-		s.startedAt = p.time("InactiveExitTimestampMonotonic")
+	if s.startedAt == 0 { // what comes before the main process has failed; each start begins with the conditions
+		s.startedAt = p.time("ConditionTimestampMonotonic")
 	}
 	p.readPhase(&s)
 	p.readExit(&s)

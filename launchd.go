@@ -457,7 +457,9 @@ func (m launchd) logSteps(s snapshot) (steps []step) {
 const isGone, hasEnded, isLoaded = "is gone", "has ended", "is loaded"
 
 // endsWithin is how long the end of a process is awaited: ten seconds longer than it may take (launchd.plist(5), ExitTimeOut).
-func (s state) endsWithin() time.Duration { return cmp.Or(s.exitTimeout, 20*time.Second) + 10*time.Second }
+func (s state) endsWithin() time.Duration {
+	return cmp.Or(s.exitTimeout, 20*time.Second) + 10*time.Second
+}
 
 // until awaits one of these. "print" tells by its exit status; "list" is asked where there is no "print", since it sees only the
 // domain of the caller's own session.

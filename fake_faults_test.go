@@ -317,7 +317,7 @@ func (t fakeTable) facts(context.Context, int) (time.Duration, int64, error) {
 	return 0, 1 << 20, nil
 }
 
-func (t fakeTable) replaced(_ context.Context, pid int, _ string) bool {
+func (t fakeTable) replaced(_ context.Context, pid int, _ string, _ func(time.Time) bool) bool {
 	return t.bed.replaced && pid == t.bed.start.state.PID
 }
 

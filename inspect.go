@@ -255,13 +255,14 @@ func (a *app) processFacts(ctx context.Context, s *snapshot) {
 		}
 	}
 	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, pid)
+	since := startedAfter(s.process.age, s.process.err)
 	// who makes links makes them anew
 	if st.file.link == "" {
 		s.process.definitionChanged = slices.ContainsFunc(append([]string{st.definitionPath()}, st.dropIns...), func(path string) bool {
-			return changedSince(ctx, a.processes, pid, path)
+			return changed(path, since)
 		})
 	}
-	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, pid, st.collector())
+	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, pid, st.collector(), since)
 }
 
 // logFacts adds the sizes of the log files, and whether their folder is there.

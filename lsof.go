@@ -149,14 +149,14 @@ func parseElapsed(text string) (total time.Duration, err error) {
 	return total * time.Second, nil
 }
 
-func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
+func (t lsofTable) replaced(ctx context.Context, pid int, path string, since func(time.Time) bool) bool {
 	onDisk, statErr := os.Stat(path)
 	if statErr != nil {
 		return false
 	}
 	out, err := t.run.Run(ctx, "lsof", "-a", "-p", strconv.Itoa(pid), "-d", "txt", "-Fin")
 	if err != nil {
-		return changedSince(ctx, t, pid, path)
+		return changed(path, since)
 	}
 	first := func(field string) string { // of the first text file, which is the program
 		_, rest, _ := strings.Cut("\n"+out, "\n"+field)
@@ -164,7 +164,7 @@ func (t lsofTable) replaced(ctx context.Context, pid int, path string) bool {
 		return value
 	}
 	if target, _ := filepath.EvalSymlinks(path); filepath.Base(first("n")) != filepath.Base(target) {
-		return changedSince(ctx, t, pid, path) // a script: what runs is its interpreter
+		return changed(path, since) // a script: what runs is its interpreter
 	}
 	return first("i") != "" && first("i") != inode(onDisk)
 }

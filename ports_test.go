@@ -313,6 +313,16 @@ func parallelProc(t *testing.T) *portsProc {
 	return newPortsProc(t)
 }
 
+// since knows the times after the start of a process.
+func (p *portsProc) since(pid int) func(time.Time) bool {
+	age, _, err := p.facts(context.Background(), pid)
+	return startedAfter(age, err)
+}
+
+func (p *portsProc) isReplaced(pid int, path string) bool {
+	return p.replaced(context.Background(), pid, path, p.since(pid))
+}
+
 func (p *portsProc) put(name, text string) {
 	p.t.Helper()
 	put(p.t, filepath.Join(p.root, name), text, 0o600)
@@ -691,7 +701,7 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 		aged(c.age)
 		os.Remove(filepath.Join(p.root, "5/exe"))
 		p.link(c.exe, "5/exe")
-		same(t, c.what, p.replaced(context.Background(), 5, c.path), c.want)
+		same(t, c.what, p.isReplaced(5, c.path), c.want)
 	}
 	// through the link of a package manager, which goes from one version to the next
 	link := filepath.Join(dir, "collector")
@@ -701,10 +711,10 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 		p.link(exe, "5/exe")
 		for age, want := range map[time.Duration]bool{young: want, old: false} {
 			aged(age)
-			same(t, fmt.Sprintf("%s through a link", exe), p.replaced(context.Background(), 5, link), want)
+			same(t, fmt.Sprintf("%s through a link", exe), p.isReplaced(5, link), want)
 		}
 	}
-	if p.replaced(context.Background(), 6, now) {
+	if p.isReplaced(6, now) {
 		t.Error("a process that is gone runs a replaced program")
 	}
 }
@@ -758,7 +768,7 @@ func TestWhatCountsAsAChangeOfAFile(t *testing.T) {
 		p.boot = func() time.Duration { return 9867*time.Second + time.Since(began) }
 		pass()
 		c.do()
-		same(t, c.what, changedSince(context.Background(), p.procfs, 5, file), c.want)
+		same(t, c.what, changed(file, p.since(5)), c.want)
 	}
 }
 
@@ -1121,8 +1131,9 @@ func TestAReplacedProgramIsSeenThroughLsof(t *testing.T) {
 		{"neither lsof nor ps", "", "", path, planFailed(1, "", "lsof"), false},
 		{"the program is gone", "p5\ni1\nn" + path + "\n", "01:00:00", filepath.Join(dir, "none"), nil, false},
 	} {
-		run := planRunner{answers: map[string]error{lsof: c.err}, outputs: map[string]string{lsof: c.out, ps: c.age}}
-		same(t, c.what, (lsofTable{run: run}).replaced(context.Background(), 5, c.path), c.want)
+		table := lsofTable{run: planRunner{answers: map[string]error{lsof: c.err}, outputs: map[string]string{lsof: c.out, ps: c.age}}}
+		age, _, err := table.facts(context.Background(), 5)
+		same(t, c.what, table.replaced(context.Background(), 5, c.path, startedAfter(age, err)), c.want)
 	}
 }
 

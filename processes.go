@@ -37,8 +37,8 @@ type processTable interface {
 	facts(ctx context.Context, pid int) (age time.Duration, memory int64, err error)
 	// environ lists the K=V words that a process was started with; nil where that cannot be told.
 	environ(pid int) []string
-	// replaced tells whether the program file at path is another than the one the process runs.
-	replaced(ctx context.Context, pid int, path string) bool
+	// replaced tells whether the program file at path is another than the one the process runs; since knows the times after its start.
+	replaced(ctx context.Context, pid int, path string, since func(time.Time) bool) bool
 }
 
 // A procfs is the process table of Linux, read below root, which is "/proc" (proc(5)).
@@ -413,12 +413,11 @@ func sinceBoot(stat []string) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
+func (p procfs) replaced(_ context.Context, pid int, path string, since func(time.Time) bool) bool {
 	exe := filepath.Join(p.root, strconv.Itoa(pid), "exe")
-	since := startedAfter(ctx, p, pid)
 	running, err := os.Stat(exe) // the very file that runs, even when it has no name any more
 	if errors.Is(err, fs.ErrPermission) {
-		return slices.ContainsFunc(changes(path), since)
+		return changed(path, since)
 	}
 	if err != nil {
 		return false
@@ -431,7 +430,7 @@ func (p procfs) replaced(ctx context.Context, pid int, path string) bool {
 		return true
 	}
 	// a script, which its interpreter or the program it became runs, or a link that was moved on
-	if slices.ContainsFunc(changes(path), since) {
+	if changed(path, since) {
 		return true
 	}
 	// or it was started by this name, and both have been renamed
@@ -461,31 +460,36 @@ func (p procfs) otherMounts(pid int, path string) bool {
 // Later mounts cover earlier ones (proc_pid_mountinfo(5)).
 func (p procfs) mountOf(process, path string) (where string) {
 	text, _ := os.ReadFile(filepath.Join(p.root, process, "mountinfo"))
-	for _, line := range strings.Split(string(text), "\n") {
-		f := strings.Fields(line)
-		if len(f) < 5 {
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`)
+	name := func(field string) string {
+		if strings.Contains(field, `\`) { // else it would cost more than all the rest
+			field = unescape.Replace(field)
+		}
+		return strings.TrimSuffix(field, "/")
+	}
+	path = strings.TrimSuffix(path, "/") + "/"
+	for line := range strings.SplitSeq(string(text), "\n") {
+		f := strings.SplitN(line, " ", 6)
+		if len(f) < 6 {
 			continue
 		}
-		spaced := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`)
-		root, point := strings.TrimSuffix(f[3], "/"), strings.TrimSuffix(f[4], "/")
-		if rest, ok := strings.CutPrefix(path+"/", spaced.Replace(point)+"/"); ok {
-			where = f[2] + " " + strings.TrimSuffix(spaced.Replace(root)+"/"+rest, "/")
+		if rest, ok := strings.CutPrefix(path, name(f[4])+"/"); ok {
+			where = f[2] + " " + strings.TrimSuffix(name(f[3])+"/"+rest, "/")
 		}
 	}
 	return where
 }
 
-// changedSince tells whether the file at path, or a link on the way to it, was put in place after a process had started.
-func changedSince(ctx context.Context, t processTable, pid int, path string) bool {
-	return slices.ContainsFunc(changes(path), startedAfter(ctx, t, pid))
-}
-
-// startedAfter tells whether a time lies after the start of a process. One later than now, by a wrong clock, proves nothing.
-func startedAfter(ctx context.Context, t processTable, pid int) func(time.Time) bool {
-	age, _, err := t.facts(ctx, pid)
+// startedAfter tells whether a time lies after the start of a process of that age. One later than now, by a wrong clock, proves nothing.
+func startedAfter(age time.Duration, err error) func(time.Time) bool {
 	now := time.Now()
 	start := now.Add(-age).Add(30 * time.Millisecond) // ages are known to two ticks of 10 ms
 	return func(at time.Time) bool { return err == nil && at.After(start) && !at.After(now) }
+}
+
+// changed tells whether the file at path, or a link on the way to it, was put in place at such a time.
+func changed(path string, since func(time.Time) bool) bool {
+	return slices.ContainsFunc(changes(path), since)
 }
 
 // changes are the times at which the file at path was made and written, and each link on the way to it was put in place.

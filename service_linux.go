@@ -151,6 +151,7 @@ func sockDiag() ([]listener, error) {
 		return nil, err
 	}
 	var all []listener
+	answer := make([]byte, 8<<10) // no message of the kernel is longer (<linux/netlink.h>: NLMSG_GOODSIZE)
 	for _, family := range []byte{syscall.AF_INET, syscall.AF_INET6} {
 		request := make([]byte, syscall.NLMSG_HDRLEN+56) // <linux/inet_diag.h>: struct inet_diag_req_v2
 		binary.NativeEndian.PutUint32(request, uint32(len(request)))
@@ -163,7 +164,6 @@ func sockDiag() ([]listener, error) {
 			return nil, err
 		}
 		for done := false; !done; {
-			answer := make([]byte, 32<<10)
 			n, _, err := syscall.Recvfrom(fd, answer, 0)
 			if err != nil {
 				return nil, err

@@ -12,6 +12,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +104,7 @@ func flagRows() map[string]flagRow {
 		"dry-run": {"-n, --dry-run", "show what would be done, without doing it",
 			yes(func(o *options) *bool { return &o.dryRun }, "n", "dry-run")},
 		"collector": {"--collector PATH", "use the collector at PATH (default: search for it)", text(func(o *options, path string) (err error) {
-			if o.collector = path; path == "" {
+			if o.collector = path; path == "" || path[0] == '-' { // the flag after it
 				err = errors.New("a path is missing")
 			}
 			return err
@@ -178,6 +179,9 @@ func (c subcommand) parse(args []string) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, plainFlagError(err, names)
 	}
+	if f.NArg() > 0 && len(o.env) > 0 && !strings.Contains(f.Arg(0), "=") { // which may be secret
+		return o, errors.New("unexpected argument after --env: quote a value that has spaces")
+	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument: %s", shownCommand(f.Args()[:1])) // NAME=VALUE, where --env is missing
 	}
@@ -199,7 +203,10 @@ func spelled(name string) string {
 func plainFlagError(err error, names []string) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return fmt.Errorf("%s: unknown flag%s", spelled(name), didYouMean(spelled(name), "", names))
+		return fmt.Errorf("%s: unknown flag%s", spelled(name), didYouMean(name, "", names))
+	}
+	if word, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
+		return fmt.Errorf("%s: unknown flag%s", shownCommand([]string{word}), didYouMean(word, "", names))
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return fmt.Errorf("%s: a value is missing", spelled(name))
@@ -211,7 +218,7 @@ func plainFlagError(err error, names []string) error {
 			if why == "parse error" {
 				why = "must be true or false"
 			}
-			return fmt.Errorf("%s %s: %s", spelled(strings.TrimSuffix(name, ":")), value, why)
+			return fmt.Errorf("%s: %s", strings.TrimSpace(spelled(strings.TrimSuffix(name, ":"))+" "+value), why)
 		}
 	}
 	return err
@@ -219,11 +226,13 @@ func plainFlagError(err error, names []string) error {
 
 // didYouMean names the one of names that is nearest to a word, with what goes before it; "" where none is near.
 func didYouMean(word, before string, names []string) string {
-	best, least := "", min(3, len(word)) // a third of a short word is another word
+	word = strings.ToLower(strings.TrimLeft(word, "-"))
+	best, least := "", min(3, 1+(len(word)+1)/3) // half of a short word is another word
 	for _, name := range names {
-		d := editDistance(word, name)
-		if len(word) > 1 && strings.HasPrefix(name, word) {
-			d = 1
+		bare := strings.TrimLeft(name, "-")
+		d := editDistance(word, bare)
+		if len(word) > 1 && strings.HasPrefix(bare, word) {
+			d = 0
 		}
 		if d < least {
 			best, least = name, d
@@ -329,8 +338,8 @@ func lookUp(args []string) (c subcommand, prefix string, own []string, wantsHelp
 }
 
 // dispatch finds the command and runs it.
-func (a *app) dispatch(ctx context.Context, args []string) error {
-	c, prefix, args, wantsHelp, unknown := lookUp(args)
+func (a *app) dispatch(ctx context.Context, all []string) error {
+	c, prefix, args, wantsHelp, unknown := lookUp(all)
 	o, err := c.parse(args)
 	if unknown != nil {
 		err = unknown
@@ -345,7 +354,7 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 		} else if c.do == nil {
 			wrong.help = prefix + " " + c.name
 		}
-		if slices.Contains(c.flags, "json") && (slices.Contains(args, "--json") || slices.Contains(args, "-json")) {
+		if slices.Contains(c.flags, "json") && slices.ContainsFunc(all, asksForJSON) {
 			a.printReport(c.name, o, a.unseen(), wrong)
 		}
 		return wrong
@@ -359,6 +368,13 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 		return c.do(a, ctx, o)
 	}
 	return nil
+}
+
+// asksForJSON tells whether a word of a command line that cannot be read is --json, in one of its forms.
+func asksForJSON(arg string) bool {
+	name, value, _ := strings.Cut(arg, "=")
+	yes, err := strconv.ParseBool(value)
+	return (name == "--json" || name == "-json") && (yes || err != nil)
 }
 
 // unknownCommand names the command that may have been meant, also one of the other table.
@@ -382,6 +398,8 @@ type statusError struct {
 	error
 	code int
 }
+
+func (e *statusError) Unwrap() error { return e.error }
 
 // report says an error once, with all that is known about it, and returns the exit status.
 func (a *app) report(err error) int {

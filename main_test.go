@@ -210,6 +210,13 @@ func TestMisuseIsSaidInFourLinesAtMostWithWhatMayHaveBeenMeant(t *testing.T) {
 			{"service dashbord", "✗ Unknown subcommand: dashbord. Did you mean: runtimescope dashboard?\n"},
 			{"service install --time 90", "✗ --time: unknown flag. Did you mean: --timeout?\n"},
 			{"service install --env A=x B=s3cret", "✗ unexpected argument: B=…\n"},
+			{"service install --env A=my s3cret", "✗ unexpected argument after --env: quote a value that has spaces\n"},
+			{"service stat", "✗ Unknown subcommand: stat. Did you mean: runtimescope service status?\n"},
+			{"service STATUS", "✗ Unknown subcommand: STATUS. Did you mean: runtimescope service status?\n"},
+			{"service show", "✗ Unknown subcommand: show\n"}, // which is not stop
+			{"service install -y", "✗ -y: unknown flag\n"},   // which is not -n
+			{"service install ---json", "✗ ---json: unknown flag. Did you mean: --json?\n"},
+			{"service install --timeout=", "✗ --timeout: must be a time such as 90s or 2m\n"},
 			{"help me", "✗ Unknown command: me\n"},
 			{"help service frob", "✗ Unknown subcommand: frob"},
 			{"dashboard 6768", "unexpected argument: 6768"},

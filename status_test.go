@@ -134,7 +134,11 @@ func TestStatusInEveryState(t *testing.T) {
 						t.Errorf("%s is %v, want %v", key, got[key], value)
 					}
 				}
-				b.json(c.exit, "service status --json --exit-code")
+				of := b.json(c.exit, "service status --json --exit-code")["error"]
+				same(t, "there is an error", of != nil, c.exit != 0)
+				if of != nil {
+					same(t, "it has a name", of.(map[string]any)["id"] == "failed", c.name == "gave up") // whose kind has that name
+				}
 			})
 		}
 	}
@@ -353,7 +357,8 @@ func TestOneObjectIsPrintedWhateverHappens(t *testing.T) {
 		})
 	}
 	b := newBench(t, "launchd").quick()
-	for _, args := range []string{"service install --jsn --json", "service status now --json", "service wait --timeout x --json", "service doctor -x --json"} {
+	for _, args := range []string{"service install --jsn --json", "service status now --json", "service wait --timeout x --json", "service doctor -x --json",
+		"service stop -x --json=true", "service status --json=maybe", "service install --collector --json", "service --json status"} {
 		one(t, b, args)
 	}
 }

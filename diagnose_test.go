@@ -41,7 +41,9 @@ func eachSnapshot(t *testing.T, f func(t *testing.T, what string, m serviceManag
 // systemdOnly tells whether an option is a fact that launchd never states.
 func (o option) systemdOnly() bool {
 	return slices.Contains([]string{"masked", "masked until the next boot", "a mask as a file", "another home", "a link left over", "broken by a drop-in",
-		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "no start by hand", "no stop by hand", "requires what is not there", "triggered", "enabled for all", "other mounts", "another unit before it", "another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
+		"a drop-in that runs another", "cannot be enabled", "transient", "an alias", "an unreadable drop-in", "an unmet condition", "no start by hand",
+		"no stop by hand", "requires what is not there", "triggered", "enabled for all", "other mounts", "another unit before it",
+		"another network namespace", "too long an answer", "no linger", "nobody knows of linger", "the manager has a port"}, o.name)
 }
 
 var changingVerbs = []verb{install, update, restart, stop, uninstall, ensure}

@@ -334,7 +334,7 @@ func (p point) String() string {
 	return p.op + " " + filepath.Base(p.path)
 }
 
-var allFaults = flag.Bool("faults", false, "try every kind of fault at every point, not one of those that are alike in turn")
+var allFaults = flag.Bool("faults", false, "try every kind of fault at every point, not every second one, and of those that are alike one in turn")
 
 // modes are the ways in which it can fail. "done" means that it was carried out all the same. The kinds of one row
 // differ in their words only; turn picks one of them, so that each row is met everywhere, and each kind somewhere.

@@ -43,6 +43,9 @@ func TestMCPHandsOverToTheServer(t *testing.T) {
 		if got := b.report(b.dispatch(t.Context(), []string{"mcp"})); got != 7 || b.stderr.Len() > 0 {
 			t.Errorf("exit %d, %s", got, b.stderr.String())
 		}
+		b.handOver = func([]string, []string) (int, error) { return 0, errors.New("no such file or directory") }
+		b.write(server, "#!/nowhere/sh\n", 0o755)
+		b.want(1, "mcp", "✗ no such file or directory: its interpreter /nowhere/sh is missing\n")
 		os.Remove(server)
 		b.want(1, "mcp --help", "✗ Could not locate the `mcp-server` binary")
 		if b.stdout.Len() > 0 || strings.Count(b.stderr.String(), "\n") != 1 {

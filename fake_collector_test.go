@@ -51,6 +51,9 @@ func standIn() int {
 			return 1
 		}
 		go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if os.Getenv(certEnv) != "" { // as net/http answers what is not TLS
+				w.WriteHeader(http.StatusBadRequest)
+			}
 			fmt.Fprint(w, `{"status":"ready","version":"0.0.0-standin"}`)
 		}))
 	}

@@ -33,8 +33,11 @@ func (a *app) mcp(ctx context.Context, o options) error {
 		}
 	}
 	code, err := a.handOver(append([]string{path}, o.args...), env)
-	if err == nil && code != 0 {
+	switch {
+	case err != nil:
+		return a.notRun(path, err)
+	case code != 0:
 		return &statusError{code: code}
 	}
-	return err
+	return nil
 }

@@ -73,6 +73,14 @@ func (a *app) foreground(ctx context.Context, o options) error {
 	}
 }
 
+// notRun adds to the error of a program that was not run why that may be.
+func (a *app) notRun(path string, err error) error {
+	if why, _ := whyNotRun(path, a.platform); why != "" {
+		return fmt.Errorf("%w: %s", err, why)
+	}
+	return err
+}
+
 // service is the state of the background service, as far as it can be told here.
 func (a *app) service(ctx context.Context) (s state) {
 	if a.mayManage() == nil {
@@ -225,10 +233,7 @@ func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
 	env := append(slices.Clone(s.environ), "LC_ALL="+s.getenv("LC_ALL"), fmt.Sprintf("%s=%d", httpPortEnv, s.ports.http), fmt.Sprintf("%s=%d", wsPortEnv, s.ports.ws))
 	child, err := s.run.Start(bond{ownGroup: true, death: syscall.SIGTERM}, s.out.stdout, s.out.stderr, env, s.collector)
 	if err != nil {
-		if why, _ := whyNotRun(s.collector, s.platform); why != "" {
-			err = fmt.Errorf("%w: %s", err, why)
-		}
-		return e, err
+		return e, s.notRun(s.collector, err)
 	}
 	s.group, s.kill, s.killing, s.told = child.Pid(), nil, false, nil
 	ended := make(chan error, 1)
@@ -250,8 +255,8 @@ func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
 				signalGroup(s.group, syscall.SIGTERM)
 				s.kill = time.After(s.timings.kill)
 			}
-		case doubt := <-healthy:
-			s.sayHealthy(s.ports.http, "", doubt)
+		case result := <-healthy:
+			s.sayServing(result)
 			late = nil
 		case <-late:
 			if err := s.probe(ctx, s.ports.http); err != nil {
@@ -292,14 +297,21 @@ func (s *supervisor) tend(alive int) (left bool) {
 	return alive != 0 || len(strays) > 0 || signalGroup(s.group, 0) == nil
 }
 
-// watchHealth tells once that the collector answers, and what is doubtful about that. One that is late is asked less often.
-func (s *supervisor) watchHealth(ctx context.Context) <-chan string {
-	healthy, start, group := make(chan string, 1), time.Now(), s.group
+// watchHealth tells once that the collector answers, and what is doubtful about that, or that it cannot be asked. One that is
+// late is asked less often.
+func (s *supervisor) watchHealth(ctx context.Context) <-chan waitResult {
+	healthy, start, st := make(chan waitResult, 1), time.Now(), state{pid: s.group, processEnv: s.environ}
+	told := st.variable(certEnv) + st.variable(hostEnv)
 	go func() {
 		for ctx.Err() == nil {
-			if s.probe(ctx, s.ports.http) == nil {
-				if own, _ := s.owner(ctx, s.ports.http, state{pid: group}); own.foreign == nil {
-					healthy <- own.doubt
+			if err := s.probe(ctx, s.ports.http); err == nil || told != "" {
+				own, _ := s.owner(ctx, s.ports.http, st)
+				result := waitResult{port: s.ports.http, doubt: own.doubt}
+				if err != nil {
+					result.unaskable = st.unaskable(own)
+				}
+				if own.foreign == nil && (err == nil || result.unaskable != "") {
+					healthy <- result
 					return
 				}
 			}

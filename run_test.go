@@ -169,6 +169,20 @@ func TestRunSaysWhenTheCollectorIsLate(t *testing.T) {
 	r.ends(0)
 }
 
+func TestRunSaysThatACollectorWithTLSCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("whose socket it is can be told by /proc alone here")
+	}
+	r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) {
+		b.timings.late = time.Hour
+		b.environ = append(os.Environ(), certEnv+"=/c", keyEnv+"=/k")
+	})
+	r.says(1, "⚠ Collector is running; readiness cannot be checked: it uses TLS (RUNTIMESCOPE_TLS_CERT)")
+	r.signals <- syscall.SIGTERM
+	r.ends(0)
+}
+
 func TestRunSaysWhyTheCollectorCannotBeStarted(t *testing.T) {
 	t.Parallel()
 	r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) {

@@ -141,12 +141,14 @@ func readTimeout(o *options, text string) (err error) {
 }
 
 func readLines(o *options, text string) error {
-	if _, err := fmt.Sscanf(text+"\n", "%d\n", &o.lines); err != nil || o.lines < 0 {
+	n, err := strconv.ParseUint(text, 10, 31) // up to journalctl's limit
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return fmt.Errorf("must be at most %d", math.MaxInt32)
+	case err != nil:
 		return errors.New("must be a number of lines")
 	}
-	if o.lines > math.MaxInt32 { // journalctl's limit
-		return fmt.Errorf("must be at most %d", math.MaxInt32)
-	}
+	o.lines = int(n)
 	return nil
 }
 

@@ -236,6 +236,7 @@ func TestMisuseIsSaidInFourLinesAtMostWithWhatMayHaveBeenMeant(t *testing.T) {
 			{"service logs -n", "✗ -n: a value is missing"},
 			{"service logs -n x", "✗ -n x: must be a number of lines"},
 			{"service logs -n 2147483648", "✗ -n 2147483648: must be at most 2147483647"},
+			{"service logs -n 99999999999999999999", "✗ -n 99999999999999999999: must be at most 2147483647"},
 			{"service logs --lines -1", "✗ --lines -1: must be a number of lines"},
 			{"service logs -n5x", "unknown flag"},
 			{"service unit --systemd --launchd", "✗ --systemd and --launchd cannot be used together"},

@@ -138,6 +138,8 @@ func endedByMacOS(cause, program string) problem {
 		return problem{summary: "a library is missing, or it needs a newer macOS", advice: "install a collector that was built for this macOS"}
 	case "jetsam":
 		return problem{summary: "macOS ran short of memory", fix: startCommand}
+	case "memory limit":
+		return problem{summary: "it used more memory than it may", fix: startCommand}
 	}
 	return problem{summary: "macOS says " + cause, fix: logsCommand}
 }
@@ -180,10 +182,14 @@ func parseJobState(listed, printed string) state {
 	if s.lastExit = jobExit(last, p); printed == "" && s.pid == 0 && l[`"LastExitStatus"`] == "0;" {
 		s.lastExit, s.maybeNotStarted = &exitStatus{}, true // ended cleanly, or not yet started: "list" does not tell
 	}
+	if s.lastExit != nil && (s.cause == "signal" || !strings.Contains(p["last exit reason"], "_REASON_")) { // it ended by itself
+		s.cause = ""
+	}
 	if s.lastExit != nil {
 		s.lastName, s.notExecuted = jobExitName(*s.lastExit), s.lastExit.code == 78
 	}
-	if runs, err := strconv.Atoi(p["runs"]); err == nil {
+	// of a start after a clean end, by somebody's hand, "runs" does not tell how often it failed before
+	if runs, err := strconv.Atoi(p["runs"]); err == nil && (runs < 2 || s.cause != "" || s.lastExit != nil && *s.lastExit != exitStatus{}) {
 		s.restarts = ptr(max(0, runs-1))
 	}
 	s.exitTimeout = time.Duration(number(p["exit timeout"])) * time.Second
@@ -193,7 +199,7 @@ func parseJobState(listed, printed string) state {
 	s.invocation = strconv.Itoa(s.pid)
 	s.phase = jobPhase(s, p["job state"])
 	s.maybeNotStarted = s.phase == stopped && s.pid == 0 && (s.lastExit == nil || s.maybeNotStarted)
-	s.next = jobNext(s)
+	s.next = jobNext(s, cmp.Or(number(p["minimum runtime"]), 10)) // launchd.plist(5), ThrottleInterval
 	s.rawState = cmp.Or(s.rawState, string(s.phase))
 	return s
 }
@@ -254,11 +260,15 @@ func jobExit(last int, p map[string]string) *exitStatus {
 }
 
 // endReason is the word of macOS for why it ended or refused the program: "codesigning", "tcc", "dyld", "jetsam"; "" when it says none.
+// XNU's memorystatus names the limit of a process in two ways.
 func endReason(text string) string {
 	reason, _, _ := strings.Cut(text, " ")
+	limit := strings.ToUpper(strings.ReplaceAll(text, "-", ""))
 	switch {
 	case strings.HasPrefix(reason, "("):
 		return ""
+	case strings.Contains(limit, "PERPROCESSLIMIT"), strings.Contains(limit, "HIGHWATER"):
+		return "memory limit"
 	case strings.Contains(reason, "JETSAM"):
 		return "jetsam"
 	}
@@ -288,11 +298,11 @@ func jobPhase(s state, jobState string) phase {
 }
 
 // jobNext says what launchd does next about a job that does not run.
-func jobNext(s state) string {
+func jobNext(s state, throttle int) string {
 	if s.deferred != "" {
 		return "macOS has deferred the start" + map[string]string{"inefficient": " (Low Power Mode or battery)"}[s.deferred]
 	}
-	return cmp.Or(map[phase]string{crashLooping: "launchd restarts it, at most once every 10 seconds",
+	return cmp.Or(map[phase]string{crashLooping: "launchd restarts it, at most once every " + count(throttle, "second"),
 		failed: "launchd no longer tries to start it", stopped: "launchd does not restart it after a clean exit"}[s.phase],
 		"launchd has already restarted it")
 }

@@ -205,7 +205,7 @@ func TestTheStateOfAJob(t *testing.T) {
 			}
 			return fakebinText(t, "launchctl-"+tool+"-"+name+".txt")
 		}
-		c.want.loadedIdle, c.want.next = true, jobNext(c.want)
+		c.want.loadedIdle, c.want.next = true, jobNext(c.want, 10)
 		if c.want.lastExit != nil {
 			c.want.lastName = jobExitName(*c.want.lastExit)
 		}
@@ -285,17 +285,20 @@ func readSample(t *testing.T, sections string) map[string]string {
 func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 	t.Parallel()
 	for printed, check := range map[string]func(s state) bool{
-		"\tstate = spawning\n":                                        func(s state) bool { return s.phase == starting && !s.maybeNotStarted },
-		"\tstate = spawn scheduled\n":                                 func(s state) bool { return s.phase == starting },
-		"\tstate = SIGTERMed\n":                                       func(s state) bool { return s.phase == stopped && s.maybeNotStarted },
-		"\tstate = languishing\n":                                     func(s state) bool { return s.phase == stopped && s.maybeNotStarted && s.rawState == "languishing" },
-		"\t\tstate = running\n\t\tpid = 7\n":                          func(s state) bool { return s.pid == 0 && s.rawState == "stopped" },
-		"state = running\npid = 7\n":                                  func(s state) bool { return s.pid == 0 && s.rawState == "stopped" },
-		"\tjob state = running\n":                                     func(s state) bool { return s.rawState == "stopped" },
-		"\tstate = running\n\tstate = exited\n\tpid = 7\n\tpid = 8\n": func(s state) bool { return s.pid == 7 && s.rawState == "running" },
-		"\truns = 0\n":                                                func(s state) bool { return *s.restarts == 0 },
-		"\truns = many\n\texit timeout = long\n":                      func(s state) bool { return s.restarts == nil && s.exitTimeout == 0 },
-		"\tlast exit code = 0\n":                                      func(s state) bool { return s.phase == stopped && !s.maybeNotStarted && *s.lastExit == exitStatus{} },
+		"\tstate = spawning\n":                                                         func(s state) bool { return s.phase == starting && !s.maybeNotStarted },
+		"\tstate = spawn scheduled\n":                                                  func(s state) bool { return s.phase == starting },
+		"\tstate = SIGTERMed\n":                                                        func(s state) bool { return s.phase == stopped && s.maybeNotStarted },
+		"\tstate = languishing\n":                                                      func(s state) bool { return s.phase == stopped && s.maybeNotStarted && s.rawState == "languishing" },
+		"\t\tstate = running\n\t\tpid = 7\n":                                           func(s state) bool { return s.pid == 0 && s.rawState == "stopped" },
+		"state = running\npid = 7\n":                                                   func(s state) bool { return s.pid == 0 && s.rawState == "stopped" },
+		"\tjob state = running\n":                                                      func(s state) bool { return s.rawState == "stopped" },
+		"\tstate = running\n\tstate = exited\n\tpid = 7\n\tpid = 8\n":                  func(s state) bool { return s.pid == 7 && s.rawState == "running" },
+		"\tminimum runtime = 80\n\tlast exit code = 3\n":                               func(s state) bool { return strings.HasSuffix(s.next, "at most once every 80 seconds") },
+		"\truns = 3\n\tstate = running\n\tlast exit code = 0\n":                        func(s state) bool { return s.restarts == nil }, // by kickstart, perhaps
+		"\truns = 3\n\tstate = running\n\tlast exit code = 1\n":                        func(s state) bool { return *s.restarts == 2 },
+		"\truns = 0\n":                                                                 func(s state) bool { return *s.restarts == 0 },
+		"\truns = many\n\texit timeout = long\n":                                       func(s state) bool { return s.restarts == nil && s.exitTimeout == 0 },
+		"\tlast exit code = 0\n":                                                       func(s state) bool { return s.phase == stopped && !s.maybeNotStarted && *s.lastExit == exitStatus{} },
 		"x = {\n    state = running\n    pid = 7\n    a = {\n        pid = 8\n    }\n": func(s state) bool { return s.pid == 7 && s.phase == running },
 		"\tstate = not running\n\targuments = {\n\t\tsh\n\tpid = 99\n\t}\n\tpid = 98\n\t}\n\tlast exit code = 3: x\n": func(s state) bool {
 			return s.pid == 0 && *s.lastExit == exitStatus{code: 3} && s.phase == crashLooping
@@ -318,13 +321,21 @@ func TestTheStateOfAJobThatWasMadeUp(t *testing.T) {
 		"\tstate = running\n\tpid = 0\n":                                              func(s state) bool { return s.phase == running && s.pid == 0 },
 		"\tpid = -7\n\tlast exit code = 2\n":                                          func(s state) bool { return s.pid == 0 && s.phase == crashLooping },
 		"\tlast exit reason = OS_REASON_DYLD, code 0x1\n":                             func(s state) bool { return s.cause == "dyld" },
-		"\tlast exit reason = OS_REASON_JETSAM (per-process-limit)\n":                 func(s state) bool { return s.cause == "jetsam" },
-		"\nx = {\n\n  state = running\n  pid = 7\n  a = {\n    pid = 8\n  }\n":        func(s state) bool { return s.pid == 7 && s.phase == running },
-		"\tlast exit code = 5\r\n\tstate = spawn scheduled\r\n":                       func(s state) bool { return s.phase == crashLooping && s.lastExit.code == 5 },
-		"{\n\t\"LastExitStatus\" = -9;\n};\n##":                                       func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
-		"{\n\t\"LastExitStatus\" = 4294967287;\n};\n##":                               func(s state) bool { return strconv.IntSize == 32 || *s.lastExit == exitStatus{signal: 9} }, // no Mac has 32 bits
-		"{\n\t\"LastExitStatus\" = 139;\n};\n##":                                      func(s state) bool { return *s.lastExit == exitStatus{signal: 11} },
-		"{\n\t\"PID\" = 0;\n\t\"LastExitStatus\" = 0;\n};\n##":                        func(s state) bool { return s.pid == 0 && s.phase == stopped && s.maybeNotStarted },
+		"\tlast exit reason = OS_REASON_JETSAM (per-process-limit)\n":                 func(s state) bool { return s.cause == "memory limit" },
+		"\tlast exit reason = JETSAM_REASON_MEMORY_PERPROCESSLIMIT\n":                 func(s state) bool { return s.cause == "memory limit" },
+		"\tlast exit reason = JETSAM_REASON_MEMORY_HIGHWATER\n":                       func(s state) bool { return s.cause == "memory limit" },
+		"\tlast exit reason = JETSAM_REASON_LOWSWAP\n":                                func(s state) bool { return s.cause == "jetsam" },
+		"\tlast exit reason = OS_REASON_SIGNAL | 11\n":                                func(s state) bool { return s.cause == "signal" && s.phase == crashLooping },
+		"\tlast exit reason = OS_REASON_SIGNAL\n\tlast terminating signal = Abort trap: 6\n": func(s state) bool {
+			return s.cause == "" && s.phase == crashLooping
+		},
+		"\tlast exit reason = exited\n\tlast exit code = 0\n":                  func(s state) bool { return s.cause == "" && s.phase == stopped },
+		"\nx = {\n\n  state = running\n  pid = 7\n  a = {\n    pid = 8\n  }\n": func(s state) bool { return s.pid == 7 && s.phase == running },
+		"\tlast exit code = 5\r\n\tstate = spawn scheduled\r\n":                func(s state) bool { return s.phase == crashLooping && s.lastExit.code == 5 },
+		"{\n\t\"LastExitStatus\" = -9;\n};\n##":                                func(s state) bool { return *s.lastExit == exitStatus{signal: 9} },
+		"{\n\t\"LastExitStatus\" = 4294967287;\n};\n##":                        func(s state) bool { return strconv.IntSize == 32 || *s.lastExit == exitStatus{signal: 9} }, // no Mac has 32 bits
+		"{\n\t\"LastExitStatus\" = 139;\n};\n##":                               func(s state) bool { return *s.lastExit == exitStatus{signal: 11} },
+		"{\n\t\"PID\" = 0;\n\t\"LastExitStatus\" = 0;\n};\n##":                 func(s state) bool { return s.pid == 0 && s.phase == stopped && s.maybeNotStarted },
 		"{\n\t\"PID\" = 9;\n\t\"LastExitStatus\" = 0;\n};\n##\tstate = spawn scheduled\n\tlast exit code = 3\n": func(s state) bool { // it ended between the two
 			return s.pid == 0 && s.phase == crashLooping && s.lastExit.code == 3
 		},
@@ -835,7 +846,7 @@ func TestExitsOfLaunchdHaveTheirNames(t *testing.T) {
 		failed: "launchd no longer tries to start it", crashLooping: "launchd restarts it, at most once every 10 seconds", stopped: "launchd does not restart it after a clean exit",
 		running: "launchd has already restarted it", starting: "launchd has already restarted it",
 	} {
-		same(t, p, jobNext(state{phase: p}), want)
+		same(t, p, jobNext(state{phase: p}, 10), want)
 	}
 }
 

@@ -603,9 +603,10 @@ func findOtherNetwork(s snapshot) (problem, bool) {
 
 // findExposed tells names only, and takes back what only an install can have set.
 func findExposed(s snapshot) (problem, bool) {
-	p := problem{severity: warning, summary: "the network reaches the collector (" + hostEnv + "), with a token"}
+	once := map[bool]string{false: " once it runs"}[s.state.phase == running]
+	p := problem{severity: warning, summary: "the network reaches the collector" + once + " (" + hostEnv + "), with a token"}
 	if s.state.variable(tokenEnv) == "" {
-		p.summary = "the network reaches the collector (" + hostEnv + "), and no token (" + tokenEnv + ") keeps anybody out"
+		p.summary = "the network reaches the collector" + once + " (" + hostEnv + "), and no token (" + tokenEnv + ") keeps anybody out"
 	}
 	file := state{file: s.state.file}
 	if file.exposed() && len(ownDropIns(s.state.dropIns)) == 0 {

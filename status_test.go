@@ -274,6 +274,8 @@ func TestACollectorThatTheNetworkReachesIsSaid(t *testing.T) {
 			"Fix: runtimescope service install --env RUNTIMESCOPE_HOST=")
 		b.want(0, "service install --env RUNTIMESCOPE_AUTH_TOKEN=x")
 		b.want(0, "service doctor", "⚠ ports: the network reaches the collector (RUNTIMESCOPE_HOST), with a token")
+		b.want(0, "service stop")
+		b.want(0, "service status", "⚠ the network reaches the collector once it runs (RUNTIMESCOPE_HOST), with a token. ")
 		b.want(0, "service install --env RUNTIMESCOPE_HOST=localhost")
 		b.want(0, "service doctor", "✓ ports: ")
 	})

@@ -169,7 +169,7 @@ func (m launchd) unusable() error {
 // parseJobState reads "launchctl list LABEL" and "launchctl print DOMAIN/LABEL"; either may be empty.
 func parseJobState(listed, printed string) state {
 	l, p := jobFields(listed), jobFields(printed)
-	s := state{rawState: p["state"], cause: endReason(p["last exit reason"]), loadedIdle: true, loaded: p["path"], program: p["program"]}
+	s := state{rawState: p["state"], loadedIdle: true, loaded: p["path"], program: p["program"]}
 	s.pid = max(0, number(l[`"PID"`]))
 	last := number(l[`"LastExitStatus"`])
 	if slices.Contains([]string{"not running", "spawn scheduled", "exited", "waiting"}, s.rawState) {
@@ -182,9 +182,7 @@ func parseJobState(listed, printed string) state {
 	if s.lastExit = jobExit(last, p); printed == "" && s.pid == 0 && l[`"LastExitStatus"`] == "0;" {
 		s.lastExit, s.maybeNotStarted = &exitStatus{}, true // ended cleanly, or not yet started: "list" does not tell
 	}
-	if s.lastExit != nil && (s.cause == "signal" || !strings.Contains(p["last exit reason"], "_REASON_")) { // it ended by itself
-		s.cause = ""
-	}
+	s.cause = endReason(p["last exit reason"], s.lastExit)
 	if s.lastExit != nil {
 		s.lastName, s.notExecuted = jobExitName(*s.lastExit), s.lastExit.code == 78
 	}
@@ -259,13 +257,13 @@ func jobExit(last int, p map[string]string) *exitStatus {
 	return &exitStatus{code: said}
 }
 
-// endReason is the word of macOS for why it ended or refused the program: "codesigning", "tcc", "dyld", "jetsam"; "" when it says none.
-// XNU's memorystatus names the limit of a process in two ways.
-func endReason(text string) string {
+// endReason is the word of macOS for why it ended or refused the program: "codesigning", "tcc", "dyld", "jetsam"; "" when it says none,
+// or no more than the exit does. XNU's memorystatus names the limit of a process in two ways.
+func endReason(text string, exit *exitStatus) string {
 	reason, _, _ := strings.Cut(text, " ")
 	limit := strings.ToUpper(strings.ReplaceAll(text, "-", ""))
 	switch {
-	case strings.HasPrefix(reason, "("):
+	case strings.HasPrefix(reason, "("), exit != nil && (reason == "OS_REASON_SIGNAL" || !strings.Contains(reason, "_REASON_")):
 		return ""
 	case strings.Contains(limit, "PERPROCESSLIMIT"), strings.Contains(limit, "HIGHWATER"):
 		return "memory limit"

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -249,6 +250,35 @@ func TestASignalWhileWaitingLeavesTheServiceAsItIs(t *testing.T) {
 				t.Errorf("%s: PID %d, definition %q", args, b.fakeState().PID, b.read(b.manager.names().path))
 			}
 		}
+	})
+}
+
+// An interruptedRunner runs commands that a signal ends, which we get, too.
+type interruptedRunner struct {
+	Runner
+	signals chan os.Signal
+}
+
+func (r interruptedRunner) Run(ctx context.Context, argv ...string) (string, error) {
+	select {
+	case r.signals <- os.Interrupt:
+	default:
+	}
+	<-ctx.Done()
+	return "", &commandError{argv: argv, code: -1, cause: ctx.Err()}
+}
+
+func TestASignalDuringTheFirstLookIsAnInterruption(t *testing.T) {
+	eachQuick(t, func(t *testing.T, b *bench) {
+		b.installed()
+		before := b.everything()
+		for _, verb := range []string{"install", "update", "restart", "stop", "uninstall", "status", "wait", "doctor"} {
+			one := b.another()
+			r := interruptedRunner{one.run, make(chan os.Signal, 1)}
+			one.run, one.signals = r, func(...os.Signal) <-chan os.Signal { return r.signals }
+			one.want(130, "service "+verb, "✗ Interrupted. The service is left as it is. See: runtimescope service status")
+		}
+		same(t, "it changed", b.everything(), before)
 	})
 }
 

@@ -231,6 +231,10 @@ func (a *app) begin(ctx context.Context, v verb, o options) (d decision, before 
 	}
 	r := request{verb: v, collector: o.collector, env: env, locked: !o.dryRun}
 	s := a.inspect(ctx, r)
+	if ctx.Err() != nil { // so that it is not known what there is
+		unlock()
+		return d, nil, nil, errInterrupted
+	}
 	d = decide(a.manager, s, r)
 	if d.refused != nil {
 		unlock()

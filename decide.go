@@ -76,7 +76,7 @@ func decide(m serviceManager, s snapshot, r request) decision {
 		d.refused = &refused
 		return d
 	}
-	if effectsOf(s, r)&writes != 0 && !(s.state.vendor() && s.inUse(d.target)) { // a package's definition says what we would say
+	if effectsOf(s, r)&writes != 0 && !(s.state.vendor() && !s.state.untilBoot && s.inUse(d.target)) { // a package's definition says what we would say
 		text, err := m.render(writtenOf(s, d.target))
 		if err != nil {
 			p := fromError(err, writes)

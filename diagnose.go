@@ -411,7 +411,7 @@ func (s snapshot) restartReason() restartReason {
 		return ""
 	case s.state.stale:
 		return definitionReplaced
-	case s.state.runsOnOtherPorts(), s.process.definitionChanged:
+	case s.process.definitionChanged:
 		return startedBefore
 	case s.process.replaced:
 		return collectorReplaced
@@ -427,7 +427,7 @@ func findNotInstalled(s snapshot) (problem, bool) {
 	st := s.state
 	p := problem{severity: failing, summary: "not installed: there is no " + st.file.path, fix: installCommand, blocks: starts | stops}
 	if st.vendor() {
-		p.summary = "not installed: " + st.loaded + " belongs to a package and is not enabled"
+		p.summary = "not installed: " + st.loaded + " " + st.provider() + " and is not enabled"
 	}
 	return p, st.phase == notInstalled && st.file.err == nil && !st.masked && st.file.link == ""
 }

@@ -227,7 +227,10 @@ process warn stopped [runtimescope service start]` + idle},
 			"definition fail permission denied"},
 		"changed since the start": {func(s *snapshot) { s.process.definitionChanged = true },
 			"definition warn Restart needed: the definition has changed since the collector was started [runtimescope service restart]"},
-		"started with other ports than the unit says": {func(s *snapshot) { s.state.processEnv, s.state.unitEnv = says, []string{httpPortEnv + "=7005"} },
+		"started with other ports than the unit says": {func(s *snapshot) { s.state.processEnv, s.state.unitEnv = says, []string{httpPortEnv + "=7005"} }, ""},
+		"started before the unit said other ports": {func(s *snapshot) {
+			s.process.definitionChanged, s.state.processEnv, s.state.unitEnv = true, says, []string{httpPortEnv + "=7005"}
+		},
 			"definition warn Restart needed: the definition has changed since the collector was started [runtimescope service restart]"},
 		"stopping": {func(s *snapshot) { s.state.phase, s.ready.err = stopped, unreached },
 			`process warn stopping (PID 42)
@@ -246,7 +249,9 @@ enabled warn does not start at login [change it there, or remove the link]`},
 			s.candidate = programFacts{path: "/bin/x", why: "the file is empty", certain: true}
 		}, "collector fail /bin/x cannot be run: the file is empty [reinstall the collector, or runtimescope service install --collector PATH]"},
 		"may not be able to run": {func(s *snapshot) { s.installed.why = "it may have been built for another kind of processor" }, ""},
-		"both ports the same from the next start on": {func(s *snapshot) { s.state.processEnv, s.state.unitEnv = says, []string{httpPortEnv + "=6767"} },
+		"both ports the same from the next start on": {func(s *snapshot) {
+			s.process.definitionChanged, s.state.processEnv, s.state.unitEnv = true, says, []string{httpPortEnv + "=6767"}
+		},
 			`definition warn Restart needed: the definition has changed since the collector was started [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]
 ports fail RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT are both 6767: they must differ [RUNTIMESCOPE_HTTP_PORT=6768 RUNTIMESCOPE_PORT=6767 runtimescope service install]`},
 		"one of two ports is held": {func(s *snapshot) { s.ports[7001] = portFacts{} },

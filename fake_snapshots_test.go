@@ -231,6 +231,9 @@ func allOptions() []option {
 		change("a package's", func(s *snapshot) {
 			s.state.loaded, s.state.file.exists = "/usr/lib/systemd/user/runtimescope.service", false
 		}),
+		change("until the next boot", func(s *snapshot) {
+			s.state.loaded, s.state.file.exists, s.state.untilBoot, s.state.enabled = "/run/user/1/systemd/user/runtimescope.service", false, true, ptr(false)
+		}),
 		change("gone", func(s *snapshot) { s.state.file.exists = false }),
 		change("a link left over", func(s *snapshot) { s.state.loginLink = "/home/ada/wants" }),
 		change("unreadable", func(s *snapshot) { s.state.file.err, s.state.file.exists = errors.New("permission denied"), true }),
@@ -260,6 +263,8 @@ func allOptions() []option {
 		change("another network namespace", func(s *snapshot) { s.process.otherNetwork = true }),
 		change("an unreadable drop-in", func(s *snapshot) {
 			s.state.badDropIn = &os.PathError{Op: "open", Path: "/x.conf", Err: os.ErrPermission}
+		}), change("a folder of drop-ins that cannot be read", func(s *snapshot) {
+			s.state.badDropIn = &os.PathError{Op: "open", Path: "/x.d", Err: os.ErrPermission}
 		}),
 		change("an unmet condition", func(s *snapshot) { s.state.skipped = "Condition" }),
 		change("no start by hand", func(s *snapshot) { s.state.refusesStart = true }),

@@ -256,11 +256,14 @@ func (a *app) processFacts(ctx context.Context, s *snapshot) {
 	}
 	s.process.age, s.process.memory, s.process.err = a.processes.facts(ctx, pid)
 	since := startedAfter(s.process.age, s.process.err)
-	// who makes links makes them anew
-	if st.file.link == "" {
-		s.process.definitionChanged = slices.ContainsFunc(append([]string{st.definitionPath()}, st.dropIns...), func(path string) bool {
-			return changed(path, since)
-		})
+	path := st.definitionPath()
+	for _, at := range append([]string{path, path + ".d", filepath.Dir(path)}, st.dropIns...) {
+		// by a wrapper, or UnsetEnvironment=, the process has ports of its own, without any change
+		info, err := os.Lstat(at)
+		other := err == nil && st.runsOnOtherPorts() && since(changeTime(info))
+		// who makes links makes them anew, and set-property takes effect at once
+		file := st.file.link == "" && (err != nil || !info.IsDir()) && !strings.Contains(at, "/user.control/")
+		s.process.definitionChanged = s.process.definitionChanged || other || file && changed(at, since)
 	}
 	s.process.replaced = st.collector() != "" && a.processes.replaced(ctx, pid, st.collector(), since)
 }
@@ -291,12 +294,9 @@ func (a *app) withFile(s state, f file) state {
 	}
 	// systemd takes only a newer file for a changed one, not an older one put back. What install wrote can be compared.
 	s.file.ours = wrote(a.manager, f.definition, f.text)
-	if s.file.ours && s.cut == "" && s.loaded == f.path && len(ownDropIns(s.dropIns)) == 0 && s.program != "" {
+	if s.file.ours && s.cut == "" && s.loaded == f.path && s.program != "" && !says(s.dropIns, "Environment", "ExecStart") {
 		has := definition{collector: s.program}
-		has.read(slices.DeleteFunc(slices.Clone(s.unitEnv), func(word string) bool { // of a drop-in for all services
-			name, _, _ := strings.Cut(word, "=")
-			return len(s.dropIns) > 0 && name != httpPortEnv && name != wsPortEnv && !slices.Contains(f.definition.variables(), word)
-		})...)
+		has.read(s.unitEnv...)
 		s.stale = s.stale || has != f.definition
 	}
 	if s.vendor() {
@@ -331,6 +331,9 @@ func (s *state) readVendor(m serviceManager) {
 		s.loaded = ""
 	case err == nil:
 		s.file.definition = m.parse(string(text))
+	}
+	if s.untilBoot && isTrue(s.enabled) {
+		s.enabled = ptr(false)
 	}
 	if s.phase == stopped && !s.ending && (s.loaded == "" || s.enabled != nil && !*s.enabled) {
 		s.phase = notInstalled

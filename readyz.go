@@ -375,8 +375,12 @@ func (a *app) awaitHealthy(ctx context.Context, w wait, retry []step, mark logMa
 		case deaf:
 			return waitResult{}, w.unheard()
 		case otherPorts:
-			return waitResult{}, fmt.Errorf("the service uses ports %d and %d, not %d and %d, because of a drop-in of the %s (%s)",
-				w.live.http, w.live.ws, w.ports.http, w.ports.ws, a.manager.names().definition, a.manager.names().show)
+			why := "because of a drop-in of the"
+			if w.state.servicePorts() != w.live {
+				why = "although they are not set by its"
+			}
+			return waitResult{}, fmt.Errorf("the service uses ports %d and %d, not %d and %d, %s %s (%s)",
+				w.live.http, w.live.ws, w.ports.http, w.ports.ws, why, a.manager.names().definition, a.manager.names().show)
 		case foreign:
 			h := a.processes.describe(ctx, a.run, w.ports.http, *w.owner.foreign)
 			p := h.refusal(w.ports.http, fmt.Sprintf("%s=PORT %s", httpPortEnv, installCommand), a.manager.names().unit)

@@ -131,6 +131,7 @@ type state struct {
 	maybeUnreached bool   // enabled, but perhaps for a target that no login reaches
 	static         bool   // cannot be enabled
 	transient      bool   // it has no definition on disk, and is gone once it has ended
+	untilBoot      bool   // its definition is gone at the next boot
 	loginLink      string // the link that starts it at login, which may outlive the definition; "" when there is none
 	globalLink     string // the link that starts it at login for every user of the machine; "" when there is none
 	linger         *bool  // keeps running after logout; nil: unknown, or not a question here
@@ -177,6 +178,14 @@ func (s state) up() bool { return s.phase == running || s.phase == starting || s
 // vendor tells whether the definition in use is not the user's own but one that a package brought.
 func (s state) vendor() bool {
 	return s.definitionPath() != s.file.path && !s.masked && s.otherHome == "" && !s.transient
+}
+
+// provider says whose a definition is that is not the user's own.
+func (s state) provider() string {
+	if s.untilBoot {
+		return "lasts only until the next boot"
+	}
+	return "belongs to a package"
 }
 
 // there tells whether there is a definition that the manager can be told to start.

@@ -293,7 +293,10 @@ func (a *app) sayStatus(s snapshot, problems []problem) {
 // sayNotInstalled says also who answers, and what would keep install from doing its work.
 func (a *app) sayNotInstalled(s snapshot, problems []problem) {
 	a.out.info("Service not installed. Run: %s", installCommand)
-	if s.state.vendor() {
+	switch {
+	case s.state.vendor() && s.state.untilBoot:
+		a.out.info("%s %s.", s.state.loaded, s.state.provider())
+	case s.state.vendor():
 		a.out.info("A package provides the %s: %s", s.names.definition, s.state.loaded)
 	}
 	for _, p := range problems {

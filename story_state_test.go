@@ -32,8 +32,8 @@ func TestAPortThatTheProcessWasToldOtherwiseIsFollowed(t *testing.T) {
 func TestAPortThatWasAskedForAndIsNotTheServicesIsAFailure(t *testing.T) {
 	b := onSystemd(t).installed()
 	port := silentPort(t)
-	b.before(changesSomething, func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a drop-in
-	b.want(1, "service install", fmt.Sprintf("✗ the service uses ports %d and %d, not %d and %d, because of a drop-in of the unit", port, defaultWSPort, b.httpPort(), defaultWSPort))
+	b.before(changesSomething, func() { b.fake.change(func(s *fakeState) { s.Overrides = fmt.Sprintf("%s=%d", httpPortEnv, port) }) }) // a wrapper
+	b.want(1, "service install", fmt.Sprintf("✗ the service uses ports %d and %d, not %d and %d, although they are not set by its unit", port, defaultWSPort, b.httpPort(), defaultWSPort))
 	b.silentOn("✓ Collector")
 }
 

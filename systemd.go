@@ -114,6 +114,7 @@ func (m systemd) withFiles(s state) state {
 		s.loginLink = m.wants()
 	}
 	s.globalLink = m.globalLink()
+	s.untilBoot = !s.transient && (strings.HasPrefix(s.loaded, "/run/") || m.runtimeDir != "" && strings.HasPrefix(s.loaded, m.runtimeDir+"/"))
 	if isTrue(s.enabled) && s.maybeUnreached { // by a target that a user's manager does not have, such as multi-user.target
 		_, err := os.Lstat(m.wants())
 		s.enabled = ptr(err == nil)
@@ -121,7 +122,7 @@ func (m systemd) withFiles(s state) state {
 	if home, ok := strings.CutSuffix(s.loaded, "/.config/systemd/user/"+unitName); ok && !sameFile(home, m.home) && home != m.home {
 		s.otherHome = home
 	}
-	if s.skipped != "" && !s.mayStillSay(s.skipped) {
+	if s.skipped != "" && !says(append([]string{s.loaded}, s.dropIns...), s.skipped) { // systemd remembers only that it was in there
 		s.skipped = ""
 	}
 	s.badDropIn = m.badDropIn() // which systemd calls changed for ever
@@ -140,11 +141,11 @@ func (m systemd) withFiles(s state) state {
 	return s
 }
 
-// mayStillSay tells whether a setting by which the unit was not started is in it still: systemd remembers only that it was.
-func (s state) mayStillSay(setting string) bool {
-	return slices.ContainsFunc(append([]string{s.loaded}, s.dropIns...), func(path string) bool {
+// says tells whether one of the files may have one of the settings in it.
+func says(paths []string, settings ...string) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
 		text, err := os.ReadFile(path)
-		return err != nil || strings.Contains(string(text), setting)
+		return err != nil || slices.ContainsFunc(settings, func(setting string) bool { return strings.Contains(string(text), setting) })
 	})
 }
 
@@ -174,15 +175,31 @@ func (m systemd) vendorUnit() string {
 	return ""
 }
 
-// badDropIn says which drop-in of the user's cannot be read, and why.
+// badDropIn says which drop-in of the user's, for this unit or for all services, or which folder of them cannot be read, and why.
 func (m systemd) badDropIn() error {
-	paths, _ := filepath.Glob(strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`).Replace(m.path()) + ".d/*.conf")
-	for _, path := range paths {
-		file, err := os.Open(path)
-		if err != nil {
+	for _, folder := range []string{m.path() + ".d", filepath.Dir(m.path()) + "/service.d"} {
+		entries, err := os.ReadDir(folder)
+		if errors.Is(err, fs.ErrPermission) {
 			return err
 		}
-		file.Close()
+		for _, entry := range entries {
+			path := filepath.Join(folder, entry.Name())
+			info, err := os.Stat(path)
+			switch {
+			case !strings.HasSuffix(path, ".conf"):
+				continue
+			case err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0:
+				err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+			case err == nil && info.Mode().IsRegular():
+				var file *os.File
+				if file, err = os.Open(path); err == nil {
+					file.Close()
+				}
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -402,14 +419,19 @@ func (p unitProps) readExit(s *state) {
 		return
 	}
 	s.lastName = unitExitName(*s.lastExit)
-	if p.startTimedOut() {
-		s.lastName += " (systemd stopped it: the start took longer than TimeoutStartSec)"
-	}
 	if p["Result"] == "oom-kill" {
 		s.lastName += " (out of memory)"
 		if limit := p.limit("MemoryMax"); limit != "" {
 			s.lastName = fmt.Sprintf("%s (out of memory: the unit's MemoryMax is %s)", unitExitName(*s.lastExit), limit)
 		}
+	}
+	switch {
+	case p.startTimedOut():
+		s.lastName += " (systemd stopped it: the start took longer than TimeoutStartSec)"
+	case p["Result"] == "timeout": // RuntimeMaxSec=, or TimeoutStopSec=
+		s.lastName += " (systemd stopped it: a time limit of the unit was over)"
+	case p["Result"] == "watchdog":
+		s.lastName += " (systemd stopped it: it did not report within WatchdogSec)"
 	}
 	lived := p.time("ExecMainExitTimestampMonotonic") - s.startedAt
 	if s.phase == crashLooping && *s.restarts == 0 && s.startedAt != 0 && (lived >= time.Minute || s.lastExit.signal == 9) {
@@ -418,9 +440,10 @@ func (p unitProps) readExit(s *state) {
 	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
 }
 
-// startTimedOut tells whether systemd ended a start that took too long: it never was active.
+// startTimedOut tells whether systemd ended a start that took too long: it never was active. A restart to come is an exit from inactive, too.
 func (p unitProps) startTimedOut() bool {
-	return p["Result"] == "timeout" && p.time("InactiveExitTimestampMonotonic") > p.time("ActiveEnterTimestampMonotonic")
+	began := cmp.Or(p.time("ExecMainStartTimestampMonotonic"), p.time("InactiveExitTimestampMonotonic"))
+	return p["Result"] == "timeout" && began > p.time("ActiveEnterTimestampMonotonic")
 }
 
 // toldToStop tells whether the service ended because somebody stopped it: then its process ended after the unit had left
@@ -622,8 +645,13 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	if said("Assertion failed") {
 		s.skipped = "Assert"
 	}
-	first, _, _ := strings.Cut(err.Error(), "\n") // what comes then is where else to look
-	if s.skipped != "" {                          // so there is no log of this start
+	_, why, linked := strings.Cut(failed.stderr, "Created symlink ")
+	if _, why, _ = strings.Cut(why, "\n"); !linked { // of enable --now, which is no reason
+		why = failed.stderr
+	}
+	why, _, _ = strings.Cut(why, "\n") // what comes then is where else to look
+	first := (&commandError{argv: failed.argv, code: failed.code, cause: failed.cause, stderr: why}).Error()
+	if s.skipped != "" { // so there is no log of this start
 		return &failure{fmt.Sprintf("The service did not start: a condition of its unit is not met (%s)", first), []string{"See its " + s.skipped + " lines: " + m.names().show}}
 	}
 	l := m.startLog(ctx, run, s, logMark{})
@@ -893,16 +921,20 @@ func findOtherHome(s snapshot) (problem, bool) {
 		fix: "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
 }
 
-// findDropInUnreadable finds what systemd refuses to enable a unit with.
+// findDropInUnreadable finds what systemd refuses to enable a unit with, or to disable it where that is the folder. One for all
+// services it passes over.
 func findDropInUnreadable(s snapshot) (problem, bool) {
-	err := s.state.badDropIn
-	if err == nil {
+	var at *fs.PathError
+	if !errors.As(s.state.badDropIn, &at) {
 		return none()
 	}
-	p := problem{severity: failing, summary: err.Error(), advice: "edit or remove it", blocks: writes}
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		p.summary = fmt.Sprintf("the drop-in %s cannot be read: %v", at.Path, at.Err)
+	p := problem{severity: failing, summary: fmt.Sprintf("the drop-in %s cannot be read: %v", at.Path, at.Err), advice: "edit or remove it"}
+	switch {
+	case strings.HasSuffix(at.Path, ".d"):
+		p.summary = fmt.Sprintf("the drop-in directory %s cannot be read: %v", at.Path, at.Err)
+		p.fix, p.advice, p.blocks = "chmod u+rwx "+quoteArgv([]string{at.Path}), "", removes
+	case len(ownDropIns([]string{at.Path})) > 0:
+		p.blocks = writes
 	}
 	return p, true
 }

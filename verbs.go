@@ -121,7 +121,7 @@ func (a *app) sayWritten(d decision, shared bool) {
 		fmt.Fprintln(a.out.stdout)
 	}
 	if s.state.vendor() && d.text != "" && !shared {
-		a.out.info("It overrides the package's own: %s", s.state.loaded)
+		a.out.info("It overrides %s", map[bool]string{true: s.state.loaded, false: "the package's own: " + s.state.loaded}[s.state.untilBoot])
 	}
 	if s.shell.ports.or(d.target.ports) != d.target.ports {
 		a.sayOnly("ports-differ", d.problems)
@@ -437,7 +437,7 @@ func (a *app) uninstallService(ctx context.Context, o options) error {
 	a.warnLeft(ctx, s.state)
 	switch {
 	case s.state.vendor():
-		a.out.info("%s belongs to a package and stays.", s.state.loaded)
+		a.out.info("%s %s and stays.", s.state.loaded, s.state.provider())
 		a.sayOnly("loaded-elsewhere", d.problems)
 	case s.state.file.link != "":
 		a.out.info("%s, which the %s linked to, stays.", s.state.file.link, s.names.definition)

@@ -84,6 +84,56 @@ func TestE2EAPortFromTheManagersEnvironmentIsFollowed(t *testing.T) {
 	e.agrees("running")
 }
 
+func TestE2EAPortThatIsNotTheUnitsIsNoChange(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		make func(e *e2e, port int)
+	}{
+		{"a wrapper's", func(e *e2e, port int) {
+			e.write(e.collector, fmt.Sprintf("#!/bin/sh\nexport RUNTIMESCOPE_HTTP_PORT=%d\nexec %s\n", port, e.another("libexec", "collector-server")), 0o755)
+		}},
+		{"of all services", func(e *e2e, port int) {
+			e.write(filepath.Join(filepath.Dir(e.unit), "service.d/p.conf"), fmt.Sprintf("[Service]\nEnvironment=RUNTIMESCOPE_HTTP_PORT=%d\n", port), 0o644)
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			e := newE2E(t)
+			other := e.freePort()
+			c.make(e, other)
+			r := e.exits(1, "service install").says(fmt.Sprintf("✗ the service uses ports %d and %d, not %d", other, e.ws, e.http))
+			if c.what == "a wrapper's" {
+				r.says("although they are not set by its unit").saysNot("drop-in")
+			}
+			delete(e.env, "RUNTIMESCOPE_HTTP_PORT")
+			e.http = other
+			e.exits(0, "service status").says("✓ Collector is healthy and serving on " + e.url()).saysNot("Restart needed")
+			e.exits(0, "service update").says("Already up to date")
+			same(t, "status", e.agrees("running")["restart_needed"], false)
+		})
+	}
+}
+
+func TestE2EAPropertyThatWasSetNeedsNoRestart(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	time.Sleep(100 * time.Millisecond) // times of files and processes are compared
+	e.systemctl("set-property", "runtimescope.service", "CPUWeight=50")
+	same(t, "status", e.agrees("running")["restart_needed"], false)
+	e.exits(0, "service update").says("Already up to date")
+}
+
+func TestE2EWhatSystemdEndsForATimeLimitIsToldByItsOwn(t *testing.T) {
+	for setting, says := range map[string]string{"RuntimeMaxSec": "a time limit of the unit was over", "WatchdogSec": "it did not report within WatchdogSec"} {
+		t.Run(setting, func(t *testing.T) {
+			e := newE2E(t)
+			e.dropIn("[Service]\nRestartSec=1000\n" + setting + "=1500ms\n")
+			e.exits(0, "service install")
+			e.until("it has been ended", func() bool { return e.show("ActiveState") == "activating" })
+			e.exits(0, "service status").says("(systemd stopped it: " + says + ")").saysNot("TimeoutStartSec")
+		})
+	}
+}
+
 func TestE2EADefinitionThatWasLoadedButNotStartedOnNeedsARestart(t *testing.T) {
 	for _, by := range []string{"the unit", "a drop-in"} {
 		t.Run(by, func(t *testing.T) {
@@ -558,6 +608,27 @@ func TestE2EATransientUnitAndAnAliasAreNamed(t *testing.T) {
 		e.systemctl("disable", "--now", "other.service") // the advice
 		e.exits(0, "service install").says("✓ Collector is healthy")
 	})
+}
+
+func TestE2EAUnitUntilTheNextBootIsNoPackages(t *testing.T) {
+	e := newE2E(t)
+	e.exits(0, "service install")
+	e.exits(0, "service stop")
+	runtime := filepath.Join(e.env["XDG_RUNTIME_DIR"], "systemd/user/runtimescope.service")
+	text := e.read(e.unit)
+	e.write(runtime, text, 0o644)
+	e.ok(os.Remove(e.unit))
+	e.systemctl("daemon-reload")
+	e.exits(0, "service status").says(runtime + " lasts only until the next boot").saysNot("package")
+	e.systemctl("start", "runtimescope.service")
+	e.until("it answers", e.answers)
+	e.exits(0, "service status").says("✓ Service is active", "Starts at login: no. Fix: runtimescope service install")
+	e.exits(0, "service install").says("✓ Wrote "+e.unit, "It overrides "+runtime)
+	e.exits(0, "service status").says("Starts at login: yes")
+	e.exits(0, "service uninstall")
+	e.write(runtime, text, 0o644)
+	e.systemctl("enable", "--now", "runtimescope.service")
+	e.exits(0, "service uninstall").says(runtime + " lasts only until the next boot and stays").saysNot("package")
 }
 
 func TestE2EWhatComesFromOutsideForgesNoLine(t *testing.T) {

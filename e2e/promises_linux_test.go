@@ -237,6 +237,7 @@ func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T
 	}{
 		{"a link to nothing", func(e *e2e, path string) { e.ok(os.Symlink("/nowhere", path)) }},
 		{"no permission", func(e *e2e, path string) { e.write(path, "[Service]\n", 0) }},
+		{"a directory", func(e *e2e, path string) { e.mkdir(path) }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			e := newE2E(t)
@@ -257,6 +258,29 @@ func TestE2EADropInThatCannotBeReadIsNamedAndTheServiceStaysEnabled(t *testing.T
 			e.exits(0, "service status").says("Starts at login: yes")
 		})
 	}
+}
+
+func TestE2EADropInForAllServicesThatCannotBeReadIsNoChange(t *testing.T) {
+	e := newE2E(t)
+	path := filepath.Join(filepath.Dir(e.unit), "service.d/a.conf")
+	e.write(path, "[Service]\n", 0)
+	e.exits(0, "service install")
+	e.exits(0, "service status").says("⚠ the drop-in " + path + " cannot be read: permission denied").saysNot("Restart needed")
+	e.exits(0, "service update").says("✓ Already up to date")
+}
+
+func TestE2EADropInDirectoryThatCannotBeReadIsNamedBeforeTheServiceIsStopped(t *testing.T) {
+	e := newE2E(t)
+	e.mkdir(e.unit + ".d")
+	e.ok(os.Chmod(e.unit+".d", 0))
+	e.exits(0, "service install")
+	fix := "chmod u+rwx " + e.unit + ".d"
+	e.refused("service uninstall", "✗ the drop-in directory "+e.unit+".d cannot be read: permission denied", "Fix: "+fix)
+	e.agrees("running")
+	if out, err := e.tool("sh", "-c", fix); err != nil {
+		t.Fatalf("%s: %v: %s", fix, err, out)
+	}
+	e.exits(0, "service uninstall")
 }
 
 func TestE2EAHomeWithOddCharactersIsTheManagersHome(t *testing.T) {

@@ -71,7 +71,7 @@ const (
 // journalEntries asks the journal of this boot for its newest entries: first comes the last one. A line may have any length.
 func journalEntries(ctx context.Context, run Runner, lines int, match ...string) (all []journalEntry, err error) {
 	out, err := run.Run(ctx, append([]string{"journalctl", "--no-pager", "--quiet", "--boot", "--all", "--reverse", "--output=json",
-		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS,COMMAND,CONFIG_FILE",
+		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_PID,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS,COMMAND,CONFIG_FILE",
 		"--lines=" + strconv.Itoa(lines)}, match...)...)
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
 		var entry journalEntry
@@ -89,9 +89,10 @@ func (m systemd) matchStart(s state) []string {
 }
 
 // readStart reads what one start logged from entries, the newest first. ended tells whether systemd's report of its end is
-// among them. An entry that names no start is of this one when it is not older.
+// among them. An entry that names no start is of this one when it is not older. The last words of a process of the start before may be
+// read too late: then they name no start, or this one.
 func readStart(entries []journalEntry, s state, since logMark) (l startLog, ended bool) {
-	cause := ""
+	cause, gone := "", "" // gone is the process that spoke last for another start
 	for _, e := range slices.Backward(entries) {
 		id, about, text := e.field("MESSAGE_ID"), e.field("USER_INVOCATION_ID"), e.field("MESSAGE")
 		start := cmp.Or(about, e.field("_SYSTEMD_INVOCATION_ID"))
@@ -102,6 +103,10 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 		case skipped && id != "" && s.invocation == "":
 			l.skipped = condition
 		case s.invocation != "" && start != s.invocation && (start != "" || older), start != "" && start == since.before: // of another
+			if gone = e.field("_PID"); about != "" || start == "" {
+				gone = ""
+			}
+		case about == "" && gone != "" && gone == e.field("_PID") && number(gone) != s.pid:
 		case id == processEnd, id == cleanEnd:
 			ended, l.refusal = true, cmp.Or(refusal, l.refusal)
 		case refusal != "":

@@ -1168,6 +1168,22 @@ func systemdReads(text string) (startLog, bool) {
 	return readStart(entries, state{}, logMark{})
 }
 
+func TestTheLastWordsOfTheStartBeforeAreNotOfThisOne(t *testing.T) {
+	t.Parallel()
+	const entry = `{"MESSAGE":%q,"__MONOTONIC_TIMESTAMP":"%d","_SYSTEMD_INVOCATION_ID":%q,"_PID":%q}`
+	for _, read := range []string{"", "abc"} { // too late: it names no start, or this one
+		says := ""
+		for _, e := range [][]any{{"first", 3, "abc", "8"}, {"last words", 3, read, "7"}, {"ready", 1, "old", "7"}} {
+			says += fmt.Sprintf(entry, e...)
+		}
+		entries, _ := journalEntries(context.Background(), systemdJournal{says: []string{says}, argv: new([]string)}, 9)
+		l, _ := readStart(entries, state{invocation: "abc", startedAt: time.Microsecond, pid: 8}, logMark{})
+		same(t, read, l.lines, []string{"first"})
+		l, _ = readStart(entries, state{invocation: "abc", startedAt: time.Microsecond, pid: 7}, logMark{}) // which has its number by now
+		same(t, read, l.lines, []string{"last words", "first"})
+	}
+}
+
 func TestALineOfTheJournalIsOfThisStart(t *testing.T) {
 	t.Parallel()
 	const entry = `{"MESSAGE":"x","__MONOTONIC_TIMESTAMP":"%d","_SYSTEMD_INVOCATION_ID":%q}`

@@ -157,6 +157,10 @@ func whyPathWontLast(path string) string {
 		{"^/run/current-system/", ""}, // NixOS and Guix: the link to the system in use
 		{"^/run/wrappers/", ""},
 		{"^/run/media/", "the disk may not be mounted at login"},
+		{"^/media/", "the disk may not be mounted at login"},
+		{"/.local/share/Trash/", "the trash gets emptied"},
+		{"^/var/cache/", "caches get cleared"},
+		{"/.bun/install/cache/", "caches get cleared"},
 		{"/fnm_multishells/", "fnm creates it for each shell"},
 		{"^" + filepath.Clean(os.TempDir()) + "/", temporary},
 		{"^/tmp/", temporary},

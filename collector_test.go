@@ -258,7 +258,8 @@ func TestPathsThatWillNotLast(t *testing.T) {
 		"fnm creates it for each shell": {
 			"/home/ada/.local/state/fnm_multishells/12_34/bin/x", "/run/user/1000/fnm_multishells/12_34/bin/x",
 		},
-		"the disk may not be mounted at login": {"/run/media/ada/DISK/collector-server"},
+		"the disk may not be mounted at login": {"/run/media/ada/DISK/collector-server", "/media/ada/DISK/collector-server"},
+		"the trash gets emptied":               {"/home/ada/.local/share/Trash/files/collector-server"},
 	} {
 		for _, path := range paths {
 			same(t, path, whyPathWontLast(path), want)

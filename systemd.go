@@ -114,7 +114,7 @@ func (m systemd) withFiles(s state) state {
 		s.loginLink = m.wants()
 	}
 	s.globalLink = m.globalLink()
-	s.untilBoot = !s.transient && (strings.HasPrefix(s.loaded, "/run/") || m.runtimeDir != "" && strings.HasPrefix(s.loaded, m.runtimeDir+"/"))
+	s.untilBoot = m.untilBoot(s)
 	if isTrue(s.enabled) && s.maybeUnreached { // by a target that a user's manager does not have, such as multi-user.target
 		_, err := os.Lstat(m.wants())
 		s.enabled = ptr(err == nil)
@@ -139,6 +139,11 @@ func (m systemd) withFiles(s state) state {
 		s.whyNotExecuted, _ = whyNotRun(s.program, "linux")
 	}
 	return s
+}
+
+// untilBoot tells whether the unit is in a runtime directory, where somebody else than systemd-run has put it.
+func (m systemd) untilBoot(s state) bool {
+	return !s.transient && (strings.HasPrefix(s.loaded, "/run/") || m.runtimeDir != "" && strings.HasPrefix(s.loaded, m.runtimeDir+"/"))
 }
 
 // says tells whether one of the files may have one of the settings in it.

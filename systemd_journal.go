@@ -95,18 +95,12 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 	cause, gone := "", "" // gone is the process that spoke last for another start
 	for _, e := range slices.Backward(entries) {
 		id, about, text := e.field("MESSAGE_ID"), e.field("USER_INVOCATION_ID"), e.field("MESSAGE")
-		start := cmp.Or(about, e.field("_SYSTEMD_INVOCATION_ID"))
-		older := s.startedAt == 0 || e.sinceBoot() < s.startedAt
 		condition, skipped := unmetCondition(text)
 		refusal := refusalIn(e, &cause)
 		switch {
 		case skipped && id != "" && s.invocation == "":
 			l.skipped = condition
-		case s.invocation != "" && start != s.invocation && (start != "" || older), start != "" && start == since.before: // of another
-			if gone = e.field("_PID"); about != "" || start == "" {
-				gone = ""
-			}
-		case about == "" && gone != "" && gone == e.field("_PID") && number(gone) != s.pid:
+		case e.ofAnother(s, since, &gone):
 		case id == processEnd, id == cleanEnd:
 			ended, l.refusal = true, cmp.Or(refusal, l.refusal)
 		case refusal != "":
@@ -116,6 +110,20 @@ func readStart(entries []journalEntry, s state, since logMark) (l startLog, ende
 		}
 	}
 	return l, ended
+}
+
+// ofAnother tells whether an entry is of another start. gone is kept from one to the next: the process that spoke last for another.
+func (e journalEntry) ofAnother(s state, since logMark, gone *string) bool {
+	own, pid := e.field("_SYSTEMD_INVOCATION_ID"), e.field("_PID")
+	start := cmp.Or(e.field("USER_INVOCATION_ID"), own)
+	older := s.startedAt == 0 || e.sinceBoot() < s.startedAt
+	if s.invocation != "" && start != s.invocation && (start != "" || older) || start != "" && start == since.before {
+		if own != "" && start == own {
+			*gone = pid
+		}
+		return true
+	}
+	return start == own && pid != "" && pid == *gone && number(pid) != s.pid
 }
 
 // refusalIn reads why the collector was not started, or not for good, out of an entry of systemd's; "" where it does not say.

@@ -1174,7 +1174,7 @@ func TestTheLastWordsOfTheStartBeforeAreNotOfThisOne(t *testing.T) {
 	for _, read := range []string{"", "abc"} { // too late: it names no start, or this one
 		says := ""
 		for _, e := range [][]any{{"first", 3, "abc", "8"}, {"last words", 3, read, "7"}, {"ready", 1, "old", "7"}} {
-			says += fmt.Sprintf(entry, e...)
+			says += fmt.Sprintf(entry, e...) + `{"MESSAGE":"Stopping","USER_INVOCATION_ID":"old","_PID":"1","SYSLOG_IDENTIFIER":"systemd"}`
 		}
 		entries, _ := journalEntries(context.Background(), systemdJournal{says: []string{says}, argv: new([]string)}, 9)
 		l, _ := readStart(entries, state{invocation: "abc", startedAt: time.Microsecond, pid: 8}, logMark{})

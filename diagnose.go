@@ -312,7 +312,7 @@ func findVariablesDiffer(s snapshot) (problem, bool) {
 	var names, carried []string
 	for _, word := range s.shell.variables {
 		name, value, _ := strings.Cut(word, "=")
-		has := slices.Concat(s.state.file.definition.variables(), s.state.unitEnv)
+		has := slices.Concat(s.state.file.definition.variables(), s.state.unitEnv, s.state.processEnv) // its manager may set some
 		if name != httpPortEnv && name != wsPortEnv && !slices.Contains(has, word) {
 			names = append(names, name)
 			if variableName().MatchString(name) && value != "" && utf8.ValidString(value) && uncarried(value) < 0 {

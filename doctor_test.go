@@ -202,6 +202,9 @@ func TestDoctorJudgesWhatWasFound(t *testing.T) {
 			s.ports[7002] = portFacts{}
 		}, `environment warn RUNTIMESCOPE_HTTP_PORT and RUNTIMESCOPE_PORT in this shell do not match the service's ports, 7000 and 7001 [runtimescope service install]
 environment warn set in this shell but missing or different in the service: RUNTIMESCOPE_TOKEN [runtimescope service install --env RUNTIMESCOPE_TOKEN]`},
+		"a variable that the manager gives the process": {func(s *snapshot) {
+			s.shell.variables, s.state.processEnv = []string{"RUNTIMESCOPE_TOKEN=x"}, append([]string{"RUNTIMESCOPE_TOKEN=x"}, says...)
+		}, ""},
 		"no collector": {func(s *snapshot) {
 			down(s, notInstalled)
 			s.shell.ports, s.installed, s.candidate = ports{7000, 7001}, programFacts{}, programFacts{err: errors.New("Could not locate it")}

@@ -132,7 +132,9 @@ func (a *app) sayWritten(d decision, shared bool) {
 func (a *app) sayVariables(d decision) {
 	s := d.snapshot
 	old := s.state.file.definition.variables()
-	s.state.unitEnv = slices.DeleteFunc(slices.Clone(s.state.unitEnv), func(v string) bool { return slices.Contains(old, v) }) // of a drop-in
+	given := func(v string) bool { return slices.Contains(old, v) }
+	s.state.unitEnv = slices.DeleteFunc(slices.Clone(s.state.unitEnv), given) // of a drop-in
+	s.state.processEnv = slices.DeleteFunc(slices.Clone(s.state.processEnv), given)
 	s.state.file.definition = d.target
 	if p, ok := findVariablesDiffer(s); ok {
 		a.sayProblem(p)

@@ -139,7 +139,7 @@ func endedByMacOS(cause, program string) problem {
 	case "jetsam":
 		return problem{summary: "macOS ran short of memory", fix: startCommand}
 	case "memory limit":
-		return problem{summary: "it used more memory than it may", fix: startCommand}
+		return problem{summary: "it exceeded its memory limit", fix: startCommand}
 	}
 	return problem{summary: "macOS says " + cause, fix: logsCommand}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // standIn is the collector's process. A file "standin" beside it tells it to misbehave: "exit 3", "exit once 3", "deaf",
-// "late": as long as the file is there.
+// "late": as long as the file is there, "elsewhere".
 func standIn() int {
 	text, _ := os.ReadFile(filepath.Join(filepath.Dir(os.Args[0]), "standin"))
 	words := strings.Fields(string(text))
@@ -44,8 +44,12 @@ func standIn() int {
 			words = nil
 		}
 	}
+	host := "127.0.0.1:"
+	if len(words) == 1 && words[0] == "elsewhere" {
+		host = "127.0.0.2:"
+	}
 	for _, key := range []string{wsPortEnv, httpPortEnv} {
-		listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv(key))
+		listener, err := net.Listen("tcp", host+os.Getenv(key))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "stand-in", os.Getpid(), "fatal:", err)
 			return 1

@@ -198,8 +198,9 @@ func (a *app) holdersOf(ctx context.Context, look portLook, port int, s state) p
 	for i := range f.holders {
 		h := &f.holders[i]
 		h.ours = h.pid != 0 && a.processes.belongs(ctx, h.pid, s)
-		if h.wildcard6 && !h.ours && !f.answers {
+		if h.wildcard6 && !f.answers {
 			f.answers = a.answers(port)
+			h.elsewhere = h.ours && !f.answers // IPv6 alone
 		}
 	}
 	f.holders = slices.DeleteFunc(f.holders, func(h holder) bool { return h.elsewhere && !h.ours })

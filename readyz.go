@@ -280,10 +280,12 @@ func (w wait) unbegun() bool {
 	return s.phase == stopped && s.toldToStop && s.invocation == w.before && w.first.invocation == ""
 }
 
-// due tells whether the manager has to be asked: at its pace, when the process is gone, and when an answer came that counts.
+// due tells whether the manager has to be asked: at its pace, when the process is gone, when an answer came that counts, and
+// before the time is over.
 func (w wait) due(alive func(int) bool) bool {
 	elapsed := w.now.Sub(w.looked)
-	return w.state.pid != 0 && !alive(w.state.pid) || elapsed > w.timings.look || w.answer == nil && (w.heldBackSince.IsZero() || elapsed > w.timings.look/4)
+	return w.state.pid != 0 && !alive(w.state.pid) || elapsed > w.timings.look ||
+		w.now.Sub(w.begin) > w.timeout || w.answer == nil && (w.heldBackSince.IsZero() || elapsed > w.timings.look/4)
 }
 
 // saw adds what the manager said.

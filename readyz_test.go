@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -727,11 +728,12 @@ func TestWhenTheManagerIsAskedWhileItIsWaitedFor(t *testing.T) {
 		{"at its pace", wait{answer: errors.New("x"), looked: now.Add(-400*time.Millisecond - 1)}, true, true},
 		{"the process has gone", wait{answer: errors.New("x"), looked: now, state: state{pid: 5}}, false, true},
 		{"there was none", wait{answer: errors.New("x"), looked: now}, false, false},
+		{"the time is over", wait{answer: errors.New("x"), looked: now, timeout: time.Second}, true, true},
 		{"an answer", wait{looked: now}, true, true},
 		{"an answer of somebody else", wait{looked: now.Add(-100 * time.Millisecond), heldBackSince: now}, true, false},
 		{"again after a while", wait{looked: now.Add(-100*time.Millisecond - 1), heldBackSince: now}, true, true},
 	} {
-		c.w.now, c.w.timings.look = now, 400*time.Millisecond
+		c.w.now, c.w.timings.look, c.w.begin, c.w.timeout = now, 400*time.Millisecond, now.Add(-time.Minute), cmp.Or(c.w.timeout, time.Minute)
 		same(t, c.what, c.w.due(func(int) bool { return c.alive }), c.want)
 	}
 }

@@ -259,7 +259,7 @@ func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
 			s.sayServing(result)
 			late = nil
 		case <-late:
-			if err := s.probe(ctx, s.ports.http); err != nil {
+			if _, err := s.serving(ctx, s.group, false); err != nil { // else watchHealth says so
 				s.out.warn("The collector is not ready on %s: %v", collectorURL(s.ports.http), err)
 			}
 		case sig := <-s.signals:
@@ -300,20 +300,12 @@ func (s *supervisor) tend(alive int) (left bool) {
 // watchHealth tells once that the collector answers, and what is doubtful about that, or that it cannot be asked. One that is
 // late is asked less often.
 func (s *supervisor) watchHealth(ctx context.Context) <-chan waitResult {
-	healthy, start, st := make(chan waitResult, 1), time.Now(), state{pid: s.group, processEnv: s.environ}
-	told := st.variable(certEnv) + st.variable(hostEnv)
+	healthy, start, group := make(chan waitResult, 1), time.Now(), s.group
 	go func() {
 		for ctx.Err() == nil {
-			if err := s.probe(ctx, s.ports.http); err == nil || told != "" {
-				own, _ := s.owner(ctx, s.ports.http, st)
-				result := waitResult{port: s.ports.http, doubt: own.doubt}
-				if err != nil {
-					result.unaskable = st.unaskable(own)
-				}
-				if own.foreign == nil && (err == nil || result.unaskable != "") {
-					healthy <- result
-					return
-				}
+			if result, err := s.serving(ctx, group, time.Since(start) < s.timings.late); err == nil {
+				healthy <- result
+				return
 			}
 			select {
 			case <-time.After(max(s.timings.slow, min(time.Since(start)/20, 10*time.Second))):
@@ -322,4 +314,22 @@ func (s *supervisor) watchHealth(ctx context.Context) <-chan waitResult {
 		}
 	}()
 	return healthy
+}
+
+// serving tells whether the collector of a start answers, or why it cannot be asked. quick: where its variables do not say that, a
+// look at the sockets can wait.
+func (s *supervisor) serving(ctx context.Context, group int, quick bool) (r waitResult, err error) {
+	r.port = s.ports.http
+	st := state{pid: group, processEnv: s.environ}
+	if err = s.probe(ctx, r.port); err != nil && quick && st.variable(certEnv)+st.variable(hostEnv) == "" {
+		return r, err
+	}
+	own, _ := s.owner(ctx, r.port, st)
+	switch r.doubt = own.doubt; {
+	case err == nil && own.foreign != nil:
+		err = fmt.Errorf("%s answers there", own.foreign)
+	case err != nil && st.unaskable(own) != "":
+		r.unaskable, err = st.unaskable(own), nil
+	}
+	return r, err
 }

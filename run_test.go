@@ -169,18 +169,26 @@ func TestRunSaysWhenTheCollectorIsLate(t *testing.T) {
 	r.ends(0)
 }
 
-func TestRunSaysThatACollectorWithTLSCannotBeAsked(t *testing.T) {
+func TestRunSaysThatACollectorCannotBeAsked(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("whose socket it is can be told by /proc alone here")
 	}
-	r := foregroundOf(t, "", func(_ *foregroundRun, b *bench) {
-		b.timings.late = time.Hour
-		b.environ = append(os.Environ(), certEnv+"=/c", keyEnv+"=/k")
-	})
-	r.says(1, "⚠ Collector is running; readiness cannot be checked: it uses TLS (RUNTIMESCOPE_TLS_CERT)")
-	r.signals <- syscall.SIGTERM
-	r.ends(0)
+	for why, c := range map[string]struct {
+		behave string
+		late   time.Duration
+		env    []string
+	}{
+		"it uses TLS (RUNTIMESCOPE_TLS_CERT)": {"", time.Hour, []string{certEnv + "=/c", keyEnv + "=/k"}},
+		"it does not listen on 127.0.0.1":     {"elsewhere", time.Second, nil},
+	} {
+		r := foregroundOf(t, c.behave, func(_ *foregroundRun, b *bench) {
+			b.timings.late, b.environ = c.late, append(os.Environ(), c.env...)
+		})
+		r.says(1, "⚠ Collector is running; readiness cannot be checked: "+why)
+		r.signals <- syscall.SIGTERM
+		r.ends(0)
+	}
 }
 
 func TestRunSaysWhyTheCollectorCannotBeStarted(t *testing.T) {

@@ -421,6 +421,12 @@ func TestWhoIsInTheWayOfTheService(t *testing.T) {
 			t.Errorf("%s: %t", c.what, got)
 		}
 	}
+	for port, elsewhere := range map[int]bool{nobody: true, somebody: false} { // the service on [::]
+		a := patient()
+		a.processes = readyzTable{held: []holder{{pid: 42, wildcard6: true}}, ours: []int{42}}
+		own, _ := a.owner(t.Context(), port, up)
+		same(t, "it listens elsewhere", own, ownership{verified: true, elsewhere: elsewhere})
+	}
 }
 
 func TestAPortIsBoundOnlyBeforeAStartOfAServiceThatIsDown(t *testing.T) {

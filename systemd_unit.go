@@ -112,6 +112,9 @@ func (m systemd) parse(text string) definition {
 
 // outputs are the files that a unit sends its output to (systemd.exec(5)); "a file" where its name is not found.
 func (m systemd) outputs(p unitProps, s state) (files []string) {
+	if p["StandardOutput"] == "null" && (p["StandardError"] == "null" || p["StandardError"] == "inherit") {
+		return []string{os.DevNull}
+	}
 	for _, key := range []string{"StandardOutput", "StandardError"} {
 		kind, file := p[key], ""
 		if !slices.Contains([]string{"append", "file", "truncate"}, kind) {

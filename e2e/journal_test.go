@@ -128,7 +128,9 @@ func TestE2EAStartOfWhichTheJournalHasNoLineIsCalledThat(t *testing.T) {
 	e.dropIn("[Service]\nStandardOutput=null\nStandardError=null\n")
 	e.systemctl("daemon-reload")
 	e.exits(0, "service restart")
-	e.exits(0, "service logs").says("⚠ The journal has no entries from the latest start", "Collector stopped")
+	e.exits(0, "service logs").says("⚠ The unit sends output to /dev/null, not to the journal", "Collector stopped")
+	e.standin("STANDIN_EXIT=3")
+	e.exits(1, "service restart").says("It logs to /dev/null.")
 }
 
 func TestE2EWhatTheShellSetsForSystemdsToolsDoesNotReachThem(t *testing.T) {

@@ -778,7 +778,7 @@ func (h holder) refusal(port int, other, ownUnit string) problem {
 		p.summary += ": that is another collector"
 	default:
 		p.summary += ", which is not a RuntimeScope collector"
-		p.fix, p.advice, p.install = "", "stop it", elsewhere
+		p.fix, p.advice, p.install = "", fmt.Sprintf("stop PID %d", h.pid), elsewhere
 	}
 	return p
 }

@@ -328,10 +328,10 @@ process fail failed, last exit status 3: it stays so [runtimescope service logs]
 			s.ports[7000] = portFacts{holders: []holder{ours, {pid: 666, command: "python3", wildcard6: true}}}
 		}, "ready warn http://127.0.0.1:7000/readyz answers — unverified: port 7000 is also held by PID 666 (python3)"},
 		"somebody else": {func(s *snapshot) { held(s, theirs) },
-			`ready fail http://127.0.0.1:7000 is answered by PID 666 (python3), not by the service [stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]
-ports fail port 7000 is held by PID 666 (python3), which is not a RuntimeScope collector [stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]`},
+			`ready fail http://127.0.0.1:7000 is answered by PID 666 (python3), not by the service [stop PID 666, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]
+ports fail port 7000 is held by PID 666 (python3), which is not a RuntimeScope collector [stop PID 666, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install]`},
 		"somebody else, on the other port": {func(s *snapshot) { s.ports[7001] = portFacts{holders: []holder{theirs}} },
-			"ports fail port 7001 is held by PID 666 (python3), which is not a RuntimeScope collector [stop it, or choose another port: RUNTIMESCOPE_PORT=PORT runtimescope service install]"},
+			"ports fail port 7001 is held by PID 666 (python3), which is not a RuntimeScope collector [stop PID 666, or choose another port: RUNTIMESCOPE_PORT=PORT runtimescope service install]"},
 		"no answer": {func(s *snapshot) { s.ready.err = unreached; held(s) },
 			`ready fail http://127.0.0.1:7000/readyz: no answer [runtimescope service logs]
 ports warn the service does not hold both 7000 and 7001 [runtimescope service restart]`},

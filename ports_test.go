@@ -105,7 +105,7 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 	t.Parallel()
 	const plugin, other, alien = ": that is the collector inside your editor's plugin", ": that is another collector", ", which is not a RuntimeScope collector"
 	const quit, kill, elsewhere = "quit the editor", "kill 5", "choose another port: X=1 runtimescope service install"
-	const choose = "stop it, or " + elsewhere
+	const choose = "stop PID 5, or " + elsewhere
 	for _, c := range []struct{ command, shown, says, helps string }{
 		{"/opt/vite --port 6768", "", alien, choose},
 		{"", "", alien, choose},

@@ -428,7 +428,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 		"ending":     {[]option{ending(), noAnswer}, "⚠ Service state: deactivating (stop-sigterm) — PID 4242 is ending\n" + tail},
 		"stopped":    {[]option{down}, "⚠ Service state: inactive. Run: runtimescope service start\n" + tail},
 		"stopped, its port held": {[]option{down, portHeldBy(snapHTTP, stranger)},
-			"⚠ Service state: inactive\n" + tail + "⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
+			"⚠ Service state: inactive\n" + tail + "⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop PID 79, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
 		"starting": {[]option{inPhase(starting, "activating (start)", nil)}, "⚠ Service state: activating (start)\n" + tail},
 		"crash loop": {[]option{inPhase(crashLooping, "activating (auto-restart)", &exitStatus{code: 3})},
 			"⚠ Service state: activating (auto-restart) — crash-looping: what comes next. See: runtimescope service logs\nLast exit: status 3\n" + tail},
@@ -438,7 +438,7 @@ func TestTheWordsOfStatus(t *testing.T) {
 			headline + healthy + tail + "⚠ Restart needed: the definition has changed since it was loaded. Fix: runtimescope service restart\n"},
 		"somebody else answers": {[]option{portHeldBy(snapHTTP, stranger)},
 			headline + "⚠ http://127.0.0.1:6768 is answered by PID 79 (python3 -m http.server), not by the service\n" + tail +
-				"⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop it, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
+				"⚠ port 6768 is held by PID 79 (python3 -m http.server), which is not a RuntimeScope collector. Fix: stop PID 79, or choose another port: RUNTIMESCOPE_HTTP_PORT=PORT runtimescope service install\n"},
 		"no answer": {[]option{noAnswer}, headline + "⚠ Collector is not ready on http://127.0.0.1:6768: no answer\n" + tail},
 		"not a path": {[]option{change("specifier", func(s *snapshot) {
 			s.state.program, s.state.file.definition.collector, s.installed.path = "", "%h/x", "%h/x"

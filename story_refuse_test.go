@@ -202,7 +202,7 @@ func TestAForeignHolderOfAPortIsNamed(t *testing.T) {
 		{"node /home/ada/.npm/mcp-server.js --stdio", "that is the collector inside your editor's plugin", "quit the editor"},
 		{"/opt/rs/collector-server", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
 		{"node /opt/runtimescope/collector/dist/standalone.js", "that is another collector", fmt.Sprintf("kill %d", foreignPID)},
-		{"python3 -m http.server 6767", "which is not a RuntimeScope collector", "stop it, or choose another port: "},
+		{"python3 -m http.server 6767", "which is not a RuntimeScope collector", "stop PID "},
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			eachQuick(t, func(t *testing.T, b *bench) {

@@ -239,7 +239,7 @@ func TestE2EWhoTakesAPortIsNamedInEachStateOfTheService(t *testing.T) {
 			held := fmt.Sprintf("port %d is held by PID %d (", port, os.Getpid())
 			for _, args := range []string{"service status", "service doctor"} {
 				r := e.run(append([]string{filepath.Join(e.bin, "runtimescope")}, strings.Fields(args)...)...)
-				r.says(held, "stop it, or choose another port: ").saysNot("Run: runtimescope service start", "Fix: runtimescope service start")
+				r.says(held, "Fix: stop PID ", ", or choose another port: ").saysNot("Run: runtimescope service start", "Fix: runtimescope service start")
 				if port == e.http && (c.state == "not-installed" || args == "service doctor") {
 					r.says(fmt.Sprintf("is answered by PID %d (", os.Getpid()))
 				}

@@ -60,7 +60,7 @@ func (m systemd) ask(ctx context.Context, run Runner, args ...string) (out strin
 
 // What state asks for: what systemd makes up itself, and what somebody wrote, whose lines may look like other properties.
 var (
-	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "ExecMainCode", "ExecMainStatus", "Type",
+	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "SendSIGKILL", "ExecMainCode", "ExecMainStatus", "Type",
 		"RestartUSec", "MemoryCurrent", "MemoryMax", "MemoryHigh", "CPUQuotaPerSecUSec", "StandardOutput", "StandardError", "UnitFileState",
 		"NeedDaemonReload", "InvocationID", "CanStart", "CanStop", "ConditionResult", "ConditionTimestampMonotonic", "AssertResult", "AssertTimestampMonotonic",
 		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
@@ -305,7 +305,7 @@ func (p unitProps) state(out string) (state, error) {
 		enabled:        p.enabled(),
 		maybeUnreached: p["WantedBy"] == "",
 		startLimit:     p["Result"] == "start-limit-hit",
-		killed:         p["Result"] == "timeout",
+		killed:         p["Result"] == "timeout" && p["SendSIGKILL"] != "no",
 		skipped:        p.skipped(),
 		refusesStart:   p["CanStart"] == "no" && p["LoadState"] == "loaded",
 		refusesStop:    p["CanStop"] == "no" && p["LoadState"] == "loaded",
@@ -322,7 +322,9 @@ func (p unitProps) state(out string) (state, error) {
 		s.memory = &memory
 	}
 	s.program, s.arguments = shownProgram(p["ExecStart"])
-	s.exitTimeout = p.span("TimeoutStopUSec")
+	if p["SendSIGKILL"] != "no" {
+		s.exitTimeout = p.span("TimeoutStopUSec")
+	}
 	if s.startedAt == 0 { // what comes before the main process has failed; each start begins with the conditions
 		s.startedAt = p.time("ConditionTimestampMonotonic")
 	}

@@ -4,6 +4,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -85,15 +86,16 @@ func TestWithoutATerminalTheWaitingLineIsSaidOnce(t *testing.T) {
 func TestOnATerminalTheWaitingLineCountsTheSeconds(t *testing.T) {
 	t.Parallel()
 	for colour, want := range map[bool][2]string{
-		false: {"\r  Waiting for 5…", "\r  Waiting for 5… 1s"},
-		true:  {"\r  \x1b[2mWaiting for 5…\x1b[0m", "\r  \x1b[2mWaiting for 5… 1s\x1b[0m"},
+		false: {"\r  Waiting for 5…", "\r  Waiting for 5… #s"},
+		true:  {"\r  \x1b[2mWaiting for 5…\x1b[0m", "\r  \x1b[2mWaiting for 5… #s\x1b[0m"},
 	} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			var out logsOutput
 			stop := printer{stdout: &out, colour: colour, tty: true}.waiting("Waiting for %d…", 5)
 			same(t, "at first", out.String(), want[0])
-			until(t, func() bool { return strings.HasPrefix(out.String(), want[0]+want[1]) }, out.String)
+			next := regexp.MustCompile("^" + strings.Replace(regexp.QuoteMeta(want[0]+want[1]), "#", "[1-9][0-9]*", 1)) // a busy machine skips one
+			until(t, func() bool { return next.MatchString(out.String()) }, out.String)
 			stop()
 			said := out.String()
 			if !strings.HasSuffix(said, "\n") || strings.Count(said, "\n") != 1 {

@@ -42,8 +42,8 @@ type subcommand struct {
 func commands() []subcommand {
 	return []subcommand{
 		{"service", "Manage the collector as a background service", nil, "", nil},
-		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"dry-run", "no-open", "network", "timeout"}, "dashboard --no-open",
-			(*app).dashboard},
+		{"dashboard", "Make sure a collector is running, then open its dashboard", []string{"dry-run", "no-open", "network", "timeout"},
+			"dashboard --no-open", (*app).dashboard},
 		{mcpCommand, "Run the MCP server (hands over to `mcp-server`)", nil, "mcp --http", (*app).mcp},
 		{"version", "Print the version", nil, "version", func(w *app, _ context.Context, _ options) error {
 			fmt.Fprintln(w.out.stdout, "runtimescope "+version)
@@ -69,7 +69,8 @@ func serviceCommands() []subcommand {
 		{"wait", "Wait until the service is healthy; change nothing", []string{"timeout", "json"}, "wait --timeout 30s", (*app).waitHealthy},
 		{"logs", "Show the collector's log", []string{"lines", "follow"}, "logs -n 200 --follow", (*app).logs},
 		{"doctor", "Check everything the service needs and suggest fixes", []string{"json"}, "doctor", (*app).doctor},
-		{"update", "Restart the service on a newly installed collector", []string{"dry-run", "collector", "timeout", "json"}, "update", change(update)},
+		{"update", "Restart the service on a newly installed collector", []string{"dry-run", "collector", "timeout", "json"},
+			"update", change(update)},
 		{"run", "Run the collector in the foreground (e.g. in a container)", []string{"collector"},
 			"run --collector ./collector-server", (*app).foreground},
 		{"unit", "Print the service definition, for packagers", []string{"collector", "systemd", "launchd"},

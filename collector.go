@@ -144,7 +144,8 @@ const protectedFolder = "macOS keeps background programs out of that folder"
 func inProtectedFolder(path string) bool {
 	return slices.ContainsFunc(wayTo(path), func(at string) bool {
 		names := strings.Split(at, "/")
-		return strings.HasPrefix(at, "/Volumes/") || strings.Contains(at, "/Library/Mobile Documents/") || strings.Contains(at, "/Library/CloudStorage/") ||
+		return strings.HasPrefix(at, "/Volumes/") || strings.Contains(at, "/Library/Mobile Documents/") ||
+			strings.Contains(at, "/Library/CloudStorage/") ||
 			len(names) > 4 && names[1] == "Users" && slices.Contains([]string{"Desktop", "Documents", "Downloads"}, names[3])
 	})
 }

@@ -116,7 +116,8 @@ func (a *app) sayNetwork(s snapshot) error {
 	}
 	a.out.info("http://%s:%d%s", address, s.ready.port, dashboardPath)
 	a.out.info("The collector must listen on the network, with a token that keeps others out:")
-	a.out.info("  RUNTIMESCOPE_HOST=0.0.0.0 RUNTIMESCOPE_AUTH_TOKEN=… %s --env RUNTIMESCOPE_HOST --env RUNTIMESCOPE_AUTH_TOKEN", installCommand)
+	a.out.info("  RUNTIMESCOPE_HOST=0.0.0.0 RUNTIMESCOPE_AUTH_TOKEN=… %s --env RUNTIMESCOPE_HOST --env RUNTIMESCOPE_AUTH_TOKEN",
+		installCommand)
 	a.out.info("It speaks plain HTTP: the network can read what is sent, the token included.")
 	return nil
 }

@@ -47,7 +47,8 @@ func (r request) asks(s snapshot) bool {
 		return r.verb == restart && s.state.gone()
 	}
 	st := s.state
-	return st.enabled == nil || st.phase != running || st.loadError != "" || st.failedBefore() || st.loaded != st.file.path || st.livePorts() != st.servicePorts()
+	return st.enabled == nil || st.phase != running || st.loadError != "" || st.failedBefore() ||
+		st.loaded != st.file.path || st.livePorts() != st.servicePorts()
 }
 
 // A decision is what a command does. Where refused is not nil nothing is done.
@@ -76,7 +77,8 @@ func decide(m serviceManager, s snapshot, r request) decision {
 		d.refused = &refused
 		return d
 	}
-	if effectsOf(s, r)&writes != 0 && !(s.state.vendor() && !s.state.untilBoot && s.inUse(d.target)) { // a package's definition says what we would say
+	asPackaged := s.state.vendor() && !s.state.untilBoot && s.inUse(d.target) // a package's definition says what we would say
+	if effectsOf(s, r)&writes != 0 && !asPackaged {
 		text, err := m.render(writtenOf(s, d.target))
 		if err != nil {
 			p := fromError(err, writes)

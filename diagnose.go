@@ -279,7 +279,8 @@ func findUnsupported(s snapshot) (problem, bool) {
 }
 
 func findHomeInvalid(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: fmt.Sprintf("HOME is %q: it must be set to an absolute path", s.shell.home), blocks: everything},
+	return problem{severity: failing, blocks: everything,
+			summary: fmt.Sprintf("HOME is %q: it must be set to an absolute path", s.shell.home)},
 		!filepath.IsAbs(s.shell.home)
 }
 
@@ -392,7 +393,8 @@ func findCollectorReplaced(s snapshot) (problem, bool) {
 }
 
 func findCollectorOverridden(s snapshot) (problem, bool) {
-	return problem{severity: warning, summary: fmt.Sprintf("The service runs %s, set by a drop-in of the %s (%s)", s.state.program, s.names.definition, s.names.show)},
+	return problem{severity: warning,
+			summary: fmt.Sprintf("The service runs %s, set by a drop-in of the %s (%s)", s.state.program, s.names.definition, s.names.show)},
 		s.state.overridden()
 }
 
@@ -449,7 +451,8 @@ func findDefinitionGone(s snapshot) (problem, bool) {
 	st := s.state
 	return problem{severity: failing, summary: fmt.Sprintf("the %s of the service is gone: %s", s.names.definition, st.file.path),
 			fix: installCommand, blocks: starts},
-		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked && st.otherHome == "" && !st.transient && !s.process.otherMounts
+		s.silent == nil && st.phase != notInstalled && !st.there() && st.file.link == "" && !st.masked &&
+			st.otherHome == "" && !st.transient && !s.process.otherMounts
 }
 
 // findDefinitionBroken lets a restart go on where the file, or a drop-in that is the cause, may have been repaired since.
@@ -531,7 +534,8 @@ func (s snapshot) ended() string {
 }
 
 func findCrashLooping(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: s.ended(), fix: logsCommand}, s.silent == nil && s.state.phase == crashLooping && s.state.deferred == ""
+	return problem{severity: failing, summary: s.ended(), fix: logsCommand},
+		s.silent == nil && s.state.phase == crashLooping && s.state.deferred == ""
 }
 
 // findFailed has the start as its fix where the program itself had ended cleanly, only too often.
@@ -580,8 +584,9 @@ func findRestarted(s snapshot) (problem, bool) {
 	if s.silent != nil || st.phase != running || st.restarts == nil || *st.restarts == 0 {
 		return none()
 	}
-	return problem{severity: warning, summary: fmt.Sprintf("running%s, restarted %s after it failed", inBrackets(st.pid), count(*st.restarts, "time")),
-		fix: logsCommand}, true
+	return problem{severity: warning,
+		summary: fmt.Sprintf("running%s, restarted %s after it failed", inBrackets(st.pid), count(*st.restarts, "time")),
+		fix:     logsCommand}, true
 }
 
 func findNotReady(s snapshot) (problem, bool) {
@@ -592,12 +597,14 @@ func findNotReady(s snapshot) (problem, bool) {
 
 // findReadyUnknown finds a collector that cannot be asked.
 func findReadyUnknown(s snapshot) (problem, bool) {
-	return problem{severity: warning, summary: "running; readiness cannot be checked: " + s.unaskable()}, s.unaskable() != "" && !s.process.otherNetwork
+	return problem{severity: warning, summary: "running; readiness cannot be checked: " + s.unaskable()},
+		s.unaskable() != "" && !s.process.otherNetwork
 }
 
 // findOtherNetwork refuses to replace a collector whose successor could not be seen to serve.
 func findOtherNetwork(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: "running; readiness cannot be checked: " + s.unaskable(), advice: "run this outside the sandbox or container",
+	return problem{severity: failing, summary: "running; readiness cannot be checked: " + s.unaskable(),
+		advice: "run this outside the sandbox or container",
 		blocks: writes | starts}, s.process.otherNetwork && s.unaskable() != ""
 }
 
@@ -641,8 +648,9 @@ func findPortsSame(s snapshot) (problem, bool) {
 	if s.state.phase == notInstalled {
 		next = s.wanted()
 	}
-	p := problem{severity: failing, blocks: writes | starts, summary: fmt.Sprintf("%s and %s are both %d: they must differ", httpPortEnv, wsPortEnv, next.http),
-		fix: fmt.Sprintf("%s=%d %s=%d %s", httpPortEnv, defaultHTTPPort, wsPortEnv, defaultWSPort, installCommand)}
+	p := problem{severity: failing, blocks: writes | starts,
+		summary: fmt.Sprintf("%s and %s are both %d: they must differ", httpPortEnv, wsPortEnv, next.http),
+		fix:     fmt.Sprintf("%s=%d %s=%d %s", httpPortEnv, defaultHTTPPort, wsPortEnv, defaultWSPort, installCommand)}
 	if s.state.portsFromDropIn() {
 		p.fix, p.advice = "", editDropIns(nil, s.state.dropIns)
 	} else if !s.defaultsWork() {
@@ -703,7 +711,8 @@ func findPortUnheld(s snapshot) (problem, bool) {
 	}
 	for _, port := range []int{p.http, p.ws} {
 		if f := s.ports[port]; f.err == nil && len(f.holders) == 0 {
-			return problem{severity: warning, summary: fmt.Sprintf("the service does not hold both %d and %d", p.http, p.ws), fix: restartCommand}, true
+			return problem{severity: warning, fix: restartCommand,
+				summary: fmt.Sprintf("the service does not hold both %d and %d", p.http, p.ws)}, true
 		}
 	}
 	return none()

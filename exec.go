@@ -229,7 +229,8 @@ func lookPath(dirs []string, name string) string {
 			continue
 		}
 		// not Join, which would take a ".." for more than it is
-		if path := strings.TrimSuffix(dir, string(filepath.Separator)) + string(filepath.Separator) + programFile(name); executable(path) == nil {
+		path := strings.TrimSuffix(dir, string(filepath.Separator)) + string(filepath.Separator) + programFile(name)
+		if executable(path) == nil {
 			return path
 		}
 	}

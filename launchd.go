@@ -69,7 +69,8 @@ func (m launchd) state(ctx context.Context, run Runner) (state, error) {
 	case listErr != nil && noSession != nil:
 		return state{phase: unknown}, noSession
 	case listErr != nil && err != nil:
-		return state{phase: notInstalled, rawState: "not loaded", domain: domain, next: "launchd no longer has the job", logFault: m.logFault()}, nil
+		return state{phase: notInstalled, rawState: "not loaded", domain: domain,
+			next: "launchd no longer has the job", logFault: m.logFault()}, nil
 	case err != nil: // loaded, but not there
 		user := "user/" + strconv.Itoa(m.uid)
 		if printed, err = run.Run(ctx, launchctl("print", user+"/"+label)...); err != nil {
@@ -309,7 +310,8 @@ func jobNext(s state, throttle int) string {
 func (m launchd) surroundings(ctx context.Context, run Runner, _ state) (around surroundings) {
 	around.err = m.pathFault(filepath.Dir(m.path()), true)
 	if list, err := run.Run(ctx, launchctl("print-disabled", m.domain())...); err == nil { // before macOS 13: true, false
-		around.enabled = ptr(!strings.Contains(list, strconv.Quote(label)+" => disabled") && !strings.Contains(list, strconv.Quote(label)+" => true"))
+		around.enabled = ptr(!strings.Contains(list, strconv.Quote(label)+" => disabled") &&
+			!strings.Contains(list, strconv.Quote(label)+" => true"))
 	}
 	return around
 }
@@ -329,7 +331,8 @@ func (m launchd) pathFault(path string, folder bool) error {
 	owner, ok := fileOwner(info)
 	switch mode := info.Mode().Perm(); {
 	case folder != info.IsDir():
-		return &hinted{error: fmt.Errorf("%s exists but is %s", path, map[bool]string{true: "not a directory", false: "a directory"}[folder]), advice: "move it away"}
+		return &hinted{advice: "move it away",
+			error: fmt.Errorf("%s exists but is %s", path, map[bool]string{true: "not a directory", false: "a directory"}[folder])}
 	case ok && owner != m.uid:
 		return hint(fmt.Errorf("%s belongs to another user (uid %d)", path, owner), "sudo chown $USER "+inHome)
 	case ok && mode&need != need:
@@ -372,9 +375,11 @@ func (m launchd) explain(ctx context.Context, run Runner, err error) error {
 	case noDomain(err): // 125 also for a plist with a wrong mode (Jackett#14822)
 		return hint(fmt.Errorf("%w (%w)", unusable, err), installCommand)
 	case failed.code == 161 || failed.code == 113 && verb == "kickstart": // after a bootstrap that went well
-		return &hinted{error: fmt.Errorf("macOS keeps the agent from running: it may be switched off as a login item (%w)", err), advice: loginItems}
+		return &hinted{advice: loginItems,
+			error: fmt.Errorf("macOS keeps the agent from running: it may be switched off as a login item (%w)", err)}
 	case failed.code == 119 || verb == "bootstrap":
-		return m.whyNotLoaded(err, printed, printErr, failed.code == 119 || !isTrue(cmp.Or(m.surroundings(ctx, run, state{}).enabled, ptr(true))))
+		disabled := failed.code == 119 || !isTrue(cmp.Or(m.surroundings(ctx, run, state{}).enabled, ptr(true)))
+		return m.whyNotLoaded(err, printed, printErr, disabled)
 	}
 	return err
 }
@@ -421,7 +426,8 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 	kickstart := command{argv: launchctl("kickstart", job), ok: []int{37}} // 37: it runs
 	p := plan{retry: []step{kickstart}}
 	if st.loaded != "" && st.there() && v != stop {
-		p.restore = []step{m.until(hasEnded, domain, st.endsWithin()), command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}},
+		p.restore = []step{m.until(hasEnded, domain, st.endsWithin()),
+			command{argv: launchctl("bootstrap", domain, st.loaded), ok: []int{5, 37}},
 			m.until(isLoaded, domain, m.returns)}
 	}
 	if starts {
@@ -435,7 +441,8 @@ func (m launchd) plan(v verb, s snapshot, text string) plan {
 		p.steps = append(p.steps, newWriteFile(m, st.file, text))
 	}
 	if loaded || v == stop {
-		p.steps = append(p.steps, command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}}, m.until(isGone, domain, st.endsWithin()))
+		p.steps = append(p.steps, command{argv: launchctl("bootout", domain+"/"+label), ok: []int{3, 36}},
+			m.until(isGone, domain, st.endsWithin()))
 	}
 	switch {
 	case starts:
@@ -540,7 +547,8 @@ func findDefinitionBinary(s snapshot) (problem, bool) {
 // findLoadedElsewhere finds the job of another plist under our label. launchd.plist(5) names the folders that are read at login.
 func findLoadedElsewhere(s snapshot) (problem, bool) {
 	st := s.state
-	p := problem{severity: warning, summary: fmt.Sprintf("launchd has the service from %s (program %s)", st.loaded, st.program), fix: installCommand}
+	p := problem{severity: warning, fix: installCommand,
+		summary: fmt.Sprintf("launchd has the service from %s (program %s)", st.loaded, st.program)}
 	if strings.HasPrefix(st.loaded, "/Library/LaunchAgents/") {
 		p.summary, p.fix, p.advice = p.summary+", and loads it from there at each login", "", "remove that file"
 	}

@@ -120,8 +120,8 @@ func (t lsofTable) facts(ctx context.Context, pid int) (time.Duration, int64, er
 	return max(0, age-time.Second), kilobytes * 1024, err
 }
 
-// <sys/sysctl.h>: struct kinfo_proc, 648 bytes on a 64-bit Mac, begins with struct extern_proc (<sys/proc.h>), and that with p_starttime: a
-// struct timeval of 64 bits of seconds and 32 of microseconds (<sys/_types/_timeval.h>). p_pid is at 40.
+// <sys/sysctl.h>: struct kinfo_proc, 648 bytes on a 64-bit Mac, begins with struct extern_proc (<sys/proc.h>), and that with
+// p_starttime: a struct timeval of 64 bits of seconds and 32 of microseconds (<sys/_types/_timeval.h>). p_pid is at 40.
 const kinfoProcSize, kinfoProcPID = 648, 40
 
 // CTL_KERN, KERN_PROC, KERN_PROC_PID (<sys/sysctl.h>)

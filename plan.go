@@ -372,7 +372,8 @@ func (f writeFile) do(_ context.Context, m machine) (func(context.Context) error
 		return nil, err
 	}
 	if f.ours != "" && string(old) == f.ours {
-		return func(context.Context) error { return replaceFile(m.disk, f.path, f.ours, info.Mode().Perm()) }, replaceFile(m.disk, f.path, f.text, f.mode)
+		back := func(context.Context) error { return replaceFile(m.disk, f.path, f.ours, info.Mode().Perm()) }
+		return back, replaceFile(m.disk, f.path, f.text, f.mode)
 	}
 	bak := f.path + ".bak"
 	rename := func(from, to string) error {

@@ -188,7 +188,8 @@ func (h holder) above(parent func(pid int) holder) holder {
 	at := h
 	for range 64 { // up to the first process; a loop there can only be a torn read
 		switch {
-		case (at == h || h.collector()) && (at.is("runtimescope-mcp/", "mcp-server/") || at.is("runtimescope") && strings.HasPrefix(at.args+" ", "mcp ")):
+		case (at == h || h.collector()) && (at.is("runtimescope-mcp/", "mcp-server/") ||
+			at.is("runtimescope") && strings.HasPrefix(at.args+" ", "mcp ")):
 			h.editor = true
 			return h
 		case at.is("runtimescope") && at.args == "service run":

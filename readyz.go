@@ -43,7 +43,8 @@ func (a *app) get(ctx context.Context, port int, path string) (status int, body 
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n", path, port); err != nil {
+	const request = "GET %s HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: runtimescope\r\nConnection: close\r\n\r\n"
+	if _, err := fmt.Fprintf(conn, request, path, port); err != nil {
 		return 0, nil, err
 	}
 	limit := &io.LimitedReader{R: conn, N: answerLimit}
@@ -460,7 +461,8 @@ func (w wait) death(l startLog, idleCause string) string {
 	how, ran := s.exit(l)
 	switch {
 	case s.skipped != "", l.skipped != "":
-		return "The collector was not started: a condition of its unit is not met" + cmp.Or(l.skipped, ". See: systemctl --user status "+unitName)
+		return "The collector was not started: a condition of its unit is not met" +
+			cmp.Or(l.skipped, ". See: systemctl --user status "+unitName)
 	case !ran && s.notExecuted:
 		return "The collector could not be run: " + how
 	case !ran:
@@ -497,7 +499,8 @@ func (a *app) tooLate(ctx context.Context, w wait, mark logMark) error {
 	case w.silent != nil:
 		return w.unheard()
 	case seen:
-		f.headline = fmt.Sprintf("The collector answers on %s, but %s did not report the service as running within %s", url, a.manager.names().name, within)
+		f.headline = fmt.Sprintf("The collector answers on %s, but %s did not report the service as running within %s",
+			url, a.manager.names().name, within)
 	}
 	switch {
 	case w.silent != nil:
@@ -530,7 +533,8 @@ func logNotes(l startLog, n int) []string {
 	first := max(0, len(l.lines)-n)
 	if at := slices.IndexFunc(l.lines, func(line string) bool {
 		line = strings.ToLower(line)
-		return strings.Contains(line, "error") || strings.Contains(line, "fatal") || strings.Contains(line, "panic") || strings.Contains(line, "exception")
+		return strings.Contains(line, "error") || strings.Contains(line, "fatal") ||
+			strings.Contains(line, "panic") || strings.Contains(line, "exception")
 	}); first > 0 && at >= 0 {
 		first = at
 	}

@@ -100,14 +100,16 @@ func (a *app) portsTaken(ctx context.Context, p ports, st state) error {
 		}
 		if err := a.unbound(port); err != nil { // by whom cannot be told
 			variable := []string{httpPortEnv, wsPortEnv}[i]
-			return problem{id: "port-held", summary: fmt.Sprintf("port %d cannot be bound: %v", port, err), advice: "set " + variable + " to another port"}.refusal()
+			return problem{id: "port-held", summary: fmt.Sprintf("port %d cannot be bound: %v", port, err),
+				advice: "set " + variable + " to another port"}.refusal()
 		}
 	}
 	a.conflictFacts(ctx, &s)
 	for _, find := range []func(snapshot) (problem, bool){findPortsSame, findPortHeld} {
 		if found, ok := find(s); ok {
 			itself := cmp.Or(a.commandLine, runCommand)
-			found.fix, found.install = strings.Replace(found.fix, installCommand, itself, 1), strings.Replace(found.install, installCommand, itself, 1)
+			found.fix = strings.Replace(found.fix, installCommand, itself, 1)
+			found.install = strings.Replace(found.install, installCommand, itself, 1)
 			return found.refusal()
 		}
 	}
@@ -230,7 +232,8 @@ func (s *supervisor) pause(d time.Duration) {
 
 // runOnce runs the collector to its end, and ends all that it leaves behind.
 func (s *supervisor) runOnce(ctx context.Context) (e exitStatus, err error) {
-	env := append(slices.Clone(s.environ), "LC_ALL="+s.getenv("LC_ALL"), fmt.Sprintf("%s=%d", httpPortEnv, s.ports.http), fmt.Sprintf("%s=%d", wsPortEnv, s.ports.ws))
+	env := append(slices.Clone(s.environ), "LC_ALL="+s.getenv("LC_ALL"),
+		fmt.Sprintf("%s=%d", httpPortEnv, s.ports.http), fmt.Sprintf("%s=%d", wsPortEnv, s.ports.ws))
 	child, err := s.run.Start(bond{ownGroup: true, death: syscall.SIGTERM}, s.out.stdout, s.out.stderr, env, s.collector)
 	if err != nil {
 		return e, s.notRun(s.collector, err)

@@ -174,6 +174,9 @@ func TestRunSaysThatACollectorCannotBeAsked(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("whose socket it is can be told by /proc alone here")
 	}
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
+	defer listener.Close()
+	ownByteOrder(t, listener.Addr().(*net.TCPAddr).Port)
 	for why, c := range map[string]struct {
 		behave string
 		late   time.Duration

@@ -30,7 +30,8 @@ func changeTime(info fs.FileInfo) time.Time {
 
 // birth is when a file was made (statx(2): STATX_BTIME), which no change of its mode, owner or names changes; zero: unknown.
 func birth(path string, _ fs.FileInfo) time.Time {
-	call := map[string]uintptr{"amd64": 332, "386": 383, "arm": 397, "arm64": 291, "riscv64": 291, "loong64": 291, "ppc64le": 383, "s390x": 379}[runtime.GOARCH]
+	call := map[string]uintptr{"amd64": 332, "386": 383, "arm": 397, "arm64": 291, "riscv64": 291,
+		"loong64": 291, "ppc64le": 383, "s390x": 379}[runtime.GOARCH]
 	name, err := syscall.BytePtrFromString(path)
 	if err != nil || call == 0 {
 		return time.Time{}

@@ -484,8 +484,13 @@ func freePort(t testing.TB) int {
 			continue
 		}
 		t.Cleanup(func() { mine.Close() })
-		if listener, err := net.Listen("tcp4", place); err == nil {
+		syscall.ForkLock.RLock() // a child that is to become another program would go on to listen until it is
+		listener, err := net.Listen("tcp4", place)
+		if err == nil {
 			listener.Close()
+		}
+		syscall.ForkLock.RUnlock()
+		if err == nil {
 			return int(port)
 		}
 	}

@@ -33,7 +33,8 @@ type systemd struct {
 
 func (m systemd) names() managerNames {
 	return managerNames{
-		name: "systemd", definition: "unit", path: filepath.Join(cmp.Or(m.config, filepath.Join(m.home, ".config")), "systemd/user", unitName), pathLabel: "Unit file:",
+		name: "systemd", definition: "unit",
+		path: filepath.Join(cmp.Or(m.config, filepath.Join(m.home, ".config")), "systemd/user", unitName), pathLabel: "Unit file:",
 		upLabel: "Service is active", logs: "journalctl --user -u runtimescope -f", logsLabel: "Logs:",
 		unit: unitName, forbid: "systemctl --user mask " + unitName,
 		show:      "systemctl --user cat " + unitName,
@@ -47,11 +48,13 @@ func systemctl(args ...string) []string { return append([]string{"systemctl", "-
 
 // ask runs a systemctl that only reads. A manager that executes itself anew drops its connections, and is back in a moment.
 func (m systemd) ask(ctx context.Context, run Runner, args ...string) (out string, err error) {
-	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "disconnected from message bus", "Connection refused"}
+	again := []string{"Connection reset by peer", "Transport endpoint is not connected", "disconnected from message bus",
+		"Connection refused"}
 	for end := time.Now().Add(m.returns); ; time.Sleep(20 * time.Millisecond) {
 		out, err = run.Run(ctx, systemctl(args...)...)
 		var failed *commandError
-		if !errors.As(err, &failed) || time.Now().After(end) || !slices.ContainsFunc(again, func(text string) bool { return strings.Contains(failed.stderr, text) }) {
+		if !errors.As(err, &failed) || time.Now().After(end) ||
+			!slices.ContainsFunc(again, func(text string) bool { return strings.Contains(failed.stderr, text) }) {
 			return out, err
 		}
 		again = append(again, "Failed to connect to") // while it is not
@@ -60,12 +63,15 @@ func (m systemd) ask(ctx context.Context, run Runner, args ...string) (out strin
 
 // What state asks for: what systemd makes up itself, and what somebody wrote, whose lines may look like other properties.
 var (
-	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec", "SendSIGKILL", "ExecMainCode", "ExecMainStatus", "Type",
+	plainProperties = []string{"LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Result", "TimeoutStopUSec",
+		"SendSIGKILL", "ExecMainCode", "ExecMainStatus", "Type",
 		"RestartUSec", "MemoryCurrent", "MemoryMax", "MemoryHigh", "CPUQuotaPerSecUSec", "StandardOutput", "StandardError", "UnitFileState",
-		"NeedDaemonReload", "InvocationID", "CanStart", "CanStop", "ConditionResult", "ConditionTimestampMonotonic", "AssertResult", "AssertTimestampMonotonic",
+		"NeedDaemonReload", "InvocationID", "CanStart", "CanStop", "ConditionResult", "ConditionTimestampMonotonic",
+		"AssertResult", "AssertTimestampMonotonic",
 		"InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic",
 		"ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic"}
-	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath", "DropInPaths", "WantedBy",
+	freeProperties = []string{"LoadError", "ExecStart", "Environment", "EnvironmentFiles", "ControlGroup", "FragmentPath",
+		"DropInPaths", "WantedBy",
 		"Requires", "Requisite", "BindsTo", "TriggeredBy"}
 	unitProperties = strings.Join(slices.Concat(plainProperties, freeProperties), ",")
 )
@@ -447,7 +453,8 @@ func (p unitProps) readExit(s *state) {
 	s.notExecuted = s.lastExit.signal == 0 && s.lastExit.code == 203
 }
 
-// startTimedOut tells whether systemd ended a start that took too long: it never was active. A restart to come is an exit from inactive, too.
+// startTimedOut tells whether systemd ended a start that took too long: it never was active. A restart to come is an exit from
+// inactive, too.
 func (p unitProps) startTimedOut() bool {
 	began := cmp.Or(p.time("ExecMainStartTimestampMonotonic"), p.time("InactiveExitTimestampMonotonic"))
 	return p["Result"] == "timeout" && began > p.time("ActiveEnterTimestampMonotonic")
@@ -534,9 +541,11 @@ func (m systemd) unseen(out string, dirs []string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the systemd user manager reads units from %[2]s, not from %[1]s: it was started with a different HOME or XDG_CONFIG_HOME",
+	return fmt.Errorf("the systemd user manager reads units from %[2]s, not from %[1]s: "+
+		"it was started with a different HOME or XDG_CONFIG_HOME",
 		dir, strings.Join(slices.DeleteFunc(dirs, func(d string) bool {
-			return !strings.HasSuffix(d, "/systemd/user") || strings.HasPrefix(d, "/run") || strings.HasPrefix(d, "/usr") || strings.HasPrefix(d, "/etc")
+			return !strings.HasSuffix(d, "/systemd/user") || strings.HasPrefix(d, "/run") ||
+				strings.HasPrefix(d, "/usr") || strings.HasPrefix(d, "/etc")
 		}), ", "))
 }
 
@@ -567,9 +576,11 @@ func (m systemd) unreachable(err error) error {
 		return why(runCommand, "log in as an ordinary user", "root has no login session here")
 	case !session:
 		name := cmp.Or(m.user(), userID(m.uid)) // loginctl takes either
-		return why("sudo loginctl enable-linger "+quoteArgv([]string{name}), "log in directly (ssh, console)", "user %s has no login session: there is no %s", name, own)
+		return why("sudo loginctl enable-linger "+quoteArgv([]string{name}), "log in directly (ssh, console)",
+			"user %s has no login session: there is no %s", name, own)
 	case owner != m.uid: // Docker makes it, as root, for what is mounted in it (docker/for-linux#1074)
-		return why("", "ask root to remove it, then log in again", "%s belongs to another user (uid %s, not %s)", own, userID(owner), userID(m.uid))
+		return why("", "ask root to remove it, then log in again",
+			"%s belongs to another user (uid %s, not %s)", own, userID(owner), userID(m.uid))
 	case m.runtimeDir != "" && filepath.Clean(m.runtimeDir) != own:
 		return why("export XDG_RUNTIME_DIR="+own, "", "XDG_RUNTIME_DIR is %s, where no manager answers", m.runtimeDir)
 	}
@@ -599,7 +610,8 @@ func (m systemd) notBooted() (fix, advice, text string) {
 	kernel, _ := os.ReadFile(m.root + "/proc/sys/kernel/osrelease")
 	switch {
 	case strings.Contains(strings.ToLower(string(kernel)), "microsoft"):
-		return "", "printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown", "this WSL was not booted with systemd"
+		return "", "printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf, then in Windows: wsl --shutdown",
+			"this WSL was not booted with systemd"
 	case m.there("/.dockerenv"), m.there("/run/.containerenv"), m.getenv("container") != "":
 		return runCommand, "", "this container was not booted with systemd"
 	}
@@ -608,7 +620,9 @@ func (m systemd) notBooted() (fix, advice, text string) {
 
 // unitsThat are those of some units of which something holds.
 func (m systemd) unitsThat(ctx context.Context, run Runner, units []string, holds func(unitProps) bool) (names []string) {
-	units = slices.DeleteFunc(slices.Clone(units), func(name string) bool { return name == "basic.target" || strings.HasSuffix(name, ".slice") })
+	units = slices.DeleteFunc(slices.Clone(units), func(name string) bool {
+		return name == "basic.target" || strings.HasSuffix(name, ".slice")
+	})
 	if len(units) == 0 {
 		return nil
 	}
@@ -659,7 +673,8 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	why, _, _ = strings.Cut(why, "\n") // what comes then is where else to look
 	first := (&commandError{argv: failed.argv, code: failed.code, cause: failed.cause, stderr: why}).Error()
 	if s.skipped != "" { // so there is no log of this start
-		return &failure{fmt.Sprintf("The service did not start: a condition of its unit is not met (%s)", first), []string{"See its " + s.skipped + " lines: " + m.names().show}}
+		return &failure{fmt.Sprintf("The service did not start: a condition of its unit is not met (%s)", first),
+			[]string{"See its " + s.skipped + " lines: " + m.names().show}}
 	}
 	l := m.startLog(ctx, run, s, logMark{})
 	text, _ := s.exit(l)
@@ -924,8 +939,9 @@ func findMasked(s snapshot) (problem, bool) {
 }
 
 func findOtherHome(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: fmt.Sprintf("systemd loaded the unit from %s, but HOME in this shell is a different directory", s.state.loaded),
-		fix: "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
+	return problem{severity: failing,
+		summary: fmt.Sprintf("systemd loaded the unit from %s, but HOME in this shell is a different directory", s.state.loaded),
+		fix:     "export HOME=" + quoteArgv([]string{s.state.otherHome}), blocks: everything}, s.state.otherHome != ""
 }
 
 // findDropInUnreadable finds what systemd refuses to enable a unit with, or to disable it where that is the folder. One for all
@@ -947,8 +963,9 @@ func findDropInUnreadable(s snapshot) (problem, bool) {
 }
 
 func findOtherMounts(s snapshot) (problem, bool) {
-	return problem{severity: failing, summary: "the systemd user manager does not see " + s.state.file.path + " as this shell does: other file systems are mounted here",
-		advice: "run this outside the sandbox or container", blocks: writes | removes}, s.process.otherMounts
+	return problem{severity: failing,
+		summary: "the systemd user manager does not see " + s.state.file.path + " as this shell does: other file systems are mounted here",
+		advice:  "run this outside the sandbox or container", blocks: writes | removes}, s.process.otherMounts
 }
 
 // findShadowed finds a unit that stands before any that install could write (systemd.unit(5), "user unit search path").
@@ -969,13 +986,15 @@ func findManualRefused(s snapshot) (problem, bool) {
 		}
 	}
 	setting := map[bool]string{true: "RefuseManualStop", false: "RefuseManualStart"}[st.refusesStop]
-	return s.byDefinition(problem{severity: failing, summary: "the unit " + what + " the service by hand", blocks: blocks}, setting), st.refusesStart || st.refusesStop
+	return s.byDefinition(problem{severity: failing, summary: "the unit " + what + " the service by hand", blocks: blocks}, setting),
+		st.refusesStart || st.refusesStop
 }
 
 // findRequirementMissing finds what no start would get by.
 func findRequirementMissing(s snapshot) (problem, bool) {
 	missing := s.around.missing
-	p := problem{severity: failing, summary: "the unit requires " + strings.Join(missing, " and ") + ", which systemd does not have", blocks: writes | starts}
+	p := problem{severity: failing, blocks: writes | starts,
+		summary: "the unit requires " + strings.Join(missing, " and ") + ", which systemd does not have"}
 	if len(missing) == 0 {
 		return none()
 	}
@@ -1008,8 +1027,9 @@ func findTransient(s snapshot) (problem, bool) {
 	if s.state.phase == failed {
 		fix = "systemctl --user reset-failed " + unitName
 	}
-	return problem{severity: failing, summary: "the service is a transient unit: systemd-run made it, and it disappears once it exits (" + s.state.loaded + ")",
-		fix: fix, blocks: writes}, s.state.transient
+	return problem{severity: failing,
+		summary: "the service is a transient unit: systemd-run made it, and it disappears once it exits (" + s.state.loaded + ")",
+		fix:     fix, blocks: writes}, s.state.transient
 }
 
 // findManagerPort finds a port that the manager hands on to each service, and that counts where the unit says none.
@@ -1021,7 +1041,8 @@ func findManagerPort(s snapshot) (problem, bool) {
 	}{{httpPortEnv, want.http, defaultHTTPPort, inherits.http}, {wsPortEnv, want.ws, defaultWSPort, inherits.ws}} {
 		if v.want == v.normal && v.inherits != 0 && v.inherits != v.normal {
 			return problem{severity: failing, blocks: writes, fix: "systemctl --user unset-environment " + v.name,
-				summary: fmt.Sprintf("the systemd user manager sets %s=%d in its environment, so the service would use that port instead of %d", v.name, v.inherits, v.want)}, true
+				summary: fmt.Sprintf("the systemd user manager sets %s=%d in its environment, "+
+					"so the service would use that port instead of %d", v.name, v.inherits, v.want)}, true
 		}
 	}
 	return none()
@@ -1039,7 +1060,8 @@ func findAnswerCut(s snapshot) (problem, bool) {
 // findEnabledForAll finds what a package should leave to each user.
 func findEnabledForAll(s snapshot) (problem, bool) {
 	link := s.state.globalLink
-	p := problem{severity: warning, summary: "the service starts at login for every user of this machine: " + link, advice: "report it to the package's maintainer"}
+	p := problem{severity: warning, summary: "the service starts at login for every user of this machine: " + link,
+		advice: "report it to the package's maintainer"}
 	if strings.HasPrefix(link, "/etc/") {
 		p.fix = "sudo systemctl --global disable " + unitName
 	}

@@ -59,7 +59,8 @@ func (e journalEntry) sinceBoot() time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
-// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, the two ends, how a unit failed, and lines that were dropped.
+// Messages of systemd, by their numbers (sd-messages.h): why nothing was started, the two ends, how a unit failed, and lines
+// that were dropped.
 const (
 	spawnFailed = "641257651c1b4ec9a8624d7a40a9e1e7"
 	processEnd  = "98e322203f7a4ed290d09fe03c09fe15"
@@ -71,7 +72,8 @@ const (
 // journalEntries asks the journal of this boot for its newest entries: first comes the last one. A line may have any length.
 func journalEntries(ctx context.Context, run Runner, lines int, match ...string) (all []journalEntry, err error) {
 	out, err := run.Run(ctx, append([]string{"journalctl", "--no-pager", "--quiet", "--boot", "--all", "--reverse", "--output=json",
-		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_PID,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,EXIT_CODE,EXIT_STATUS,COMMAND,CONFIG_FILE",
+		"--output-fields=MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,_PID,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID," +
+			"EXIT_CODE,EXIT_STATUS,COMMAND,CONFIG_FILE",
 		"--lines=" + strconv.Itoa(lines)}, match...)...)
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
 		var entry journalEntry
@@ -85,7 +87,8 @@ func journalEntries(ctx context.Context, run Runner, lines int, match ...string)
 // matchStart selects what one start logged, what systemd said of it, and what names no start: journald may look too late.
 func (m systemd) matchStart(s state) []string {
 	uid := "_UID=" + userID(m.uid)
-	return []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+", "USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
+	return []string{"_SYSTEMD_INVOCATION_ID=" + s.invocation, uid, "+",
+		"USER_INVOCATION_ID=" + s.invocation, uid, "+", "SYSLOG_IDENTIFIER=runtimescope", uid}
 }
 
 // readStart reads what one start logged from entries, the newest first. ended tells whether systemd's report of its end is
@@ -226,7 +229,8 @@ func (m systemd) guilty(ctx context.Context, run Runner) (files []string) {
 func (m systemd) lastFailure(ctx context.Context, run Runner, s state) string {
 	entries, _ := journalEntries(ctx, run, 20, "USER_UNIT="+unitName, "_UID="+userID(m.uid), "MESSAGE_ID="+processEnd)
 	for _, e := range entries {
-		if start := e.field("USER_INVOCATION_ID"); start == "" || start == s.invocation || !strings.Contains(e.field("MESSAGE"), "Main process") {
+		if start := e.field("USER_INVOCATION_ID"); start == "" || start == s.invocation ||
+			!strings.Contains(e.field("MESSAGE"), "Main process") {
 			continue
 		}
 		at, _ := strconv.ParseInt(e.field("__REALTIME_TIMESTAMP"), 10, 64)
@@ -252,7 +256,8 @@ func whyNoJournal(err error) error {
 	case notFound(err):
 		return errors.New("journalctl is not installed, so the log of the service cannot be read")
 	case errors.As(err, &failed) && strings.Contains(failed.stderr, "insufficient permissions"):
-		return hint(errors.New("no permission to read the journal: without persistent storage, only members of systemd-journal, adm and wheel can read it"),
+		return hint(errors.New("no permission to read the journal: "+
+			"without persistent storage, only members of systemd-journal, adm and wheel can read it"),
 			"sudo usermod -aG systemd-journal $USER, then log in again")
 	}
 	return err
@@ -303,7 +308,8 @@ func (a *app) journal(ctx context.Context, match []string, o options) error {
 		return whyNoJournal(endedBadly(argv, e, stderr.text()))
 	case shown.n.Load() == 0 && o.lines > 0 && !o.follow:
 		a.out.warn("No journal entries for %s", unitName)
-		a.out.info("If you expected some: you need a persistent journal (sudo mkdir /var/log/journal) or membership in the systemd-journal group.")
+		a.out.info("If you expected some: you need a persistent journal (sudo mkdir /var/log/journal) " +
+			"or membership in the systemd-journal group.")
 	}
 	return nil
 }
@@ -319,7 +325,8 @@ func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (proces
 		out = own.Writer // as a file of its own, so that it sees, and ends, when nobody reads on
 	}
 	// in our process group, so that Ctrl-Z reaches it, and a terminal that only the foreground may write to takes what it says
-	p, err := a.run.Start(bond{death: syscall.SIGKILL}, out, stderr, []string{"SYSTEMD_LOG_COLOR=0"}, argv...) // 247 has colours also in a pipe
+	colourless := []string{"SYSTEMD_LOG_COLOR=0"} // 247 has colours also in a pipe
+	p, err := a.run.Start(bond{death: syscall.SIGKILL}, out, stderr, colourless, argv...)
 	pipe.Close()
 	return p, reader, err
 }
@@ -328,7 +335,8 @@ func (a *app) startJournal(argv []string, stderr io.Writer, follow bool) (proces
 var errFollowed = errors.New("followed")
 
 // passJournal passes on what journalctl says, something before each late, until it ends; late is nil where it follows.
-func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter, late func() <-chan time.Time) (e exitStatus, err error) {
+func (a *app) passJournal(ctx context.Context, p process, reader *os.File, shown *countingWriter,
+	late func() <-chan time.Time) (e exitStatus, err error) {
 	ended, interrupted := make(chan error, 1), errInterrupted
 	if late == nil {
 		interrupted = errFollowed

@@ -63,7 +63,8 @@ func (a *app) change(ctx context.Context, v verb, o options) error {
 	if !s.file.exists {
 		d.plan.retry = nil
 	}
-	w := wait{before: mark.before, ports: d.target.ports, env: d.target.env, asked: d.asked, begin: since(begin, time.Now()), timeout: o.timeout}
+	w := wait{before: mark.before, ports: d.target.ports, env: d.target.env, asked: d.asked,
+		begin: since(begin, time.Now()), timeout: o.timeout}
 	result, err := a.awaitHealthy(ctx, w, d.plan.retry, mark)
 	if err != nil {
 		return err

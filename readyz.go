@@ -168,13 +168,14 @@ func (a *app) collectorVersion(ctx context.Context, port int) string {
 	return shorten(oneLine(health.Version), 60)
 }
 
-// owner says whose socket answers on port, if s is the state of the service. orphan: no descendant of the main process has it.
+// owner says whose socket answers on port, if s is the state of the service. orphan: no descendant of the main process has it, or
+// nobody, as between two collectors.
 func (a *app) owner(ctx context.Context, port int, s state) (o ownership, orphan bool) {
 	who, err := a.processes.holders(ctx, port)
 	f := a.holdersOf(ctx, portLook{who, err}, port, s)
 	o, orphan = socketOwner(port, f, a.uid), s.pid != 0 && s.cgroup != ""
 	s.cgroup = ""
-	return o, orphan && o.verified && !slices.ContainsFunc(f.holders, func(h holder) bool { return a.processes.belongs(ctx, h.pid, s) })
+	return o, f.err == nil && len(f.holders) == 0 || orphan && o.verified && !slices.ContainsFunc(f.holders, func(h holder) bool { return a.processes.belongs(ctx, h.pid, s) })
 }
 
 // A waitResult is a collector that serves.
@@ -202,7 +203,7 @@ type wait struct {
 	silent error     // why it gave no answer; nil when it did
 	live   ports     // those that the process was told, as far as is known
 	owner  ownership // of the socket that answered at the last look
-	orphan bool      // that is no descendant of the main process
+	orphan bool      // that is of no descendant of the main process
 
 	silentSince, idleSince, heldBackSince time.Time // when that began; zero: it does not hold
 	retried                               time.Time // when it was told to start once more; zero: never

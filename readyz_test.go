@@ -317,8 +317,9 @@ func TestWhoseSocketItIsThatAnswers(t *testing.T) {
 		{"not to be found out", []holder{own}, errors.New("no lsof"), ownership{doubt: "cannot find out which process holds port 7001: no lsof"}},
 	} {
 		a := &app{uid: 1000, processes: readyzTable{held: slices.Clone(c.held), ours: []int{0, 5, 6}, err: c.err}}
-		if got, _ := a.owner(context.Background(), 7001, state{pid: 5}); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: got %+v, want %+v", c.what, got, c.want)
+		got, again := a.owner(context.Background(), 7001, state{pid: 5})
+		if !reflect.DeepEqual(got, c.want) || again != (c.what == "nobody's") { // which may be a moment between two collectors
+			t.Errorf("%s: got %+v, %t, want %+v", c.what, got, again, c.want)
 		}
 	}
 }

@@ -1236,4 +1236,12 @@ func TestAFolderThatOnlyThisShellSeesIsTold(t *testing.T) {
 		put(t, filepath.Join(root, "self/mountinfo"), c.own, 0o644)
 		same(t, c.what, procfs{root: root}.otherMounts(7, filepath.Join(folder, "not/there/yet")), c.want)
 	}
+	put(t, filepath.Join(root, "self/mountinfo"), base+"30 21 0:50 / "+escaped+" rw - tmpfs none rw\n", 0o644)
+	must(t, errors.Join(os.Mkdir(filepath.Join(root, "self/ns"), 0o755), os.Mkdir(filepath.Join(root, "5/ns"), 0o755)))
+	must(t, os.Symlink("mnt:[1]", filepath.Join(root, "self/ns/mnt")))
+	for its, want := range map[string]bool{"mnt:[1]": false, "mnt:[2]": true} {
+		os.Remove(filepath.Join(root, "5/ns/mnt"))
+		must(t, os.Symlink(its, filepath.Join(root, "5/ns/mnt")))
+		same(t, "the manager in "+its, procfs{root: root}.otherMounts(7, folder), want)
+	}
 }

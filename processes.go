@@ -447,9 +447,15 @@ func (p procfs) otherNetwork(pid int) bool {
 
 // otherMounts tells whether path is another file to the parent of a process, the manager, than to this shell.
 func (p procfs) otherMounts(pid int, path string) bool {
+	manager := strconv.Itoa(p.parent(pid))
+	own, err := os.Readlink(filepath.Join(p.root, "self/ns/mnt"))
+	its, err2 := os.Readlink(filepath.Join(p.root, manager, "ns/mnt"))
+	if err == nil && err2 == nil && own == its { // else they may still see the same, or may not be looked into
+		return false
+	}
 	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) { // what is not there yet is made on the way
 		if real, err := filepath.EvalSymlinks(at); err == nil {
-			own, its := p.mountOf("self", real), p.mountOf(strconv.Itoa(p.parent(pid)), real)
+			own, its := p.mountOf("self", real), p.mountOf(manager, real)
 			return own != "" && its != "" && own != its
 		}
 	}

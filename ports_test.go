@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -719,12 +720,14 @@ func TestAReplacedProgramIsSeen(t *testing.T) {
 	}
 }
 
-// ownByteOrder skips where /proc/net/tcp, in which a port of 127.0.0.1 must be, is of another processor, as under an emulator.
-func ownByteOrder(t *testing.T, port int) {
+// ownByteOrder skips where /proc/net/tcp is in the byte order of another processor, as under an emulator.
+func ownByteOrder(t *testing.T) {
 	t.Helper()
-	little := fmt.Sprintf("0100007F:%04X", port)
+	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
+	defer listener.Close()
+	little := fmt.Sprintf("0100007F:%04X", listener.Addr().(*net.TCPAddr).Port)
 	if table, _ := os.ReadFile("/proc/net/tcp"); binary.NativeEndian.Uint16([]byte{0, 1}) == 1 && strings.Contains(string(table), little) {
-		t.Skip("this /proc/net/tcp has the byte order of another processor, as under an emulator")
+		t.Skip("this /proc/net/tcp is in the byte order of another processor, as under an emulator")
 	}
 }
 

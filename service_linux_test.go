@@ -122,10 +122,10 @@ func TestDialGivesUpAtItsDeadline(t *testing.T) {
 
 func TestTheOnlyFileOfAProcessMayBeTheSocket(t *testing.T) {
 	t.Parallel()
+	ownByteOrder(t)
 	listener := need(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	port := listener.Addr().(*net.TCPAddr).Port
-	ownByteOrder(t, port)
 	file := need(listener.(*net.TCPListener).File())(t)
 	defer file.Close()
 	const closed = ^uintptr(0)

@@ -118,8 +118,8 @@ func TestE2EServiceRunsExactlyTheNamedFileOrRefuses(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	alphabet := []rune("%%$$hntUiIjJ09az;#=:{}[]()&|<>*?!~^@,.-+` é日\u00a0\U0001f600\"'\\\t\n\x01\x7f")
-	for range 12 {
-		name := "x"
+	for n := range 12 {
+		name := fmt.Sprint(n) // or two of them may be the same
 		for range 1 + random.IntN(8) {
 			name += string(alphabet[random.IntN(len(alphabet))])
 		}

@@ -479,7 +479,7 @@ func TestSocketsAreFoundAmongTheStandardFilesToo(t *testing.T) {
 	}
 	p.link("pipe:[9]", "5/fd/5")
 	for standard, want := range map[bool][]string{true: {"socket:[0]", "socket:[1]", "socket:[2]"}, false: {"socket:[3]", "socket:[4]"}} {
-		got := p.sockets(5, standard)
+		got := p.sockets(5, standard, !standard)
 		slices.Sort(got)
 		same(t, fmt.Sprintf("standard %t", standard), got, want)
 	}

@@ -165,8 +165,7 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 			}
 		}
 	}
-	take(first, p.sockets(first, true)) // none has the PID 0
-	take(first, p.sockets(first, false))
+	take(first, p.sockets(first, true, true)) // none has the PID 0
 	if len(inodes) == 0 {
 		return pids
 	}
@@ -182,7 +181,7 @@ func (p procfs) owners(inodes map[string]listener, first int) (pids []int) {
 			go func() {
 				defer wait.Done()
 				for n := i; n < len(all); n += workers {
-					links := p.sockets(all[n], standard)
+					links := p.sockets(all[n], standard, !standard)
 					mu.Lock()
 					take(all[n], links)
 					left := len(inodes)
@@ -214,9 +213,9 @@ func (p procfs) pids() (all []int) {
 	return all
 }
 
-// sockets lists the sockets a process has open, as "socket:[INODE]": its standard files, descriptors 0 to 2, or all others. No
+// sockets lists the sockets a process has open, as "socket:[INODE]": its standard files, descriptors 0 to 2, and all others. No
 // more than three files count as standard. None when it may not be looked into.
-func (p procfs) sockets(pid int, standard bool) []string {
+func (p procfs) sockets(pid int, standard, others bool) []string {
 	path := filepath.Join(p.root, strconv.Itoa(pid), "fd")
 	info, err := os.Stat(path)
 	if err != nil {
@@ -234,7 +233,7 @@ func (p procfs) sockets(pid int, standard bool) []string {
 	dir.Close()
 	var links []string
 	for _, name := range names {
-		if (few || name == "0" || name == "1" || name == "2") != standard {
+		if is := few || name == "0" || name == "1" || name == "2"; is && !standard || !is && !others {
 			continue
 		}
 		if link, _ := os.Readlink(path + "/" + name); strings.HasPrefix(link, "socket:") {

@@ -614,7 +614,8 @@ func FuzzTheStateOfAUnit(f *testing.F) {
 			same(t, text, s.phase, unknown)
 			return
 		}
-		if s.rawState == "" || s.phase == "" || s.restarts == nil || s.enabled == nil || s.maybeNotStarted {
+		bad := strings.Contains(text, "bad") || strings.Contains(text, "error") // of which it is not known
+		if s.rawState == "" || s.phase == "" || s.restarts == nil || s.enabled == nil && !bad || s.maybeNotStarted {
 			t.Errorf("%q: %s", text, systemdSummary(s))
 		}
 	})

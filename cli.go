@@ -111,7 +111,7 @@ func flagRows() map[string]flagRow {
 			return err
 		}, "collector")},
 		"timeout": {"--timeout D", "how long the start may take, e.g. 90s (default 60s)", text(readTimeout, "timeout")},
-		"env": {"--env NAME[=VALUE]", "give the collector a variable; NAME= takes it away", text(func(o *options, text string) error {
+		"env": {"--env NAME[=VALUE]", "set a variable for the collector; NAME= removes it", text(func(o *options, text string) error {
 			o.env = append(o.env, text)
 			return nil
 		}, "env")},
@@ -120,7 +120,7 @@ func flagRows() map[string]flagRow {
 			yes(func(o *options) *bool { return &o.exitCode }, "exit-code")},
 		"lines":   {"-n, --lines N", "print the last N lines (default 50)", text(readLines, "n", "lines")},
 		"follow":  {"-f, --follow", "follow the log", yes(func(o *options) *bool { return &o.follow }, "f", "follow")},
-		"no-open": {"--no-open", "print the URL, open nothing", yes(func(o *options) *bool { return &o.noOpen }, "no-open")},
+		"no-open": {"--no-open", "print the URL instead of opening it", yes(func(o *options) *bool { return &o.noOpen }, "no-open")},
 		"network": {"--network", "print what other machines need to reach it", yes(func(o *options) *bool { return &o.network }, "network")},
 		"systemd": {"--systemd", "print the systemd unit", yes(func(o *options) *bool { return &o.systemd }, "systemd")},
 		"launchd": {"--launchd", "print the launchd plist", yes(func(o *options) *bool { return &o.launchd }, "launchd")},

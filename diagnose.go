@@ -613,7 +613,7 @@ func findExposed(s snapshot) (problem, bool) {
 	once := map[bool]string{false: " once it runs"}[s.state.phase == running]
 	p := problem{severity: warning, summary: "the network reaches the collector" + once + " (" + hostEnv + "), with a token"}
 	if s.state.variable(tokenEnv) == "" {
-		p.summary = "the network reaches the collector" + once + " (" + hostEnv + "), and no token (" + tokenEnv + ") keeps anybody out"
+		p.summary = "the network reaches the collector" + once + " (" + hostEnv + "), and no token (" + tokenEnv + ") is set"
 	}
 	file := state{file: s.state.file}
 	if file.exposed() && len(ownDropIns(s.state.dropIns)) == 0 {
@@ -779,7 +779,7 @@ func (h holder) refusal(port int, other, ownUnit string) problem {
 		p.summary += ": that is the collector inside your editor's plugin"
 		p.fix, p.advice = "", "quit the editor"
 	case h.unit == ownUnit && !h.system && ownUnit != "": // but not of this start
-		p.summary += ": an earlier start of the service has left it behind"
+		p.summary += ": it is left over from an earlier start of the service"
 		p.fix = fmt.Sprintf("kill %d", h.pid)
 	case h.parent != 0:
 		p.summary += fmt.Sprintf(": that is the collector of `runtimescope service run` (PID %d)", h.parent)

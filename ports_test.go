@@ -158,7 +158,7 @@ func TestARefusedPortNamesItsHolderAndWhatHelps(t *testing.T) {
 			t.Errorf("got\n%s\n%s\nwant\n%s\n%s", p.summary, p.help(), want, c.helps)
 		}
 	}
-	const left, run = ": an earlier start of the service has left it behind", ": that is the collector of `runtimescope service run` (PID 9)"
+	const left, run = ": it is left over from an earlier start of the service", ": that is the collector of `runtimescope service run` (PID 9)"
 	of := func(unit string, system bool, stop string) func(*holder) {
 		return func(h *holder) { h.unit, h.system, h.stop = unit, system, stop }
 	}

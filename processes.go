@@ -362,7 +362,7 @@ func (p procfs) inCgroup(pid int, cgroup string) bool {
 	})
 }
 
-// startedBefore tells whether a process was started before another: then an earlier start of the service has left it behind.
+// startedBefore tells whether a process was started before another: then it is left over from an earlier start of the service.
 func (p procfs) startedBefore(pid, than int) bool {
 	f, err := p.stat(pid)
 	g, err2 := p.stat(than)

@@ -178,7 +178,7 @@ func sockDiag() ([]listener, error) {
 				case m.Header.Type == syscall.NLMSG_DONE:
 					done = true
 				case m.Header.Type == syscall.NLMSG_ERROR || len(m.Data) < 72:
-					return nil, errors.New("sock_diag is not to be had")
+					return nil, errors.New("sock_diag is not available")
 				default: // struct inet_diag_msg
 					addr := netip.AddrFrom4([4]byte(m.Data[8:12]))
 					if family == syscall.AF_INET6 {

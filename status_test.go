@@ -270,7 +270,7 @@ func TestACollectorThatCannotBeAskedIsSaidToRun(t *testing.T) {
 func TestACollectorThatTheNetworkReachesIsSaid(t *testing.T) {
 	eachQuick(t, func(t *testing.T, b *bench) {
 		b.want(0, "service install --env RUNTIMESCOPE_HOST=0.0.0.0")
-		b.want(0, "service status", "⚠ the network reaches the collector (RUNTIMESCOPE_HOST), and no token (RUNTIMESCOPE_AUTH_TOKEN) keeps anybody out. "+
+		b.want(0, "service status", "⚠ the network reaches the collector (RUNTIMESCOPE_HOST), and no token (RUNTIMESCOPE_AUTH_TOKEN) is set. "+
 			"Fix: runtimescope service install --env RUNTIMESCOPE_HOST=")
 		b.want(0, "service install --env RUNTIMESCOPE_AUTH_TOKEN=x")
 		b.want(0, "service doctor", "⚠ ports: the network reaches the collector (RUNTIMESCOPE_HOST), with a token")

@@ -442,7 +442,7 @@ func (p unitProps) readExit(s *state) {
 	case p.startTimedOut():
 		s.lastName += " (systemd stopped it: the start took longer than TimeoutStartSec)"
 	case p["Result"] == "timeout": // RuntimeMaxSec=, or TimeoutStopSec=
-		s.lastName += " (systemd stopped it: a time limit of the unit was over)"
+		s.lastName += " (systemd stopped it: a time limit of the unit expired)"
 	case p["Result"] == "watchdog":
 		s.lastName += " (systemd stopped it: it did not report within WatchdogSec)"
 	}

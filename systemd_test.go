@@ -460,7 +460,7 @@ func TestTheStateOfARealUnit(t *testing.T) {
 		"failed-timeout": unit(func(s *state) {
 			s.killed = true
 			s.phase, s.rawState = failed, "failed"
-			ended(s, exitStatus{signal: 9}, "SIGKILL (systemd stopped it: a time limit of the unit was over)", givenUp)
+			ended(s, exitStatus{signal: 9}, "SIGKILL (systemd stopped it: a time limit of the unit expired)", givenUp)
 			s.invocation, s.unitEnv, s.enabled = "e85ec7e87b334a26972fdfd164d59ae3", []string{"STANDIN_DEAF=1"}, ptr(false)
 		}),
 		"start-limit-hit": unit(func(s *state) {

@@ -123,7 +123,7 @@ func TestE2EAPropertyThatWasSetNeedsNoRestart(t *testing.T) {
 }
 
 func TestE2EWhatSystemdEndsForATimeLimitIsToldByItsOwn(t *testing.T) {
-	for setting, says := range map[string]string{"RuntimeMaxSec": "a time limit of the unit was over", "WatchdogSec": "it did not report within WatchdogSec"} {
+	for setting, says := range map[string]string{"RuntimeMaxSec": "a time limit of the unit expired", "WatchdogSec": "it did not report within WatchdogSec"} {
 		t.Run(setting, func(t *testing.T) {
 			e := newE2E(t)
 			e.dropIn("[Service]\nRestartSec=1000\n" + setting + "=1500ms\n")
@@ -211,7 +211,7 @@ func TestE2EProcessesLeftBehindAreNotTheService(t *testing.T) {
 	for _, args := range []string{"service stop", "service uninstall"} {
 		e.exits(0, args).says("⚠ Still: port " + strconv.Itoa(e.http) + " is held by PID ")
 	}
-	e.refused("service install", "an earlier start of the service has left it behind", "Fix: kill ")
+	e.refused("service install", "it is left over from an earlier start of the service", "Fix: kill ")
 	for pid := range e.processes() {
 		if target, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); target == program {
 			e.kill(pid)

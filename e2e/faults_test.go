@@ -175,7 +175,7 @@ func TestE2ECollectorThatDoesNotHeedSIGTERMIsStoppedAllTheSame(t *testing.T) {
 		install.says(killed)
 	}
 	same(t, "systemd remembers it as", e.show("ActiveState"), "inactive")
-	e.write(e.unit+".d/soon.conf", "[Service]\nTimeoutStopSec=500ms\nSendSIGKILL=no\n", 0o644)
+	e.write(e.unit+".d/soon.conf", "[Service]\nTimeoutStopSec=500ms\nTimeoutStopFailureMode=terminate\nSendSIGKILL=no\n", 0o644)
 	e.exits(0, "service install")
 	defer e.kill(e.pid())
 	e.exits(0, "service stop").says("⚠ Still: port ").saysNot(killed)

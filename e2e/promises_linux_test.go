@@ -205,7 +205,8 @@ func TestE2EAHomeThatOnlyThisShellSeesIsNotWrittenTo(t *testing.T) {
 	e := newNamespaceE2E(t)
 	e.exits(0, "service install")
 	pid := e.serves()
-	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", `mount -t tmpfs none "$HOME/.config" && exec "$@"`, "sh"}
+	e.prefix = []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c",
+		fmt.Sprintf(`mount -t tmpfs none "%s" && exec "$@"`, e.config), "sh"}
 	for _, verb := range []string{"install", "uninstall"} {
 		e.refused("service "+verb, "other file systems are mounted here", "Fix: run this outside the sandbox or container")
 	}

@@ -276,6 +276,9 @@ func TestE2EADropInDirectoryThatCannotBeReadIsNamedBeforeTheServiceIsStopped(t *
 	e.ok(os.Chmod(e.unit+".d", 0))
 	e.exits(0, "service install")
 	fix := "chmod u+rwx " + e.unit + ".d"
+	if strings.Contains(fix, "my config") {
+		fix = "chmod u+rwx '" + e.unit + ".d'"
+	}
 	e.refused("service uninstall", "✗ the drop-in directory "+e.unit+".d cannot be read: permission denied", "Fix: "+fix)
 	e.agrees("running")
 	if out, err := e.tool("sh", "-c", fix); err != nil {

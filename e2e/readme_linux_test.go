@@ -50,6 +50,9 @@ func TestE2EREADMEAndTheManualAreTrue(t *testing.T) {
 		literal.ReplaceAllString(document(t, "docs/runtimescope.1"), "\n```\n$1\n```"))
 	t.Setenv("TMPDIR", os.Getenv("HOME")) // a folder that lasts
 	e := newE2E(t)
+	if !strings.HasSuffix(e.config, "/.config") {
+		t.Skip("README and the manual name the directory that is the default")
+	}
 	e.needsJournal()
 	e.env["PATH"] = e.bin + ":" + e.env["PATH"]
 	e.another("app", "collector-server")

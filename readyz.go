@@ -173,9 +173,14 @@ func (a *app) collectorVersion(ctx context.Context, port int) string {
 func (a *app) owner(ctx context.Context, port int, s state) (o ownership, orphan bool) {
 	who, err := a.processes.holders(ctx, port)
 	f := a.holdersOf(ctx, portLook{who, err}, port, s)
-	o, orphan = socketOwner(port, f, a.uid), s.pid != 0 && s.cgroup != ""
+	o = socketOwner(port, f, a.uid)
+	if len(f.holders) == 0 {
+		return o, f.err == nil
+	}
+	known := s.pid != 0 && s.cgroup != ""
 	s.cgroup = ""
-	return o, f.err == nil && len(f.holders) == 0 || orphan && o.verified && !slices.ContainsFunc(f.holders, func(h holder) bool { return a.processes.belongs(ctx, h.pid, s) })
+	descends := func(h holder) bool { return a.processes.belongs(ctx, h.pid, s) }
+	return o, known && o.verified && !slices.ContainsFunc(f.holders, descends)
 }
 
 // A waitResult is a collector that serves.

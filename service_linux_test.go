@@ -120,6 +120,17 @@ func TestDialGivesUpAtItsDeadline(t *testing.T) {
 	t.Error("every connection was taken")
 }
 
+func TestADropInThatIsANamedPipeIsNotOpened(t *testing.T) {
+	t.Parallel()
+	m := systemd{home: t.TempDir()}
+	path := m.path() + ".d/a.conf"
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, syscall.Mkfifo(path, 0o644))
+	if _, err := m.userDropIns(); errText(err) != "open "+path+": not a regular file" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestTheOnlyFileOfAProcessMayBeTheSocket(t *testing.T) {
 	t.Parallel()
 	ownByteOrder(t)

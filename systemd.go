@@ -131,8 +131,14 @@ func (m systemd) withFiles(s state) state {
 	if s.skipped != "" && !says(append([]string{s.loaded}, s.dropIns...), s.skipped) { // systemd remembers only that it was in there
 		s.skipped = ""
 	}
-	s.badDropIn = m.badDropIn() // which systemd calls changed for ever
-	s.stale = s.badDropIn == nil && (s.stale || s.loaded != "" && m.newDropIn(s.dropIns))
+	written, bad := m.userDropIns()
+	// systemd says so itself by NeedDaemonReload, but 247 and 252 do so only when the folder was there when they last loaded their
+	// units. Of several with the same name it takes one.
+	isNew := func(name string) bool {
+		return !slices.ContainsFunc(s.dropIns, func(path string) bool { return filepath.Base(path) == name })
+	}
+	s.badDropIn = bad // which systemd calls changed for ever
+	s.stale = bad == nil && (s.stale || s.loaded != "" && slices.ContainsFunc(written, isNew))
 	s.linger = m.linger()
 	if s.phase == running && s.activeAt != 0 && m.clock != nil {
 		s.activeFor = ptr(max(0, m.clock()-s.activeAt))
@@ -186,47 +192,39 @@ func (m systemd) vendorUnit() string {
 	return ""
 }
 
-// badDropIn says which drop-in of the user's, for this unit or for all services, or which folder of them cannot be read, and why.
-func (m systemd) badDropIn() error {
+// userDropIns are the names of those that the user has written for this unit. bad says which drop-in of the user's, for this unit or for
+// all services, or which folder of them cannot be read, and why.
+func (m systemd) userDropIns() (names []string, bad error) {
 	for _, folder := range []string{m.path() + ".d", filepath.Dir(m.path()) + "/service.d"} {
 		entries, err := os.ReadDir(folder)
 		if errors.Is(err, fs.ErrPermission) {
-			return err
+			return nil, err
 		}
 		for _, entry := range entries {
 			path := filepath.Join(folder, entry.Name())
+			if !strings.HasSuffix(path, ".conf") {
+				continue
+			}
 			info, err := os.Stat(path)
 			switch {
-			case !strings.HasSuffix(path, ".conf"):
-				continue
-			case err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0:
+			case err != nil:
+			case info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0:
 				err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
-			case err == nil && info.Mode().IsRegular():
+			case info.Mode().IsRegular():
 				var file *os.File
 				if file, err = os.Open(path); err == nil {
 					file.Close()
 				}
+				if info.Size() > 0 && !strings.HasPrefix(entry.Name(), ".") && len(ownDropIns([]string{path})) > 0 {
+					names = append(names, entry.Name())
+				}
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
-}
-
-// newDropIn tells whether the user has written a drop-in that is not among the loaded ones. systemd says so itself
-// by NeedDaemonReload, but 247 and 252 do so only when the folder was there when they last loaded their units.
-func (m systemd) newDropIn(loaded []string) bool {
-	folder := m.path() + ".d"
-	entries, _ := os.ReadDir(folder)
-	return slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
-		name := entry.Name()
-		info, err := os.Stat(filepath.Join(folder, name))
-		return err == nil && info.Mode().IsRegular() && info.Size() > 0 && strings.HasSuffix(name, ".conf") && !strings.HasPrefix(name, ".") &&
-			// of several with the same name systemd takes one
-			!slices.ContainsFunc(loaded, func(path string) bool { return filepath.Base(path) == name })
-	})
+	return names, nil
 }
 
 // unitProps are the properties that "systemctl show" printed.
@@ -666,11 +664,10 @@ func (m systemd) explain(ctx context.Context, run Runner, err error) error {
 	if said("Assertion failed") {
 		s.skipped = "Assert"
 	}
-	_, why, linked := strings.Cut(failed.stderr, "Created symlink ")
-	if _, why, _ = strings.Cut(why, "\n"); !linked { // of enable --now, which is no reason
-		why = failed.stderr
-	}
-	why, _, _ = strings.Cut(why, "\n") // what comes then is where else to look
+	lines := slices.DeleteFunc(strings.Split(failed.stderr, "\n"), func(line string) bool {
+		return strings.HasPrefix(line, "Created symlink ") // of enable --now, which is no reason
+	})
+	why := append(lines, "")[0] // what comes then is where else to look
 	first := (&commandError{argv: failed.argv, code: failed.code, cause: failed.cause, stderr: why}).Error()
 	if s.skipped != "" { // so there is no log of this start
 		return &failure{fmt.Sprintf("The service did not start: a condition of its unit is not met (%s)", first),

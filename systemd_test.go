@@ -1335,6 +1335,8 @@ func TestAStartThatSystemdRefusedIsExplained(t *testing.T) {
 		{"not run", refused, fakebinText(t, "systemctl-show-auto-restart-203.txt"), "The service did not start: status 203/EXEC: /home/ada/app/nowhere is missing (", ""},
 		{"an assertion", planFailed(1, "Assertion failed on job for runtimescope.service.", "systemctl", "--user", "start"), stopped,
 			"The service did not start: a condition of its unit is not met (systemctl --user start: exit status 1: Assertion", ""},
+		{"what enable did before is no reason", planFailed(1, "Created symlink a → b.\nCreated symlink c → b.\nAssertion failed on job x.\nSee y", "systemctl"),
+			stopped, "The service did not start: a condition of its unit is not met (systemctl: exit status 1: Assertion failed on job x.)", ""},
 		{"a dependency", planFailed(1, "A dependency job for runtimescope.service failed. See", "systemctl", "--user", "start"),
 			stopped + "Requires=basic.target db.service a.slice\n", "The service did not start: it requires db.service, which failed", ""},
 		{"a dependency that nobody knows", planFailed(1, "A dependency job", "systemctl"), stopped, "systemctl: exit status 1: A dependency job", ""},

@@ -76,7 +76,7 @@ func TestE2ECollectorThatEndsAsItsOrphanListensIsNotHealthy(t *testing.T) {
 	wrapper := filepath.Join(e.home, "daemon")
 	listens := fmt.Sprintf("grep -q ' 0100007F:%04X 00000000:0000 0A ' /proc/net/tcp", e.http)
 	e.write(wrapper, "#!/bin/sh\n("+e.collector+" &)\nuntil "+listens+"; do sleep 0.01; done\nsleep 0.1\n", 0o755)
-	e.exits(1, "service install --collector "+wrapper).says("✗ The collector exited ").saysNot("✓ Collector is healthy")
+	e.exits(1, "service install --collector "+wrapper).says("✗ The collector exited ", "systemd does not restart it after a clean exit").saysNot("✓ Collector is healthy")
 	e.write(wrapper, "#!/bin/sh\n("+e.collector+" &)\nsleep 1000\n", 0o755) // which stays
 	e.exits(0, "service restart").says("✓ Collector is healthy")
 }
